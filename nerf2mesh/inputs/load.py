@@ -1,0 +1,80 @@
+"""From an InputConfig to Observations."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.foreground import Foreground, find_foreground
+from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
+from nerf2mesh.inputs.picture import Picture, read_picture
+from nerf2mesh.types import Camera, Observations, View
+
+NOTE_SIDE_PX = 512
+MIN_OBJECT_PX = 12
+
+
+def load_observations(config: InputConfig) -> Observations:
+    """Read the configured picture and make it ready.
+
+    The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
+    With `recenter` the object is centred and scaled; without, the picture's framing is kept, padded to a square.
+    Notes for the report: path, sha256, format, file_size_px, foreground (the method), mask_share, window (left, top,
+    side in pixels of the picture as read), picture (uint8 [h, w, 3], over white), mask (uint8 [h, w]), warnings.
+
+    Raises:
+        ValueError: in one line what is wrong with the picture and what to do.
+    """
+    picture = read_picture(config.image)
+    found = find_foreground(picture, config)
+    window, warnings = _window(picture, found, config)
+    image = resample(found.rgba, window, config.size_px)
+    camera = Camera.orbit(
+        config.azimuth_deg,
+        config.elevation_deg,
+        distance=config.distance,
+        fov_deg=config.fov_deg,
+        width_px=config.size_px,
+    )
+    view = View(torch.from_numpy(image), camera, domain=config.domain)
+    notes = _notes(picture, found, window) | {"warnings": [*found.warnings, *warnings]}
+    return Observations((view,), config.prompt, notes)
+
+
+def _window(picture: Picture, found: Foreground, config: InputConfig) -> tuple[Window, list[str]]:
+    alpha = found.rgba[..., 3]
+    if not config.recenter:
+        return whole_window(*alpha.shape), []
+    top, bottom, left, right = object_box(alpha)
+    longer = max(bottom - top, right - left)
+    if longer < MIN_OBJECT_PX:
+        raise ValueError(
+            f"input.image: wanted an object of at least {MIN_OBJECT_PX} px, got {longer} px in {picture.path}; "
+            "use a larger picture or crop it"
+        )
+    warnings = []
+    if top == 0 or left == 0 or bottom == alpha.shape[0] or right == alpha.shape[1]:
+        warnings.append("the object touches the picture's border; what lies beyond it is taken for empty")
+    window = object_window(alpha, config.fill)
+    if window[2] < 0.5 * config.size_px:
+        warnings.append(f"the object is only {longer} px large and is enlarged {config.size_px / window[2]:.1f} times")
+    return window, warnings
+
+
+def _notes(picture: Picture, found: Foreground, window: Window) -> dict[str, object]:
+    step = max(1, -(-max(picture.rgba.shape[:2]) // NOTE_SIDE_PX))
+    shown = picture.rgba[::step, ::step]
+    opacity = shown[..., 3:] / 255.0
+    over_white = shown[..., :3] * opacity + 255.0 * (1.0 - opacity)
+    return {
+        "path": picture.path,
+        "sha256": picture.sha256,
+        "format": picture.format,
+        "file_size_px": picture.file_size_px,
+        "foreground": found.method,
+        "mask_share": found.share,
+        "window": window,
+        "picture": np.round(over_white).astype(np.uint8),
+        "mask": np.round(found.rgba[::step, ::step, 3] * 255.0).astype(np.uint8),
+    }

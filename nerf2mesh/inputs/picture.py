@@ -1,0 +1,164 @@
+"""Reading a picture file that may come from a stranger.
+
+A picture is RGBA uint8 [h, w, 4], straight alpha, sRGB, upright (EXIF orientation applied). What cannot be turned
+into that faithfully is refused with one line: several frames, 16 bits per channel, CMYK.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageCms, ImageOps
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MIN_SIDE_PX = 16
+MAX_SIDE_PX = 8192
+WORKING_SIDE_PX = 2048
+"""Larger pictures are averaged down by a whole factor first: the views are far smaller, and memory stays bounded."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """rgba [h, w, 4] uint8 and what the file said about itself."""
+
+    rgba: UInt8[np.ndarray, "h w 4"]
+    has_alpha: bool
+    path: str
+    format: str
+    file_size_px: tuple[int, int]
+    sha256: str
+
+
+def read_picture(path: str | Path | None) -> Picture:
+    """Read one still picture.
+
+    Raises:
+        ValueError: the file is missing, no PNG, JPEG or WebP, broken, animated, 16-bit, CMYK, too small or large.
+    """
+    data = _read_bytes(path)
+    image = _open(path, data)
+    _check_kind(path, image, data)
+    _check_size(path, image.size)
+    size = image.size
+    try:
+        image.load()
+        image = _upright_srgb(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise ValueError(
+            f"input.image: {path} is damaged or cut short ({_short(error)}); copy or export the file again"
+        ) from error
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    image = image.convert("RGBA")
+    factor = math.ceil(max(size) / WORKING_SIDE_PX)
+    image = image.reduce(factor) if factor > 1 else image
+    _check_size(path, image.size)
+    return Picture(np.asarray(image), has_alpha, str(path), image_format(data), size, hashlib.sha256(data).hexdigest())
+
+
+def image_format(data: bytes) -> str:
+    """PNG, JPEG or WEBP by the file's first bytes, else an empty string."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
+
+
+def _read_bytes(path: str | Path | None) -> bytes:
+    if path is None or not str(path):
+        raise ValueError("input.image: wanted the path of a picture, got nothing; add input.image=PICTURE.png")
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise ValueError(f"input.image: wanted a picture file, got the folder {path}; name one PNG, JPEG or WebP in it")
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise ValueError(f"input.image: no file {path} (looked from {Path.cwd()}); check the path") from None
+    except OSError as error:
+        raise ValueError(f"input.image: cannot read {path} ({error.strerror}); check its permissions") from error
+
+
+def _open(path: str | Path | None, data: bytes) -> Image.Image:
+    kind = image_format(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ValueError(_too_large(path, None)) from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        if kind:
+            raise ValueError(
+                f"input.image: {path} starts as {kind} but is damaged or cut short; copy or export the file again"
+            ) from error
+        raise ValueError(
+            f"input.image: wanted a PNG, JPEG or WebP picture, got {path}, which {_what_is(data)}; save it as PNG"
+        ) from error
+
+
+def _what_is(data: bytes) -> str:
+    if not data:
+        return "is empty"
+    if b"\0" not in data[:1024]:
+        try:
+            data[:1024].decode("utf-8", errors="strict")
+            return "holds text"
+        except UnicodeDecodeError as error:
+            if error.start > len(data[:1024]) - 4:
+                return "holds text"
+    return f"begins with the bytes {data[:4].hex(' ')}"
+
+
+def _check_kind(path: str | Path | None, image: Image.Image, data: bytes) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ValueError(
+            f"input.image: wanted a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
+        )
+    if image.mode in ("CMYK", "YCCK"):
+        raise ValueError(f"input.image: wanted RGB or grey, got CMYK in {path}; export it as RGB (sRGB), PNG or JPEG")
+    # Pillow reduces 16-bit RGB to 8 bits without a word, so the PNG header is asked (IHDR's bit depth is byte 24).
+    deep_png = image.format == "PNG" and len(data) > 24 and data[24] == 16
+    if deep_png or image.mode.startswith(("I", "F")):
+        raise ValueError(f"input.image: wanted 8 bits per channel, got 16 in {path}; export it as an 8-bit PNG")
+
+
+def _check_size(path: str | Path | None, size: tuple[int, int]) -> None:
+    if max(size) > MAX_SIDE_PX:
+        raise ValueError(_too_large(path, size))
+    if min(size) < MIN_SIDE_PX:
+        raise ValueError(
+            f"input.image: wanted at least {MIN_SIDE_PX} px a side, got {size[0]} x {size[1]} px in {path}; "
+            "use a larger picture"
+        )
+
+
+def _too_large(path: str | Path | None, size: tuple[int, int] | None) -> str:
+    got = f"{size[0]} x {size[1]} px" if size else "far more"
+    return f"input.image: wanted at most {MAX_SIDE_PX} px a side, got {got} in {path}; scale it down first"
+
+
+def _upright_srgb(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation and, where the file carries a colour profile, go to sRGB."""
+    image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=image.mode)
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def _short(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:80]
