@@ -1,0 +1,50 @@
+/* C interface of the mesh rasteriser: plain pointers, row-major arrays, host memory. */
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define N2M_API __attribute__((visibility("default")))
+
+typedef struct {
+  const double* vertices; /* [n_vertices, 3] world */
+  const int32_t* faces;   /* [n_faces, 3] */
+  const float* normals;   /* [n_vertices, 3], or NULL: normals of the faces */
+  const float* colors;    /* [n_vertices, 3] sRGB, or NULL */
+  const float* uv;        /* [n_faces, 3, 2], v upward; used where texture is set */
+  const uint8_t* texture; /* [texture_height, texture_width, texture_channels], or NULL */
+  int64_t n_vertices, n_faces;
+  int32_t texture_height, texture_width, texture_channels;
+  float grey; /* colour of a mesh that has none */
+} n2m_raster_mesh;
+
+typedef struct {
+  const double* cameras; /* [n_cameras, 20]: camera_to_world [4, 4], focal_px [2], principal_px [2] */
+  const float* lights;   /* [n_cameras, 3] unit direction to the light for Lambert shading, or NULL: albedo */
+  int32_t n_cameras, height, width;
+  int32_t supersample; /* samples per pixel along one axis */
+  int32_t orthographic;
+  float ambient; /* share of the light that comes from everywhere */
+  double near_depth;
+} n2m_raster_views;
+
+/* Any pointer may be NULL. Colour and normal are premultiplied by the opacity, depth is the mean distance over the covered samples. */
+typedef struct {
+  float* rgb;          /* [n_cameras, height, width, 3] */
+  float* opacity;      /* [n_cameras, height, width] */
+  float* depth;        /* [n_cameras, height, width] */
+  float* normal;       /* [n_cameras, height, width, 3] world */
+  int32_t* face;       /* [n_cameras, height, width] nearest face in the pixel, -1 for none */
+  float* barycentric;  /* [n_cameras, height, width, 3] of that face */
+  int32_t* layers;     /* [n_cameras, height, width] faces that cover the pixel's samples, seen or hidden */
+} n2m_raster_images;
+
+/* Returns 0, or 1 for a face index out of range, 2 for a bad size, 3 for not enough memory. */
+N2M_API int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images);
+
+#ifdef __cplusplus
+}
+#endif

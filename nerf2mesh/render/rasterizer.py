@@ -1,0 +1,221 @@
+"""Draws a TriangleMesh on the CPU: colour, silhouette, depth, normals, without OpenGL.
+
+Pixel (row, column) has its centre at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of the two
+triangles. Depth is the distance along the unit ray. Colour and normals are premultiplied by the opacity, which is the share of
+covered samples. The result is the same for any number of threads. Textures are looked up bilinearly in sRGB and repeat.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerf2mesh.types import Camera, Rendering
+
+SHADINGS = ("albedo", "lambert", "normal")
+GREY = 0.8
+"""Colour of a mesh that has none."""
+
+
+class _Mesh(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("vertices", "faces", "normals", "colors", "uv", "texture")]
+    _fields_ += [(name, ctypes.c_int64) for name in ("n_vertices", "n_faces")]
+    _fields_ += [(name, ctypes.c_int32) for name in ("texture_height", "texture_width", "texture_channels")]
+    _fields_ += [("grey", ctypes.c_float)]
+
+
+class _Views(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("cameras", "lights")]
+    _fields_ += [(name, ctypes.c_int32) for name in ("n_cameras", "height", "width", "supersample", "orthographic")]
+    _fields_ += [("ambient", ctypes.c_float), ("near_depth", ctypes.c_double)]
+
+
+class _Images(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_void_p) for name in ("rgb", "opacity", "depth", "normal", "face", "barycentric", "layers")
+    ]
+
+
+class MeshArrays(NamedTuple):
+    """What the rasteriser reads of a mesh, in its own types; see csrc/n2m_raster_abi.h."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray | None = None
+    colors: np.ndarray | None = None
+    uv: np.ndarray | None = None
+    texture: np.ndarray | None = None
+
+
+class ViewArrays(NamedTuple):
+    """Cameras [n, 20] (camera_to_world, focal_px, principal_px) and how to sample and light them."""
+
+    cameras: np.ndarray
+    height: int
+    width: int
+    supersample: int = 1
+    orthographic: bool = False
+    lights: np.ndarray | None = None
+    ambient: float = 0.0
+    near: float = 1e-3
+
+
+@cache
+def native_library() -> ctypes.CDLL | None:
+    """The CPU library, or None (with one warning) where it was not built: the numpy twin then serves."""
+    path = Path(__file__).resolve().parents[1] / "kernels" / "libn2m_cpu.so"
+    try:
+        library = ctypes.CDLL(str(path))
+        library.n2m_rasterize.restype = ctypes.c_int32
+    except (OSError, AttributeError):
+        warnings.warn("the native rasteriser is not built: a slow numpy twin draws meshes; install a C++ compiler and reinstall")
+        return None
+    return library
+
+
+def rasterize_mesh(
+    mesh,
+    camera: Camera,
+    *,
+    supersample: int = 1,
+    shading: str = "albedo",
+    light_direction: Tensor | None = None,
+    ambient: float = 0.35,
+    smooth: bool = True,
+    near: float = 1e-3,
+) -> Rendering:
+    """Renders a `TriangleMesh` from one camera or a batch of cameras.
+
+    supersample: samples per pixel along one axis.
+    shading: "albedo", "lambert" (albedo x (ambient + (1 - ambient) |n . l|)) or "normal" (the colour (n + 1) / 2).
+    light_direction: [3] or [*b, 3] towards the light, world axes; by default the light is at the camera.
+    smooth: interpolate vertex normals, else the faces' own.
+    Returns a Rendering of shape [*b, h, w, ...] on the CPU; `extra` has "face" (int32, -1 for none) and "barycentric" [..., 3] of the
+    nearest hit in the pixel.
+    """
+    if shading not in SHADINGS:
+        raise ValueError(f"shading: one of {SHADINGS} wanted, got {shading!r}")
+    if supersample < 1:
+        raise ValueError(f"supersample: 1 or more samples per axis wanted, got {supersample}")
+    lights = _lights(camera, light_direction) if shading == "lambert" else None
+    views = ViewArrays(*_cameras(camera), supersample, camera.orthographic, lights, ambient, near)
+    images = rasterize_arrays(_mesh_arrays(mesh, smooth), views)
+    batch = tuple(camera.batch_shape)
+    tensors = {name: torch.from_numpy(a.reshape(*batch, *a.shape[1:])) for name, a in images.items()}
+    rgb, opacity, normal = tensors["rgb"], tensors["opacity"], tensors["normal"]
+    if shading == "normal":
+        rgb = 0.5 * (normal + opacity[..., None])
+    extra = {"face": tensors["face"], "barycentric": tensors["barycentric"]}
+    return Rendering(rgb, opacity, tensors["depth"], normal, extra)
+
+
+def rasterize_silhouette(mesh, camera: Camera, *, supersample: int = 1) -> Tensor:
+    """Only the opacity [*b, h, w]; faster than `rasterize_mesh`."""
+    views = ViewArrays(*_cameras(camera), supersample, camera.orthographic)
+    arrays = MeshArrays(*_geometry(mesh))
+    opacity = rasterize_arrays(arrays, views, outputs=("opacity",))["opacity"]
+    return torch.from_numpy(opacity.reshape(*camera.batch_shape, *opacity.shape[1:]))
+
+
+def rasterize_uv(uv: np.ndarray, height: int, width: int) -> dict[str, np.ndarray]:
+    """Draws faces in texture space; uv [F, 3, 2], v upward, row 0 of the result is v = 1.
+
+    Returns "face" [h, w] int32 (-1: empty texel), "barycentric" [h, w, 3], "layers" [h, w] (above 1: faces overlap).
+    """
+    n_faces = len(uv)
+    vertices = np.zeros((3 * n_faces, 3))
+    vertices[:, :2] = uv.reshape(-1, 2)
+    pose = np.eye(4)
+    pose[2, 3] = 1.0
+    camera = np.concatenate([pose.reshape(-1), [width, height], [0.0, height]])[None]
+    arrays = MeshArrays(vertices, np.arange(3 * n_faces, dtype=np.int32).reshape(-1, 3))
+    views = ViewArrays(camera, height, width, orthographic=True)
+    images = rasterize_arrays(arrays, views, outputs=("face", "barycentric", "layers"))
+    return {name: image[0] for name, image in images.items()}
+
+
+def rasterize_arrays(
+    mesh: MeshArrays,
+    views: ViewArrays,
+    *,
+    outputs: tuple[str, ...] = ("rgb", "opacity", "depth", "normal", "face", "barycentric"),
+) -> dict[str, np.ndarray]:
+    """The native kernel on plain arrays; returns the images named in `outputs`, each [n, h, w, ...]."""
+    library = native_library()
+    if library is None:
+        from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
+
+        return rasterize_arrays_reference(mesh, views, outputs=outputs)
+    n_cameras = len(views.cameras)
+    images = allocate_images(outputs, n_cameras, views.height, views.width)
+    texture_shape = (0, 0, 0) if mesh.texture is None else mesh.texture.shape
+    c_mesh = _Mesh(*map(_pointer, mesh), len(mesh.vertices), len(mesh.faces), *texture_shape, GREY)
+    c_views = _Views(
+        _pointer(views.cameras),
+        _pointer(views.lights),
+        n_cameras,
+        views.height,
+        views.width,
+        views.supersample,
+        int(views.orthographic),
+        views.ambient,
+        views.near,
+    )
+    c_images = _Images(**{name: _pointer(image) for name, image in images.items()})
+    library.n2m_set_threads(torch.get_num_threads())
+    status = library.n2m_rasterize(ctypes.byref(c_mesh), ctypes.byref(c_views), ctypes.byref(c_images))
+    if status == 3:
+        raise MemoryError(f"rasteriser: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
+    assert status == 0, f"n2m_rasterize returned {status}"
+    return images
+
+
+def allocate_images(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, np.ndarray]:
+    vectors, integers = ("rgb", "normal", "barycentric"), ("face", "layers")
+    return {
+        name: np.empty(
+            (n, height, width, 3) if name in vectors else (n, height, width),
+            np.int32 if name in integers else np.float32,
+        )
+        for name in outputs
+    }
+
+
+def _geometry(mesh) -> tuple[np.ndarray, np.ndarray]:
+    if not np.isfinite(mesh.vertices).all():
+        raise ValueError("mesh.vertices: finite positions wanted, got NaN or infinity; repair the mesh first")
+    return np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int32)
+
+
+def _mesh_arrays(mesh, smooth: bool) -> MeshArrays:
+    textured = mesh.uv is not None and mesh.texture is not None
+    return MeshArrays(
+        *_geometry(mesh),
+        np.ascontiguousarray(mesh.normals, np.float32) if smooth else None,
+        None if mesh.vertex_colors is None else np.ascontiguousarray(mesh.vertex_colors, np.float32),
+        np.ascontiguousarray(mesh.uv, np.float32) if textured else None,
+        np.ascontiguousarray(mesh.texture, np.uint8) if textured else None,
+    )
+
+
+def _cameras(camera: Camera) -> tuple[np.ndarray, int, int]:
+    parts = [camera.camera_to_world.flatten(-2), camera.focal_px, camera.principal_px]
+    packed = torch.cat([part.detach().cpu().double() for part in parts], dim=-1).reshape(-1, 20)
+    return np.ascontiguousarray(packed.numpy()), camera.height_px, camera.width_px
+
+
+def _lights(camera: Camera, direction: Tensor | None) -> np.ndarray:
+    light = camera.camera_to_world[..., :3, 2] if direction is None else torch.as_tensor(direction)
+    light = torch.nn.functional.normalize(light.detach().cpu().float(), dim=-1)
+    return np.ascontiguousarray(light.expand(*camera.batch_shape, 3).reshape(-1, 3).numpy())
+
+
+def _pointer(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data

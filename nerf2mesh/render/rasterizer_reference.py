@@ -1,0 +1,125 @@
+"""The rasteriser's twin in plain numpy: the same arrays in and out, one Python step per face. For tests, and where no compiler is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerf2mesh.render.rasterizer import GREY, MeshArrays, ViewArrays, allocate_images
+
+
+def rasterize_arrays_reference(
+    mesh: MeshArrays,
+    views: ViewArrays,
+    *,
+    outputs: tuple[str, ...] = ("rgb", "opacity", "depth", "normal", "face", "barycentric"),
+) -> dict[str, np.ndarray]:
+    """See `rasterize_arrays`."""
+    images = allocate_images(outputs, len(views.cameras), views.height, views.width)
+    for n in range(len(views.cameras)):
+        image = _one_view(mesh, views, n)
+        for name in outputs:
+            images[name][n] = image[name]
+    return images
+
+
+def _one_view(mesh: MeshArrays, views: ViewArrays, n: int) -> dict[str, np.ndarray]:
+    scale = views.supersample
+    pose = views.cameras[n, :16].reshape(4, 4)
+    focal, principal = views.cameras[n, 16:18] * scale, views.cameras[n, 18:] * scale
+    height, width = views.height * scale, views.width * scale
+    local = (mesh.vertices - pose[:3, 3]) @ pose[:3, :3]
+    depth = -local[:, 2]
+    w = np.ones_like(depth) if views.orthographic else depth
+    q = np.stack([focal[0] * local[:, 0] + principal[0] * w, -focal[1] * local[:, 1] + principal[1] * w, w], axis=1)
+    z, face, bary, layers = _visibility(q, depth, mesh.faces, height, width, views.near)
+    image = _shade(mesh, views, n, face, bary)
+    y, x = np.mgrid[:height, :width] + 0.5
+    ray = np.sqrt(((x - principal[0]) / focal[0]) ** 2 + ((y - principal[1]) / focal[1]) ** 2 + 1.0)
+    image["distance"] = np.where(face >= 0, z if views.orthographic else z * ray, 0.0)
+    return _resolve(image, z, face, bary, layers, scale)
+
+
+def _visibility(q: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: int, width: int, near: float) -> tuple:
+    z, face = np.full((height, width), np.inf, np.float32), np.full((height, width), -1, np.int32)
+    bary, layers = np.zeros((height, width, 3)), np.zeros((height, width), np.int32)
+    for f, index in enumerate(faces):
+        corners, corner_depth = q[index], depth[index]
+        y0, y1, x0, x1 = 0, height, 0, width
+        if (corner_depth <= near).all():
+            continue
+        if (corner_depth > near).all():
+            pixels = corners[:, :2] / corners[:, 2:]
+            x0, y0 = np.maximum(np.floor(pixels.min(0) - 0.5), 0).astype(int)
+            x1, y1 = np.minimum(np.ceil(pixels.max(0) + 0.5), [width, height]).astype(int)
+        edge = np.cross(corners[[1, 2, 0]], corners[[2, 0, 1]])
+        determinant = edge[0] @ corners[0]
+        if determinant == 0.0 or x0 >= x1 or y0 >= y1:
+            continue
+        edge *= np.sign(determinant)
+        y, x = np.mgrid[y0:y1, x0:x1] + 0.5
+        e = edge[:, 0, None, None] * x + (edge[:, 1, None, None] * y + edge[:, 2, None, None])
+        owns = (edge[:, 0] > 0) | ((edge[:, 0] == 0) & (edge[:, 1] > 0))
+        hit = ((e > 0) | ((e == 0) & owns[:, None, None])).all(0)
+        b = np.moveaxis(e / np.where(hit, e.sum(0), 1.0), 0, -1)
+        d = (b @ corner_depth).astype(np.float32)
+        hit &= d > near
+        layers[y0:y1, x0:x1] += hit
+        hit &= d < z[y0:y1, x0:x1]
+        z[y0:y1, x0:x1][hit], face[y0:y1, x0:x1][hit], bary[y0:y1, x0:x1][hit] = d[hit], f, b[hit]
+    return z, face, bary, layers
+
+
+def _shade(mesh: MeshArrays, views: ViewArrays, n: int, face: np.ndarray, bary: np.ndarray) -> dict[str, np.ndarray]:
+    hit = face >= 0
+    index, b = mesh.faces[face[hit]], bary[hit][..., None]
+    if mesh.normals is None:
+        corners = mesh.vertices[index]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    else:
+        normal = (mesh.normals[index] * b).sum(1)
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-30)
+    if mesh.texture is not None and mesh.uv is not None:
+        rgb = sample_texture(mesh.texture, (mesh.uv[face[hit]] * b).sum(1))
+    elif mesh.colors is not None:
+        rgb = (mesh.colors[index] * b).sum(1)
+    else:
+        rgb = np.full((len(index), 3), GREY)
+    if views.lights is not None:
+        rgb = rgb * (views.ambient + (1.0 - views.ambient) * np.abs(normal @ views.lights[n])[:, None])
+    image = {name: np.zeros((*face.shape, 3)) for name in ("rgb", "normal")}
+    image["rgb"][hit], image["normal"][hit] = rgb, normal
+    return image
+
+
+def sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Bilinear colours [n, 3] in [0, 1] at uv [n, 2]; v points up, the texture repeats."""
+    height, width = texture.shape[:2]
+    uv = uv - np.floor(uv)
+    x, y = uv[:, 0] * width - 0.5, (1.0 - uv[:, 1]) * height - 0.5
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    wx, wy = (x - x0)[:, None], (y - y0)[:, None]
+    x0, x1, y0, y1 = x0 % width, (x0 + 1) % width, y0 % height, (y0 + 1) % height
+    texels = texture[..., :3] / 255.0
+    top = texels[y0, x0] * (1 - wx) + texels[y0, x1] * wx
+    return top * (1 - wy) + (texels[y1, x0] * (1 - wx) + texels[y1, x1] * wx) * wy
+
+
+def _resolve(
+    image: dict, z: np.ndarray, face: np.ndarray, bary: np.ndarray, layers: np.ndarray, scale: int
+) -> dict[str, np.ndarray]:
+    def blocks(a: np.ndarray) -> np.ndarray:
+        h, w = a.shape[0] // scale, a.shape[1] // scale
+        a = a.reshape(h, scale, w, scale, *a.shape[2:]).swapaxes(1, 2)
+        return a.reshape(h, w, scale * scale, *a.shape[4:])
+
+    hits = blocks(face >= 0).sum(2)
+    nearest = blocks(z).argmin(2)[..., None]
+    return {
+        "rgb": blocks(image["rgb"]).mean(2),
+        "normal": blocks(image["normal"]).mean(2),
+        "opacity": hits / scale**2,
+        "depth": blocks(image["distance"]).sum(2) / np.maximum(hits, 1),
+        "face": np.take_along_axis(blocks(face), nearest, 2)[..., 0],
+        "barycentric": np.take_along_axis(blocks(bary), nearest[..., None], 2)[:, :, 0],
+        "layers": blocks(layers).sum(2),
+    }
