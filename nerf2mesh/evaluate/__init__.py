@@ -1,0 +1,1 @@
+"""Measuring: metrics as pure functions, named protocols, trivial baselines, tables. See each module's text."""
