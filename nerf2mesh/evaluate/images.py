@@ -1,8 +1,8 @@
 """Image metrics: pure functions of torch tensors, batched, on any device.
 
 Letters: images are [*b, h, w, c] in [0, 1] (data range 1), masks and depths [*b, h, w]. Every function returns one
-value per image, shape [*b]; take the mean of those, never the metric of the mean error (they differ: on the chicken fixture
-the mean PSNR is 25.41 dB and the PSNR of the mean squared error 25.08 dB). Composite RGBA before you compare.
+value per image, shape [*b]; take the mean of those, never the metric of the mean error (they differ: on the chicken
+fixture the mean PSNR is 25.41 dB and the PSNR of the mean squared error 25.08 dB). Composite RGBA before you compare.
 """
 
 from __future__ import annotations

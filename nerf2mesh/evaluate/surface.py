@@ -126,7 +126,7 @@ class Surface:
 
 
 def closest_on_triangle(points: Float[Tensor, "n 3"], triangles: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3"]:
-    """The nearest point of each triangle: the foot point on its plane if that lies inside, else the best of three edges."""
+    """The nearest point of each triangle: its plane's foot point if inside, else the best of three edges."""
     best = closest_on_segment(points, triangles[:, 0], triangles[:, 1])
     for i, j in ((1, 2), (2, 0)):
         other = closest_on_segment(points, triangles[:, i], triangles[:, j])

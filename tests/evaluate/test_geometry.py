@@ -69,7 +69,7 @@ def test_concentric_spheres() -> None:
 
 
 def test_shifted_cubes() -> None:
-    """A unit cube moved by s along x: the two end faces are s away; of the side faces a strip of width s, s/2 on average."""
+    """A unit cube moved by s along x: the end faces are s away or less, a strip of each side s/2."""
     s = 0.125
     a, b = cube(), cube((s, 0, 0))
     # Samples of one end face are s from the other end face or, within s of the rim, nearer to a side face.
@@ -84,10 +84,13 @@ def test_shifted_cubes() -> None:
 def test_f_score_of_half_a_truth() -> None:
     """Precision 1 and recall 1/2 give 2/3."""
     a, b = cube((-0.5, 0, 0), 0.5), cube((0.5, 0, 0), 0.5)
-    both = SimpleNamespace(
-        vertices=np.concatenate([a.vertices, b.vertices]), faces=np.concatenate([a.faces, b.faces + 8])
-    )
+    both = _pair(a, b)
     assert f_score(a, both, [0.01], samples=20_000)[0] == pytest.approx(2 / 3, abs=0.01)
+
+
+def _pair(a: SimpleNamespace, b: SimpleNamespace) -> SimpleNamespace:
+    faces = np.concatenate([a.faces, b.faces + len(a.vertices)])
+    return SimpleNamespace(vertices=np.concatenate([a.vertices, b.vertices]), faces=faces)
 
 
 def test_normal_consistency_sign() -> None:
@@ -142,9 +145,7 @@ def test_open_boundary_and_overlap() -> None:
     opened = SimpleNamespace(vertices=ball.vertices, faces=ball.faces[~cap])
     assert volume_iou(opened, ball, resolution=48) > 0.95
     a, b = cube((0, 0, 0), 0.75), cube((0.25, 0, 0), 0.75)
-    both = SimpleNamespace(
-        vertices=np.concatenate([a.vertices, b.vertices]), faces=np.concatenate([a.faces, b.faces + 8])
-    )
+    both = _pair(a, b)
     union = SimpleNamespace(vertices=a.vertices * np.array([4 / 3, 1, 1]) + [0.125, 0, 0], faces=a.faces)
     assert volume_iou(both, union, resolution=64) == 1.0
     empty = SimpleNamespace(vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), int))

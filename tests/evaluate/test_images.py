@@ -42,8 +42,8 @@ def test_ssim_equals_scikit_image(chicken: tuple[torch.Tensor, torch.Tensor]) ->
     from skimage.metrics import structural_similarity
 
     a, b = chicken[0][3].double(), over(chicken[1][3]).double()
-    common = dict(data_range=1.0, channel_axis=-1)
-    gaussian = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    common = {"data_range": 1.0, "channel_axis": -1}
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     assert float(ssim(a, b)) == pytest.approx(structural_similarity(a.numpy(), b.numpy(), **common, **gaussian), 1e-6)
     assert float(ssim(a, b, window="uniform")) == pytest.approx(
         structural_similarity(a.numpy(), b.numpy(), **common), rel=1e-6
