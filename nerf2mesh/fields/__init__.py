@@ -1,0 +1,19 @@
+"""Fields: density and colour as functions of position."""
+
+from nerf2mesh.fields.activation import ExpDensity, LaplaceDensity, SoftplusDensity
+from nerf2mesh.fields.background import Background, BackgroundConfig
+from nerf2mesh.fields.config import FieldConfig
+from nerf2mesh.fields.hash_grid import FieldOutput, HashGridField
+from nerf2mesh.fields.sdf import sdf_config
+
+__all__ = [
+    "Background",
+    "BackgroundConfig",
+    "ExpDensity",
+    "FieldConfig",
+    "FieldOutput",
+    "HashGridField",
+    "LaplaceDensity",
+    "SoftplusDensity",
+    "sdf_config",
+]

@@ -1,0 +1,104 @@
+"""Multiresolution hash encoding behind one door: native kernels, plain torch, or tiny-cuda-nn.
+
+Letters
+    Points enter in [0, 1]^3. Parameters are one flat float32 vector, level-major, in tiny-cuda-nn's order, so that a
+    checkpoint made with one backend loads with another.
+Source: Mueller et al. 2022, Instant Neural Graphics Primitives, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nerf2mesh import kernels
+from nerf2mesh.kernels import GridLayout, reference
+
+BACKENDS = ("native", "torch", "tcnn")
+INITIAL_RANGE = 1e-4
+"""Half width of the uniform start values, as in Mueller et al. 2022, section 4."""
+
+
+class HashGridEncoding(nn.Module):
+    """Points [N, 3] in [0, 1] to features [N, n_levels * n_features].
+
+    backend "native" uses the compiled kernels (their torch twins where the library is absent), "torch" the twins, which
+    can be differentiated twice, and "tcnn" tiny-cuda-nn, which needs a CUDA device and is imported only then.
+    """
+
+    def __init__(self, layout: GridLayout, backend: str = "native", generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if backend not in BACKENDS:
+            raise ValueError(f"encoding: one of {', '.join(BACKENDS)} wanted, got {backend!r}")
+        self.layout = layout
+        self.backend = backend
+        start = torch.rand(layout.n_params, generator=generator) * (2 * INITIAL_RANGE) - INITIAL_RANGE
+        self.params = nn.Parameter(start)
+        self._tcnn: Callable[[Tensor], Tensor] | None = None
+        if backend == "tcnn":
+            module = _tcnn_encoding(layout)
+            self.params = nn.Parameter(start.to(module.params.device))
+            # One parameter, seen by both: registered here only, so that the checkpoint's keys do not depend on the backend.
+            del module._parameters["params"]
+            object.__setattr__(self, "_tcnn", module)
+
+    @property
+    def twice_differentiable(self) -> bool:
+        """Whether the gradient with respect to the points can itself be differentiated."""
+        return self.backend == "torch"
+
+    def forward(
+        self, points: Float[Tensor, "n 3"], n_active_levels: int | None = None, *, frozen: bool = False
+    ) -> Float[Tensor, "n features"]:
+        """Features of `points`; levels from `n_active_levels` on give zeros. `frozen` cuts the gradient to the parameters."""
+        params = self.params.detach() if frozen else self.params
+        if self._tcnn is not None:
+            return self._forward_tcnn(points, params, n_active_levels)
+        encode = reference.hash_grid_encode if self.backend == "torch" else kernels.hash_grid_encode
+        return encode(points, params, self.layout, n_active_levels)
+
+    def _forward_tcnn(self, points: Tensor, params: Tensor, n_active_levels: int | None) -> Tensor:
+        if points.device.type != "cuda":
+            raise ValueError(
+                f"encoding=tcnn: points on a CUDA device wanted, got {points.device}; use encoding=native here"
+            )
+        self._tcnn.__dict__["params"] = params
+        features = self._tcnn(points)
+        if n_active_levels is None or n_active_levels >= self.layout.n_levels:
+            return features
+        # tiny-cuda-nn's level limit is not bound to Python: all levels are paid for and the tail is masked.
+        mask = torch.zeros(features.shape[-1], device=features.device)
+        mask[: n_active_levels * self.layout.n_features] = 1
+        return features * mask
+
+
+def _tcnn_encoding(layout: GridLayout) -> nn.Module:
+    try:
+        import tinycudann
+    except (ImportError, OSError) as error:
+        raise ValueError(
+            "encoding=tcnn: the package tinycudann is wanted and cannot be imported "
+            f"({error}); install it where nvcc and a GPU are present with\n"
+            "  pip install --no-build-isolation "
+            "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'\n"
+            "or use encoding=native, which computes the same features"
+        ) from error
+    config = {
+        "otype": "HashGrid",
+        "n_levels": layout.n_levels,
+        "n_features_per_level": layout.n_features,
+        "log2_hashmap_size": layout.log2_table_size,
+        "base_resolution": layout.base_resolution,
+        "per_level_scale": layout.per_level_scale,
+        "interpolation": layout.interpolation.capitalize(),
+    }
+    module = tinycudann.Encoding(layout.n_dims, config, dtype=torch.float32)
+    if module.params.numel() != layout.n_params:
+        raise ValueError(
+            f"encoding=tcnn: {layout.n_params} parameters wanted, this tiny-cuda-nn lays out {module.params.numel()}; "
+            "use encoding=native, or a per_level_scale whose level sizes do not fall on whole numbers"
+        )
+    return module

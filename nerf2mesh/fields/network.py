@@ -1,0 +1,86 @@
+"""The small networks behind the encoding: features to a logit and a colour.
+
+Letters
+    The trunk maps the encoding's features to (logit, geometry features); the head maps those, and the direction's
+    harmonics where colour depends on the view, to sRGB through a sigmoid.
+Plain torch layers. Measured on 2 Zen 5 cores, 100 k samples, forward and backward: 28 ms in float32, 13 ms in bfloat16;
+recomputing the hidden layers block by block to spare memory traffic gained nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nerf2mesh.fields.config import FieldConfig
+
+
+class FieldNetwork(nn.Module):
+    def __init__(
+        self, n_inputs: int, n_directions: int, config: FieldConfig, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        n_trunk = 1 + config.n_geometry_features
+        self.trunk = _layers([n_inputs, *[config.hidden] * config.n_hidden, n_trunk], generator)
+        self.head = _layers([n_trunk + n_directions, *[config.color_hidden] * config.n_color_hidden, 3], generator)
+
+    def logit(
+        self, features: Float[Tensor, "n features"], *, frozen: bool = False, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n"]:
+        """The logit alone: one row of the trunk's last layer. `frozen` cuts the gradients to the weights."""
+        weights = _weights(self.trunk, dtype)
+        weights[-1] = (weights[-1][0][:1], weights[-1][1][:1])
+        if frozen:
+            weights = [(weight.detach(), bias.detach()) for weight, bias in weights]
+        return _apply(features.to(dtype), weights)[:, 0].float()
+
+    def forward(
+        self, features: Float[Tensor, "n features"], harmonics: Float[Tensor, "n k"] | None, dtype: torch.dtype
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
+        """(logit, sRGB), both float32, computed in `dtype`."""
+        trunk = _apply(features.to(dtype), _weights(self.trunk, dtype))
+        inputs = trunk if harmonics is None else torch.cat([trunk, harmonics.to(dtype)], dim=-1)
+        color = _apply(inputs, _weights(self.head, dtype))
+        return trunk[:, 0].float(), torch.sigmoid(color.float())
+
+
+def fast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the networks compute in while training: see `FieldConfig.precision`."""
+    if precision == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Private, but the only way to ask; where it is gone, float32 is right and merely slower.
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and ask()
+
+
+def _weights(layers: nn.ModuleList, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    return [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in layers]
+
+
+def _apply(x: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
+    for weight, bias in weights[:-1]:
+        x = F.linear(x, weight, bias).relu_()
+    return F.linear(x, *weights[-1])
+
+
+def _layers(sizes: list[int], generator: torch.Generator | None) -> nn.ModuleList:
+    """Linear layers with zero biases; He et al. 2015 uniform weights, Xavier for the last, drawn from `generator`."""
+    layers = nn.ModuleList()
+    for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+        bound = math.sqrt(6 / n_in) if i < len(sizes) - 2 else math.sqrt(6 / (n_in + n_out))
+        with torch.no_grad():
+            layer.weight.copy_((torch.rand(n_out, n_in, generator=generator) * 2 - 1) * bound)
+            layer.bias.zero_()
+        layers.append(layer)
+    return layers
