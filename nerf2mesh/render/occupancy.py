@@ -1,0 +1,106 @@
+"""Which cells of the box hold anything: a coarse grid that lets the marcher skip the rest.
+
+Letters
+    The grid cuts [-1, 1]^3 into resolution^3 cells; cell (x, y, z) is number (x * res + y) * res + z, its bit is
+    bit number & 7 of byte number >> 3. ema: the largest density seen in a cell lately, decaying.
+Source: Mueller et al. 2022, instant-ngp, appendix C.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from nerf2mesh import kernels
+from nerf2mesh.fields import HashGridField
+
+_FULL_TAPS = ((0.25, 0.25, 0.25), (0.75, 0.75, 0.25), (0.75, 0.25, 0.75), (0.25, 0.75, 0.75), (0.5, 0.5, 0.5))
+"""Where a full refresh looks into a cell: a body-centred tetrahedron."""
+
+
+class OccupancyGrid(nn.Module):
+    """ema float32 [res^3] and bits uint8 [res^3 / 8], both in the state dict. All cells count as occupied at first."""
+
+    ema: Float[Tensor, "cells"]
+    bits: UInt8[Tensor, "bytes"]
+
+    def __init__(self, resolution: int = 64) -> None:
+        super().__init__()
+        if resolution < 2 or resolution % 2:
+            raise ValueError(f"occupancy_resolution: an even number of at least 2 wanted, got {resolution}")
+        self.resolution = resolution
+        self.register_buffer("ema", torch.zeros(resolution**3))
+        self.register_buffer("bits", torch.full((resolution**3 // 8,), 255, dtype=torch.uint8))
+
+    @torch.no_grad()
+    def update(
+        self,
+        field: HashGridField,
+        *,
+        threshold: float,
+        generator: torch.Generator | None = None,
+        decay: float = 0.95,
+        warmup: bool = False,
+    ) -> None:
+        """One refresh: jittered densities of some cells enter the decayed maximum, then the bits are set anew.
+
+        warmup: all cells are looked at, else a quarter of them drawn at random and as many of the occupied ones. A cell
+        is occupied where ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is a
+        density in 1 / world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
+        """
+        cells = self._all_cells() if warmup else self._some_cells(generator)
+        jitter = torch.rand(cells.shape[0], 3, generator=generator).to(self.ema.device)
+        values = field.density(self._points(cells, jitter))
+        self._write(cells, values, decay, threshold)
+
+    @torch.no_grad()
+    def bake_full(self, field: HashGridField, *, threshold: float) -> None:
+        """Forget the past and look at five fixed points of every cell; deterministic, for extraction and evaluation.
+
+        A cell with anything above the threshold beside it also counts: thin parts may pass between the points.
+        """
+        cells = self._all_cells()
+        seen = torch.zeros_like(self.ema)
+        for tap in _FULL_TAPS:
+            seen = torch.maximum(
+                seen, field.density(self._points(cells, self.ema.new_tensor(tap).expand(len(cells), 3)))
+            )
+        grid = seen.view(1, 1, *(self.resolution,) * 3)
+        self._write(cells, nn.functional.max_pool3d(grid, 3, stride=1, padding=1).view(-1), 0.0, threshold)
+
+    def fill(self) -> None:
+        """Count every cell as occupied."""
+        self.bits.fill_(255)
+
+    def fraction(self) -> float:
+        """The share of occupied cells."""
+        return float(self.occupied().float().mean())
+
+    def occupied(self) -> Tensor:
+        """bool [res^3]."""
+        shifts = torch.arange(8, device=self.bits.device)
+        return ((self.bits[:, None].int() >> shifts) & 1).bool().view(-1)
+
+    def _write(self, cells: Tensor, values: Tensor, decay: float, threshold: float) -> None:
+        # The mean over the values just seen stands for the grid's: exact where all cells are looked at.
+        limit = min(float(values.mean()), threshold) if values.numel() else threshold
+        kernels.update_occupancy(self.ema, self.bits, cells, values.contiguous(), decay, limit)
+
+    def _all_cells(self) -> Int64[Tensor, "cells"]:
+        return torch.arange(self.resolution**3, device=self.ema.device)
+
+    def _some_cells(self, generator: torch.Generator | None) -> Int64[Tensor, "m"]:
+        n = self.resolution**3
+        uniform = torch.randint(n, (n // 4,), generator=generator)
+        occupied = self.occupied().nonzero()[:, 0]
+        if len(occupied) > n // 4:
+            chosen = torch.randint(len(occupied), (n // 4,), generator=generator).to(occupied.device)
+            occupied = occupied[chosen]
+        return torch.cat([uniform.to(occupied.device), occupied])
+
+    def _points(self, cells: Int64[Tensor, "m"], inside: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+        """World points at the position `inside` [0, 1]^3 of each cell."""
+        res = self.resolution
+        corner = torch.stack([cells // (res * res), cells // res % res, cells % res], dim=-1)
+        return (corner + inside) * (2.0 / res) - 1.0

@@ -1,0 +1,68 @@
+"""Cutting packed samples: by ray, and by what light reaches them.
+
+Letters
+    Samples of ray r are the rows start_r .. start_r + count_r of every flat array; packed_info [n_rays, 2] holds
+    (start, count) and rays follow one another without gaps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.kernels import Samples
+
+
+def slice_rays(samples: Samples, first: int, last: int) -> Samples:
+    """The samples of rays first..last-1, renumbered from 0. Views where possible."""
+    packed = samples.packed_info[first:last]
+    if first == last:
+        rows = slice(0, 0)
+    else:
+        rows = slice(int(packed[0, 0]), int(packed[-1].sum()))
+    offset = packed.new_tensor([rows.start, 0])
+    return Samples(
+        samples.t[rows],
+        samples.dt[rows],
+        samples.ray_index[rows] - first,
+        packed - offset,
+        rows.stop - rows.start,
+        samples.overflow,
+    )
+
+
+def ray_blocks(samples: Samples, max_samples: int) -> list[tuple[int, int]]:
+    """Runs (first, last) of rays with at most `max_samples` samples each (a single ray may have more)."""
+    n_rays = samples.packed_info.shape[0]
+    if samples.t.shape[0] <= max_samples:
+        return [(0, n_rays)]
+    ends = samples.packed_info.sum(1).tolist()
+    blocks, first, begin = [], 0, 0
+    for ray, end in enumerate(ends):
+        if end - begin > max_samples and ray > first:
+            blocks.append((first, ray))
+            first, begin = ray, ends[ray - 1]
+    return [*blocks, (first, n_rays)]
+
+
+def lit_samples(samples: Samples, density: Tensor, transmittance: float) -> Samples:
+    """Without the samples that less than `transmittance` of the light reaches, given every sample's density."""
+    packed = samples.packed_info.long()
+    depth = torch.cumsum((density * samples.dt).double(), 0)
+    before = torch.cat([depth.new_zeros(1), depth])
+    reach = before[packed[:, 0]] - math.log(transmittance)
+    lit = before[:-1] < reach[samples.ray_index.long()]
+    # What is dropped is the end of a ray, so that the rest keeps its order.
+    kept = torch.cat([packed.new_zeros(1), torch.cumsum(lit, 0)])
+    start, end = kept[packed[:, 0]], kept[packed.sum(1)]
+    rows = lit.nonzero()[:, 0]
+    return Samples(
+        samples.t[rows],
+        samples.dt[rows],
+        samples.ray_index[rows],
+        torch.stack([start, end - start], dim=1).int(),
+        rows.shape[0],
+        samples.overflow,
+    )
