@@ -1,0 +1,107 @@
+"""Procedural scenes as training batches: a cache of rendered shards on disk, or a stream rendered on the fly.
+
+A batch is a dict: `rgba` uint8 [B, V, h, w, 4] (premultiplied) and the cameras as `pose` [B, V, 4, 4], `focal` [B, V]
+(pixels; pixels per world unit when `orthographic` [B]). A shard holds SHARD scenes of consecutive seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
+from nerf2mesh.procedural.render import SceneRenderer
+from nerf2mesh.types import Camera
+
+SHARD = 512
+VALIDATION_SEED = 1 << 30
+"""Seeds from here on are never trained on."""
+Batch = dict[str, Tensor]
+
+
+def render_seeds(seeds: range, views: ViewConfig, renderer: SceneRenderer, device: str = "cpu") -> Batch:
+    """The images and cameras of consecutive seeds."""
+    scenes = sample_scenes(seeds, distance=renderer.scene_distance).to(device)
+    cameras = sample_cameras(seeds, views).to(device)
+    rgba = renderer.render(scenes, cameras)["rgba"]
+    return {
+        "rgba": (rgba * 255 + 0.5).to(torch.uint8),
+        "pose": cameras.camera_to_world,
+        "focal": cameras.focal_px[..., 0],
+        "orthographic": torch.full((len(seeds),), cameras.orthographic, device=device),
+    }
+
+
+def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True, batch: int = 128) -> None:
+    """Renders `seeds` into `folder`, one file a shard; shards that are there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    renderer = SceneRenderer(compiled=compiled)
+    began, done = time.perf_counter(), 0
+    for first in range(seeds.start, seeds.stop, SHARD):
+        path = folder / f"shard_{views.size_px}_{views.n_views}_{first}.npz"
+        if path.exists():
+            continue
+        pieces = [render_seeds(range(i, i + batch), views, renderer) for i in range(first, first + SHARD, batch)]
+        arrays = {key: torch.cat([piece[key] for piece in pieces]).numpy() for key in pieces[0]}
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, **arrays)
+        os.replace(temporary, path)
+        done += SHARD
+        print(f"{done} scenes, {done / (time.perf_counter() - began):.0f} scenes/s", flush=True)
+
+
+class ShardedScenes:
+    """Random batches from the shards of a folder, which may still be growing; held in memory as uint8."""
+
+    def __init__(self, folder: Path, views: ViewConfig) -> None:
+        self.folder, self.pattern = Path(folder), f"shard_{views.size_px}_{views.n_views}_*.npz"
+        self.shards: dict[str, Batch] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes up shards that were written since."""
+        for path in sorted(self.folder.glob(self.pattern)):
+            if path.name not in self.shards and ".tmp" not in path.name:
+                with np.load(path) as arrays:
+                    self.shards[path.name] = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        if not self.shards:
+            raise ValueError(f"data.folder: no {self.pattern} in {self.folder}; write shards first (data.n_scenes)")
+
+    def __len__(self) -> int:
+        return len(self.shards) * SHARD
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Endless random batches; each comes from one shard, so that all its cameras are of one projection or mixed."""
+        while True:
+            names = sorted(self.shards)
+            shard = self.shards[names[int(torch.randint(len(names), (), generator=generator))]]
+            pick = torch.randint(SHARD, (size,), generator=generator)
+            yield {key: value[pick] for key, value in shard.items()}
+
+
+def stream_scenes(first_seed: int, size: int, views: ViewConfig, device: str) -> Iterator[Batch]:
+    """Endless fresh batches rendered on `device` (meant for a GPU)."""
+    renderer = SceneRenderer(compiled=True)
+    seed = first_seed
+    while True:
+        yield render_seeds(range(seed, seed + size), views, renderer, device)
+        seed += size
+
+
+def batch_cameras(batch: Batch) -> list[tuple[Tensor, Camera]]:
+    """The cameras of a batch by projection: (scene numbers [n], cameras of batch shape [n, V])."""
+    height, width = batch["rgba"].shape[2:4]
+    groups = []
+    for orthographic in (False, True):
+        rows = torch.nonzero(batch["orthographic"] == orthographic)[:, 0]
+        if len(rows):
+            focal = batch["focal"][rows][..., None].expand(-1, -1, 2)
+            principal = focal.new_tensor([width / 2, height / 2]).expand_as(focal)
+            groups.append((rows, Camera(batch["pose"][rows], focal, principal, width, height, orthographic)))
+    return groups

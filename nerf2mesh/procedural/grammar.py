@@ -1,0 +1,123 @@
+"""From a seed to a scene: picks a family, places the object, normalises it into the world box, adds light and cameras.
+
+Seed n always gives the same scene, whatever the batch it is drawn in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerf2mesh.procedural.families import FAMILIES, random_axes, turned
+from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.parts import pack_parts, scene_distance
+from nerf2mesh.procedural.render import Scenes
+from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
+
+RADIUS = 0.9
+"""Objects are centred by their bounding box and scaled to about this bounding radius, as inputs are framed."""
+
+
+@dataclass(kw_only=True)
+class ViewConfig:
+    """How views of a scene are drawn. View 0 is the one that a user would give: azimuth 0, moderate elevation."""
+
+    n_views: int = 6
+    size_px: int = 32
+    input_elevation_deg: tuple[float, float] = (-5.0, 40.0)
+    elevation_deg: tuple[float, float] = (-25.0, 65.0)
+    orthographic_share: float = 0.1
+
+
+Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def sample_scenes(
+    seeds: np.ndarray | list[int] | range, families: list[str] | None = None, distance: Distance = scene_distance
+) -> Scenes:
+    """The scenes of `seeds` [B], drawn from all families or from the named ones.
+
+    `distance` may be a compiled `parts.scene_distance`, as a renderer has it.
+    """
+    names = list(FAMILIES) if families is None else families
+    share = np.array([FAMILIES[name][1] for name in names])
+    parts, rotations, lights, sizes = [], [], [], []
+    for seed in seeds:
+        rng = np.random.default_rng([int(seed), 20231])
+        make = FAMILIES[names[rng.choice(len(names), p=share / share.sum())]][0]
+        parts.append(make(rng, Palette(rng)))
+        rotations.append(_placement(rng))
+        lights.append(_light(rng))
+        sizes.append(RADIUS * rng.uniform(0.85, 1.1))
+    shapes, colours = pack_parts(parts)
+    rotation = torch.from_numpy(np.stack(rotations)).float()
+    center, radius = _extent(shapes, rotation, distance)
+    scale = torch.tensor(sizes, dtype=torch.float32) / radius
+    return Scenes(shapes, colours, rotation, center, scale, torch.from_numpy(np.stack(lights)).float())
+
+
+def _placement(rng: np.random.Generator) -> np.ndarray:
+    """Mostly upright, often facing the camera or showing its side; now and then tumbled."""
+    kind = rng.random()
+    if kind < 0.08:
+        return random_axes(rng)
+    yaw = rng.uniform(0, 360)
+    if kind < 0.45:
+        yaw = rng.normal(0, 12)
+    elif kind < 0.6:
+        yaw = rng.choice([-90, 90]) + rng.normal(0, 12)
+    return turned("z", yaw).T
+
+
+def _light(rng: np.random.Generator) -> np.ndarray:
+    direction = rng.normal(size=3)
+    direction[2] = abs(direction[2]) + 0.3
+    ambient = 1.0 if rng.random() < 0.35 else rng.uniform(0.3, 0.9)
+    gain = 1.0 if ambient == 1.0 else rng.uniform(0.95, 1.15)
+    return np.concatenate([direction / np.linalg.norm(direction), [ambient, gain]])
+
+
+def _extent(shapes: Tensor, rotation: Tensor, distance_of: Distance, resolution: int = 28) -> tuple[Tensor, Tensor]:
+    """Centre [B, 3] (scene frame) of the box around each object in world axes, and the radius [B] about it."""
+    axis = torch.linspace(-1.7, 1.7, resolution)
+    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3)
+    n = shapes.shape[0]
+    cell = float(axis[1] - axis[0])
+    x, y, z = (c.expand(n, -1).contiguous() for c in grid.unbind(-1))
+    distance = distance_of(shapes, x, y, z)
+    inside = distance <= distance.amin(1, keepdim=True).clamp_min(0.35 * cell)
+    world = torch.einsum("bij,rj->bri", rotation, grid[0])
+    far = 1e3
+    low = torch.where(inside[..., None], world, far).amin(1)
+    high = torch.where(inside[..., None], world, -far).amax(1)
+    middle = 0.5 * (low + high)
+    reach = (world - middle[:, None]).norm(dim=-1)
+    radius = torch.where(inside, reach, 0.0).amax(1).clamp_min(0.1)
+    return torch.einsum("bji,bj->bi", rotation, middle), radius
+
+
+def sample_cameras(seeds: np.ndarray | list[int] | range, config: ViewConfig) -> Camera:
+    """Cameras of batch shape [B, n_views] for the scenes of `seeds`; one projection for the whole batch.
+
+    Field of view and distance vary together, so that the world box keeps its size in the picture.
+    """
+    n, v = len(seeds), config.n_views
+    azimuth, elevation, fov = np.zeros((n, v)), np.zeros((n, v)), np.zeros((n, v))
+    for i, seed in enumerate(seeds):
+        rng = np.random.default_rng([int(seed), 77003])
+        azimuth[i] = rng.uniform(-180, 180, v)
+        azimuth[i, 0] = 0.0
+        elevation[i] = rng.uniform(*config.elevation_deg, v)
+        elevation[i, 0] = rng.uniform(*config.input_elevation_deg)
+        fov[i] = DEFAULT_FOV_DEG if rng.random() < 0.6 else rng.uniform(20, 55)
+    half = DEFAULT_DISTANCE * np.tan(np.radians(DEFAULT_FOV_DEG / 2))
+    distance = half / np.tan(np.radians(fov / 2))
+    orthographic = bool(np.random.default_rng([int(seeds[0]), 5]).random() < config.orthographic_share)
+    values = [torch.from_numpy(a).float() for a in (azimuth, elevation, distance, fov)]
+    return Camera.orbit(
+        values[0], values[1], distance=values[2], fov_deg=values[3], width_px=config.size_px, orthographic=orthographic
+    )
