@@ -3,7 +3,7 @@
 Letters
     x: logit (what marching cubes sees). sigma: density in 1 / world unit, so that a ray crossing a length d of it keeps
     exp(-sigma d) of its light.
-Every activation has `forward(x)`, `inverse(sigma)` and is increasing, so that level sets of sigma and of x are the same.
+Every activation has `forward(x)` and `inverse(sigma)` and increases, so that sigma and x have the same level sets.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ KINDS = ("fixed", "constant", "direction")
 @dataclass(kw_only=True)
 class BackgroundConfig:
     kind: str = "fixed"
-    """"fixed": `color` for ever. "constant": one learned colour per image. "direction": learned, a function of direction."""
+    """"fixed": `color` for ever. "constant": one learned colour per image. "direction": learned, by direction."""
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """sRGB in [0, 1]; the start value of the learned kinds."""
     n_images: int = 1

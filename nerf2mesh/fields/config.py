@@ -11,7 +11,7 @@ ENCODING_GROWTH = 1.4472692374403782
 @dataclass(kw_only=True)
 class FieldConfig:
     encoding: str = "native"
-    """"native" (compiled kernels), "torch" (plain torch, twice differentiable, slow), "tcnn" (tiny-cuda-nn, CUDA only)."""
+    """"native" (compiled kernels), "torch" (their twins in plain torch, slow), "tcnn" (tiny-cuda-nn, CUDA)."""
     n_levels: int = 8
     n_features: int = 4
     log2_table_size: int = 15
@@ -35,8 +35,8 @@ class FieldConfig:
     """Density per unit of activation, in 1 / world unit: at 10, a logit of 10 is opaque within 0.05 of the box's 2."""
     blob: str = "cone"
     """What is added to the logit of a point at distance r from the origin, so that the start is a soft ball:
-    "cone" blob_scale * max(1 - r / blob_width, blob_floor) (Magic3D), "gaussian" blob_scale * exp(-(r / blob_width)^2 / 2),
-    "sphere" blob_width - r (a signed distance), "none"."""
+    "cone" blob_scale * max(1 - r / blob_width, blob_floor) (Magic3D),
+    "gaussian" blob_scale * exp(-(r / blob_width)^2 / 2), "sphere" blob_width - r (a signed distance), "none"."""
     blob_scale: float = 4.0
     blob_width: float = 0.5
     blob_floor: float = -1.0
@@ -44,15 +44,13 @@ class FieldConfig:
     beta: float = 0.1
     """First sharpness of "laplace", in world units."""
     precision: str = "auto"
-    """Arithmetic of the networks while training: "float32", "bfloat16", or "auto" (bfloat16 where the hardware multiplies
-    it). Evaluation, normals and `density_logit` are float32 always: finite differences and level sets need the digits."""
+    """Arithmetic of the networks while training: "float32", "bfloat16", or "auto" (bfloat16 where the hardware has it).
+    Evaluation, normals and `density_logit` are float32 always: finite differences and level sets need the digits."""
 
     def __post_init__(self) -> None:
-        for name in ("n_levels", "n_features", "hidden", "n_hidden", "color_hidden", "base_resolution"):
+        for name in ("n_levels", "n_features", "start_levels", "hidden", "n_hidden", "color_hidden", "base_resolution"):
             if getattr(self, name) < 1:
                 raise ValueError(f"field.{name}: a whole number of at least 1 wanted, got {getattr(self, name)}")
-        if not 1 <= self.start_levels:
-            raise ValueError(f"field.start_levels: at least 1 wanted, got {self.start_levels}")
         if self.density_scale <= 0 or self.blob_width <= 0:
             raise ValueError(
                 "field.density_scale, field.blob_width: numbers above 0 wanted, "

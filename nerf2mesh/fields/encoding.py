@@ -25,8 +25,8 @@ INITIAL_RANGE = 1e-4
 class HashGridEncoding(nn.Module):
     """Points [N, 3] in [0, 1] to features [N, n_levels * n_features].
 
-    backend "native" uses the compiled kernels (their torch twins where the library is absent), "torch" the twins, which
-    can be differentiated twice, and "tcnn" tiny-cuda-nn, which needs a CUDA device and is imported only then.
+    backend "native" uses the compiled kernels (their torch twins where the library is absent), "torch" the twins,
+    and "tcnn" tiny-cuda-nn, which needs a CUDA device and is imported only then. All can be differentiated twice.
     """
 
     def __init__(self, layout: GridLayout, backend: str = "native", generator: torch.Generator | None = None) -> None:
@@ -41,19 +41,14 @@ class HashGridEncoding(nn.Module):
         if backend == "tcnn":
             module = _tcnn_encoding(layout)
             self.params = nn.Parameter(start.to(module.params.device))
-            # One parameter, seen by both: registered here only, so that the checkpoint's keys do not depend on the backend.
+            # One parameter, registered here only: the checkpoint's keys do not depend on the backend.
             del module._parameters["params"]
             object.__setattr__(self, "_tcnn", module)
-
-    @property
-    def twice_differentiable(self) -> bool:
-        """Whether the gradient with respect to the points can itself be differentiated."""
-        return self.backend == "torch"
 
     def forward(
         self, points: Float[Tensor, "n 3"], n_active_levels: int | None = None, *, frozen: bool = False
     ) -> Float[Tensor, "n features"]:
-        """Features of `points`; levels from `n_active_levels` on give zeros. `frozen` cuts the gradient to the parameters."""
+        """Features of `points`; levels from `n_active_levels` on give zeros. `frozen`: parameters get no gradient."""
         params = self.params.detach() if frozen else self.params
         if self._tcnn is not None:
             return self._forward_tcnn(points, params, n_active_levels)

@@ -10,6 +10,7 @@ recomputing the hidden layers block by block to spare memory traffic gained noth
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +77,7 @@ def _apply(x: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
 def _layers(sizes: list[int], generator: torch.Generator | None) -> nn.ModuleList:
     """Linear layers with zero biases; He et al. 2015 uniform weights, Xavier for the last, drawn from `generator`."""
     layers = nn.ModuleList()
-    for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
         bound = math.sqrt(6 / n_in) if i < len(sizes) - 2 else math.sqrt(6 / (n_in + n_out))
         with torch.no_grad():
