@@ -1,0 +1,111 @@
+#include "cpu/parallel.h"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "n2m_abi.h"
+
+namespace n2m {
+namespace {
+
+std::atomic<n2m_parallel_fn> torch_parallel{nullptr};
+std::atomic<int> n_threads{1};
+
+// Parked threads, used only where torch does not lend its own (torch before 2.10). Grows on demand, never shrinks, and
+// is left alone in a forked child, whose copies of the threads do not run.
+class Pool {
+ public:
+  void run(int64_t n, n2m_range_fn body, void* context) {
+    std::unique_lock<std::mutex> only_one(entry_, std::try_to_lock);
+    if (!only_one.owns_lock() || owner_ != getpid()) return body(0, n, context);
+    std::unique_lock<std::mutex> lock(state_);
+    while (static_cast<int64_t>(workers_.size()) < n - 1) {
+      workers_.emplace_back([this, i = static_cast<int64_t>(workers_.size()) + 1] { work(i); });
+      workers_.back().detach();
+    }
+    body_ = body, context_ = context, n_ = n, pending_ = n - 1;
+    ++generation_;
+    wake_.notify_all();
+    lock.unlock();
+    body(0, 1, context);
+    lock.lock();
+    done_.wait(lock, [this] { return pending_ == 0; });
+  }
+
+ private:
+  void work(int64_t index) {
+    uint64_t seen = 0;
+    std::unique_lock<std::mutex> lock(state_);
+    for (;;) {
+      wake_.wait(lock, [&] { return generation_ != seen; });
+      seen = generation_;
+      if (index >= n_) continue;
+      const n2m_range_fn body = body_;
+      void* const context = context_;
+      lock.unlock();
+      body(index, index + 1, context);
+      lock.lock();
+      if (--pending_ == 0) done_.notify_one();
+    }
+  }
+
+  const pid_t owner_ = getpid();
+  std::mutex entry_, state_;
+  std::condition_variable wake_, done_;
+  std::vector<std::thread> workers_;
+  n2m_range_fn body_ = nullptr;
+  void* context_ = nullptr;
+  int64_t n_ = 0, pending_ = 0;
+  uint64_t generation_ = 0;
+};
+
+Pool& pool() {
+  static Pool* const made = new Pool;  // never destroyed: its threads outlive static destructors
+  return *made;
+}
+
+struct Buffers {
+  static constexpr int SLOTS = 4;
+  void* data[SLOTS] = {};
+  int64_t size[SLOTS] = {};
+  ~Buffers() {
+    for (void* p : data) std::free(p);
+  }
+};
+
+}  // namespace
+
+int thread_count() { return n_threads.load(std::memory_order_relaxed); }
+
+void run_ranges(int64_t n, n2m_range_fn body, void* context) {
+  const n2m_parallel_fn lent = torch_parallel.load(std::memory_order_relaxed);
+  if (lent != nullptr) {
+    lent(0, n, 1, body, context);
+  } else {
+    pool().run(n, body, context);
+  }
+}
+
+void* scratch(int slot, int64_t n_bytes) {
+  thread_local Buffers buffers;
+  if (buffers.size[slot] < n_bytes) {
+    std::free(buffers.data[slot]);
+    const int64_t size = (n_bytes + n_bytes / 4 + 4095) / 4096 * 4096;
+    buffers.data[slot] = std::aligned_alloc(4096, static_cast<size_t>(size));
+    buffers.size[slot] = buffers.data[slot] == nullptr ? 0 : size;
+  }
+  return buffers.data[slot];
+}
+
+}  // namespace n2m
+
+extern "C" {
+int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
+void n2m_set_parallel(n2m_parallel_fn parallel) { n2m::torch_parallel = parallel; }
+void n2m_set_threads(int32_t n_threads) { n2m::n_threads = n_threads < 1 ? 1 : n_threads; }
+}

@@ -1,0 +1,14 @@
+"""Native operators: hash-grid encoding, ray marching, compositing, occupancy, Adam. See csrc/README.md.
+
+Every operator runs on CPU and CUDA tensors, carries gradients, and has a twin of the same name in `reference`.
+Importing this package loads no library; the first call on a device does.
+"""
+
+from __future__ import annotations
+
+from . import _cpu as _cpu
+from ._lib import available
+from .hashgrid import hash_grid_encode, hash_grid_jvp, hash_grid_vjp
+from .layout import GridLayout
+
+__all__ = ["GridLayout", "available", "hash_grid_encode", "hash_grid_jvp", "hash_grid_vjp"]
