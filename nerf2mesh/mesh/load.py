@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
 
 FORMATS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
 DEFAULT_GREY = 0.8
@@ -46,20 +47,34 @@ def _read_parts(path: Path) -> list[TriangleMesh]:
         scene = trimesh.load(path, process=False)
     except Exception as error:  # readers raise whatever the bytes lead them to
         raise ValueError(f"mesh file: {path} cannot be read as {path.suffix}: {error}") from error
+    is_gltf = path.suffix.lower() in (".glb", ".gltf")
     if not isinstance(scene, trimesh.Scene):
-        return [_part(scene)] if isinstance(scene, trimesh.Trimesh) else []
+        return [_part(scene, is_gltf)] if isinstance(scene, trimesh.Trimesh) else []
     parts = []
     for name in scene.graph.nodes_geometry:
         transform, geometry = scene.graph[name]
         shape = scene.geometry[geometry]
         if isinstance(shape, trimesh.Trimesh):
-            parts.append(_part(shape.copy().apply_transform(transform)))
+            parts.append(_placed(_part(shape, is_gltf), np.asarray(transform)))
     return parts
 
 
-def _part(mesh: Any) -> TriangleMesh:
-    """One trimesh object; a plain material colour becomes vertex colours."""
-    n_vertices = len(mesh.vertices)
+def _placed(part: TriangleMesh, transform: np.ndarray) -> TriangleMesh:
+    """Moved to its place in the scene [4, 4]; a mirroring turns the winding, so that outside stays outside."""
+    linear = transform[:3, :3]
+    mirrored = np.linalg.det(linear) < 0.0
+    normals = None if part.vertex_normals is None else unit(part.vertex_normals @ np.linalg.inv(linear))
+    return replace(
+        part,
+        vertices=part.vertices @ linear.T + transform[:3, 3],
+        faces=part.faces[:, ::-1] if mirrored else part.faces,
+        vertex_normals=normals,
+        uv=part.uv[:, ::-1] if mirrored and part.uv is not None else part.uv,
+    )
+
+
+def _part(mesh: Any, is_gltf: bool) -> TriangleMesh:
+    """One trimesh object; a plain material colour becomes vertex colours. glTF's colours and factors are linear."""
     normals = mesh.vertex_normals if "vertex_normals" in mesh._cache else None
     uv = texture = colors = None
     if mesh.visual.kind == "vertex":
@@ -70,8 +85,23 @@ def _part(mesh: Any) -> TriangleMesh:
             uv = np.asarray(mesh.visual.uv)[mesh.faces]
             texture = np.round(texture * np.r_[factor, 1.0][: texture.shape[2]]).astype(np.uint8)
         else:
-            texture, colors = None, np.tile(factor, (n_vertices, 1))
+            texture, colors = None, _colors(mesh) * factor
+            colors = linear_to_srgb(colors) if is_gltf else colors
     return TriangleMesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), normals, colors, uv, texture)
+
+
+def _colors(mesh: Any) -> np.ndarray:
+    """Colours [V, 3] that a reader kept beside a material, else ones."""
+    for attributes in (mesh.visual.vertex_attributes, mesh.vertex_attributes):
+        colors = attributes.get("color")
+        if colors is not None and len(colors) == len(mesh.vertices):
+            return np.asarray(colors)[:, :3] / (255.0 if colors.dtype.kind == "u" else 1.0)
+    return np.ones((len(mesh.vertices), 3))
+
+
+def linear_to_srgb(color: np.ndarray) -> np.ndarray:
+    color = np.clip(color, 0.0, 1.0)
+    return np.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
 
 
 def _material(material: Any) -> tuple[np.ndarray | None, np.ndarray]:
@@ -127,5 +157,5 @@ def _atlas(parts: list[TriangleMesh]) -> tuple[np.ndarray, np.ndarray]:
             uv = part.uv - np.floor(part.uv.min(axis=1, keepdims=True))
             uv = np.clip(uv, 0.5 / size, 1.0 - 0.5 / size)
         atlas[row * size : (row + 1) * size, column * size : (column + 1) * size] = tile
-        uvs.append((uv + [column, side - 1 - row]) / side)
+        uvs.append((uv + np.array([column, side - 1 - row])) / side)
     return np.concatenate(uvs), atlas

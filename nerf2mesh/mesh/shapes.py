@@ -20,8 +20,9 @@ def icosphere(subdivisions: int = 3, radius: float = 1.0) -> TriangleMesh:
     g = (1.0 + 5.0**0.5) / 2.0
     vertices = [(-1, g, 0), (1, g, 0), (-1, -g, 0), (1, -g, 0), (0, -1, g), (0, 1, g)]
     vertices += [(0, -1, -g), (0, 1, -g), (g, 0, -1), (g, 0, 1), (-g, 0, -1), (-g, 0, 1)]
-    faces = [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11), (1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6), (7, 1, 8)]
-    faces += [(3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9), (4, 9, 5), (2, 4, 11), (6, 2, 10), (8, 6, 7), (9, 8, 1)]
+    faces = [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11), (1, 5, 9), (5, 11, 4), (11, 10, 2)]
+    faces += [(10, 7, 6), (7, 1, 8), (3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9), (4, 9, 5)]
+    faces += [(2, 4, 11), (6, 2, 10), (8, 6, 7), (9, 8, 1)]
     points, triangles = unit(np.array(vertices, dtype=np.float64)), np.array(faces)
     for _ in range(subdivisions):
         points, triangles = _split_in_four(points, triangles)
@@ -39,7 +40,7 @@ def torus(radius: float = 0.6, tube: float = 0.25, n_around: int = 96, n_tube: i
     quad = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)]
     index = [(p % n_around) * n_tube + q % n_tube for p, q in quad]
     uv = [np.stack([p / n_around, q / n_tube], axis=-1) for p, q in quad]
-    faces = [np.stack([values[k] for k in corner], axis=1) for corner in ((0, 1, 2), (0, 2, 3)) for values in (index,)]
+    faces = [np.stack([index[k] for k in corner], axis=1) for corner in ((0, 1, 2), (0, 2, 3))]
     uvs = [np.stack([uv[k] for k in corner], axis=1) for corner in ((0, 1, 2), (0, 2, 3))]
     vertices = (center + tube * normals).reshape(-1, 3)
     return TriangleMesh(vertices, np.concatenate(faces), normals.reshape(-1, 3), uv=np.concatenate(uvs))

@@ -1,7 +1,8 @@
 """The triangle mesh that travels through the house: welded positions, per-corner texture coordinates.
 
 Conventions
-    Axes are the house's: right-handed, +Z up, front along +X. Files are +Y up, +Z front; `from_file` turns them in, `save_mesh` out.
+    Axes are the house's: right-handed, +Z up, front along +X. Files are +Y up, +Z front: `from_file` turns them in,
+    `save_mesh` out.
     Faces wind counter-clockwise seen from outside, so a closed mesh has positive `volume`.
     UV are kept per face corner, so that a seam never splits a vertex and the topology stays closed. Their origin is the
     lower-left corner of the texture (as in OBJ; glTF's is the upper-left), values outside [0, 1] repeat the texture.
@@ -61,7 +62,7 @@ class TriangleMesh:
     def from_file(path: str | Path, *, up: str = "y", front: str = "z", weld: bool = True) -> TriangleMesh:
         """Reads OBJ (+ MTL and textures), GLB, glTF, PLY, STL or OFF into house axes.
 
-        up, front: the file's axes, "x", "y", "z", with "-" for the negative ones. up="z", front="x" leaves the axes alone.
+        up, front: the file's axes, "x", "y", "z", with "-" for the negative ones. up="z", front="x" leaves them alone.
         weld: merge equal positions (seams and STL split them), which closes the topology.
         Raises FileNotFoundError, or ValueError when the file holds no triangle or is no mesh.
         """

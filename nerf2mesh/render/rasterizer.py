@@ -1,8 +1,9 @@
 """Draws a TriangleMesh on the CPU: colour, silhouette, depth, normals, without OpenGL.
 
-Pixel (row, column) has its centre at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of the two
-triangles. Depth is the distance along the unit ray. Colour and normals are premultiplied by the opacity, which is the share of
-covered samples. The result is the same for any number of threads. Textures are looked up bilinearly in sRGB and repeat.
+Pixel (row, column) has its centre at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of
+the two triangles. Depth is the distance along the unit ray. Colour and normals are premultiplied by the opacity, which
+is the share of covered samples. The result is the same for any number of threads. Textures are looked up bilinearly in
+sRGB and repeat.
 """
 
 from __future__ import annotations
@@ -71,11 +72,12 @@ class ViewArrays(NamedTuple):
 def native_library() -> ctypes.CDLL | None:
     """The CPU library, or None (with one warning) where it was not built: the numpy twin then serves."""
     path = Path(__file__).resolve().parents[1] / "kernels" / "libn2m_cpu.so"
+    hint = "the native rasteriser is not built: a slow numpy twin draws meshes; install a C++ compiler and reinstall"
     try:
         library = ctypes.CDLL(str(path))
         library.n2m_rasterize.restype = ctypes.c_int32
     except (OSError, AttributeError):
-        warnings.warn("the native rasteriser is not built: a slow numpy twin draws meshes; install a C++ compiler and reinstall")
+        warnings.warn(hint, stacklevel=2)
         return None
     return library
 
@@ -97,8 +99,8 @@ def rasterize_mesh(
     shading: "albedo", "lambert" (albedo x (ambient + (1 - ambient) |n . l|)) or "normal" (the colour (n + 1) / 2).
     light_direction: [3] or [*b, 3] towards the light, world axes; by default the light is at the camera.
     smooth: interpolate vertex normals, else the faces' own.
-    Returns a Rendering of shape [*b, h, w, ...] on the CPU; `extra` has "face" (int32, -1 for none) and "barycentric" [..., 3] of the
-    nearest hit in the pixel.
+    Returns a Rendering of shape [*b, h, w, ...] on the CPU; `extra` has "face" (int32, -1 for none) and "barycentric"
+    [..., 3] of the nearest hit in the pixel.
     """
     if shading not in SHADINGS:
         raise ValueError(f"shading: one of {SHADINGS} wanted, got {shading!r}")

@@ -1,4 +1,7 @@
-"""The rasteriser's twin in plain numpy: the same arrays in and out, one Python step per face. For tests, and where no compiler is."""
+"""The rasteriser's twin in plain numpy: the same arrays in and out, one Python step per face.
+
+For tests, and for machines without a compiler.
+"""
 
 from __future__ import annotations
 
