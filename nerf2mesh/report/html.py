@@ -1,0 +1,166 @@
+"""report.html: all that a run has to show in one file, which opens from the disk with no network.
+
+The report reads the run folder (see `write_report`), so that it can be written again at any time; what never becomes a
+file of its own is passed in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+
+import yaml
+
+from nerf2mesh.report import sections
+from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.report.metrics_log import read_metrics, series
+from nerf2mesh.report.viewer import page, viewer_figure
+from nerf2mesh.types import Observations
+
+TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
+RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", *TURNTABLES)
+
+
+def write_report(
+    folder: str | Path,
+    *,
+    title: str | None = None,
+    observations: Observations | None = None,
+    facts: Mapping[str, object] | None = None,
+    metrics: Mapping[str, object] | None = None,
+    stages: Mapping[str, Mapping[str, object]] | None = None,
+    warnings: Iterable[str] = (),
+    config: ReportConfig | None = None,
+) -> Path:
+    """Write `folder`/report.html and return its path.
+
+    Everything is optional; a section with nothing to show is left out.
+
+    Args:
+        folder: the run folder. Read from it, where present: config.yaml, overrides.yaml or overrides, versions.json,
+            provenance.json, metrics.jsonl, metrics.json, timings.json, warnings.json, previews/*.png, mesh.glb,
+            turntable.mp4|gif|png.
+        title: by default the input's name, else the folder's.
+        observations: the views and notes that `load_observations` returned.
+        facts: about the mesh (`inspect_mesh`); nested mappings are allowed.
+        metrics: name -> number or {"value", "baseline", "better": "higher" | "lower", "unit"}; default metrics.json.
+        stages: `StageClock.to_dict()`; default timings.json.
+        warnings: raised during the run; added to those of the input and of warnings.json.
+    """
+    folder, config = Path(folder), config or ReportConfig()
+    notes = observations.notes if observations is not None else {}
+    framed = observations.views[0].image if observations is not None and observations.views else None
+    metrics = _json(folder / "metrics.json") if metrics is None else metrics
+    stages = _json(folder / "timings.json") if stages is None else stages
+    noted = [*notes.get("warnings", ()), *_json(folder / "warnings.json", []), *warnings]
+    title = title or Path(str(notes.get("path") or folder.resolve().name)).stem
+    parts = [
+        f"<h1>{escape(title)}</h1>{_lead(folder, stages, facts)}",
+        _top(folder, config, sections.input_pictures(notes, framed)),
+        sections.section("Warnings", _list(dict.fromkeys(noted)), "warnings"),
+        _columns(
+            sections.section("Mesh", sections.fact_table({**(facts or {}), **_sizes(folder)})),
+            sections.section("Metrics", sections.metric_table(metrics)),
+        ),
+        sections.section("Along the run", sections.timeline(list((folder / "previews").glob("*.png")))),
+        sections.section("Curves", sections.curve_panels(series(read_metrics(folder / "metrics.jsonl")))),
+        sections.section("Time and memory", sections.stage_table(stages)),
+        sections.section("How it was made", _making(folder)),
+    ]
+    text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")
+    part = folder / "report.html.part"
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, folder / "report.html")
+    return folder / "report.html"
+
+
+def _lead(folder: Path, stages: Mapping[str, Mapping[str, object]], facts: Mapping[str, object] | None) -> str:
+    provenance = _json(folder / "provenance.json")
+    versions = _json(folder / "versions.json") or provenance.get("versions", {})
+    said = []
+    if stages:
+        seconds = sum(float(stage.get("seconds", 0.0)) for stage in stages.values())
+        said.append(f"made in <b>{sections.show_seconds(seconds)}</b>")
+    if facts and "faces" in facts:
+        said.append(f"<b>{escape(sections.show(facts['faces']))}</b> triangles")
+    if provenance.get("seed") is not None:
+        said.append(f"seed <b>{escape(str(provenance['seed']))}</b>")
+    code = provenance.get("code") or {}
+    if code.get("commit"):
+        said.append(f"code <b>{escape(code['commit'][:10])}{' + changes' if code.get('dirty') else ''}</b>")
+    where = versions.get("gpu") or versions.get("machine")
+    said += [escape(str(where))] if where else []
+    return f'<p class="lead">{" &middot; ".join(said)}</p>'
+
+
+def _top(folder: Path, config: ReportConfig, pictures: str) -> str:
+    """The mesh beside the input and the turntable."""
+    mesh, side = folder / "mesh.glb", sections.section("Input", pictures)
+    turntable = next((folder / name for name in TURNTABLES if (folder / name).is_file()), None)
+    moving = sections.moving_picture(turntable) if turntable else ""
+    if mesh.is_file() and mesh.stat().st_size <= config.max_embedded_mesh_bytes:
+        main = sections.section("Result", viewer_figure(mesh.read_bytes()))
+    elif mesh.is_file():
+        size = sections.show_bytes(mesh.stat().st_size)
+        main = sections.section(
+            "Result", f'<p><a href="mesh.glb">mesh.glb</a> ({size}) is too large to be shown here.</p>'
+        )
+    else:
+        main, moving = sections.section("Result", moving), ""
+    side += sections.section("Turntable", moving)
+    if not (main and side):
+        return f'<div class="top alone">{main or side}</div>' if main or side else ""
+    return f'<div class="top">{main}<div>{side}</div></div>'
+
+
+def _columns(*blocks: str) -> str:
+    filled = [block for block in blocks if block]
+    return f'<div class="columns" style="margin-bottom: 18px">{"".join(filled)}</div>' if filled else ""
+
+
+def _making(folder: Path) -> str:
+    overrides = next(
+        (t for name in ("overrides.yaml", "overrides", "overrides.txt") if (t := _text(folder / name))), ""
+    )
+    try:
+        listed = yaml.safe_load(overrides) if overrides else None
+    except yaml.YAMLError:
+        listed = None
+    words = listed if isinstance(listed, list) else overrides.split()
+    line = f"<p>Overrides: <code>{escape(' '.join(map(str, words)))}</code></p>" if words else ""
+    return line + "".join(
+        sections.folded(title, _text(folder / name))
+        for title, name in (
+            ("Configuration", "config.yaml"),
+            ("Versions", "versions.json"),
+            ("Provenance: inputs, weights, licences", "provenance.json"),
+        )
+    )
+
+
+def _sizes(folder: Path) -> dict[str, str]:
+    return {
+        name: sections.show_bytes((folder / name).stat().st_size) for name in RESULT_FILES if (folder / name).is_file()
+    }
+
+
+def _list(items: Iterable[str]) -> str:
+    body = "".join(f"<li>{escape(str(item))}</li>" for item in items)
+    return f"<ul>{body}</ul>" if body else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _json(path: Path, default: object = None) -> object:
+    try:
+        return json.loads(_text(path) or "null") or ({} if default is None else default)
+    except json.JSONDecodeError:
+        return {} if default is None else default

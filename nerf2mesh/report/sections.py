@@ -1,0 +1,193 @@
+"""The report's sections: each takes plain values and returns HTML, or nothing where there is nothing to show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nerf2mesh.report.charts import Curve, line_chart
+from nerf2mesh.report.turntable import to_uint8
+
+MAX_PREVIEWS = 14
+
+
+def section(title: str, body: str, kind: str = "") -> str:
+    return f'<section class="{kind}"><h2>{escape(title)}</h2>{body}</section>' if body else ""
+
+
+def picture(image: object, caption: str, *, side_px: int = 512, checker: bool = False) -> str:
+    """An embedded PNG of an image array, a PIL image or a file."""
+    pil = image if isinstance(image, Image.Image) else None
+    if isinstance(image, str | Path):
+        with Image.open(image) as opened:
+            pil = opened.copy()
+    pil = Image.fromarray(to_uint8(image)) if pil is None else pil
+    pil.thumbnail((side_px, side_px))
+    buffer = io.BytesIO()
+    pil.save(buffer, format="PNG", optimize=True)
+    style = ' class="checker"' if checker else ""
+    source = data_uri(buffer.getvalue(), "image/png")
+    text = escape(caption)
+    return f'<figure><img{style} src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def input_pictures(notes: Mapping[str, object], framed: object | None) -> str:
+    """The picture as read, its mask and how it was found, and the view that the optimisation sees."""
+    figures = []
+    if "picture" in notes:
+        width, height = notes.get("file_size_px", ("?", "?"))
+        name = Path(str(notes.get("path", ""))).name
+        figures.append(picture(notes["picture"], f"Input: {name}, {width} x {height} px"))
+    if "mask" in notes:
+        share = float(notes.get("mask_share", 0.0))
+        figures.append(picture(notes["mask"], f"Mask by {notes.get('foreground')}: {share:.1%} of the picture"))
+    if framed is not None:
+        figures.append(picture(framed, "The view that was fitted", checker=True))
+    return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
+
+
+def moving_picture(path: Path) -> str:
+    """A turntable, .mp4 or .gif, embedded."""
+    data = path.read_bytes()
+    if path.suffix == ".mp4":
+        video = f'<video autoplay muted loop playsinline src="{data_uri(data, "video/mp4")}"></video>'
+        return f"<figure>{video}<figcaption>Turntable</figcaption></figure>"
+    kind = "image/gif" if path.suffix == ".gif" else "image/png"
+    return f'<figure><img src="{data_uri(data, kind)}" alt="Turntable"><figcaption>Turntable</figcaption></figure>'
+
+
+def timeline(previews: Sequence[Path]) -> str:
+    """Renders along the run, at most MAX_PREVIEWS, evenly picked, the last one included."""
+    ordered = sorted(previews, key=_step_of)
+    if not ordered:
+        return ""
+    picks = sorted({round(i) for i in np.linspace(0, len(ordered) - 1, min(MAX_PREVIEWS, len(ordered)))})
+    figures = "".join(picture(ordered[i], f"step {_step_of(ordered[i])}", side_px=640) for i in picks)
+    return f'<div class="strip" tabindex="0">{figures}</div>'
+
+
+def curve_panels(curves: Mapping[str, Curve]) -> str:
+    """One panel per group of "group/name"; a name without a group has its own panel."""
+    groups: dict[str, dict[str, Curve]] = {}
+    for name, curve in curves.items():
+        group, _, rest = name.partition("/")
+        groups.setdefault(group, {})[rest or group] = curve
+    panels = "".join(line_chart(group, members) for group, members in groups.items())
+    return f'<div class="charts">{panels}</div>' if panels else ""
+
+
+def fact_table(facts: Mapping[str, object]) -> str:
+    """Two columns; nested mappings are flattened to "outer inner"."""
+    rows = "".join(
+        f'<tr><th>{escape(name)}</th><td class="number">{escape(show(value))}</td></tr>' for name, value in flat(facts)
+    )
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def metric_table(metrics: Mapping[str, object]) -> str:
+    """Each metric is a number or {"value", "baseline", "better": "higher" | "lower", "unit"}."""
+    rows = []
+    with_baseline = any(isinstance(entry, Mapping) and "baseline" in entry for entry in metrics.values())
+    for name, entry in metrics.items():
+        if isinstance(entry, Mapping) and "value" not in entry:
+            rows += [_metric_row(f"{name} {key}", {"value": value}, with_baseline) for key, value in flat(entry)]
+        else:
+            rows.append(_metric_row(name, entry if isinstance(entry, Mapping) else {"value": entry}, with_baseline))
+    head = '<tr><th>metric</th><th class="number">value</th>'
+    head += '<th class="number">baseline</th><th class="number">margin</th></tr>' if with_baseline else "</tr>"
+    return f"<table>{head}{''.join(rows)}</table>" if rows else ""
+
+
+def stage_table(stages: Mapping[str, Mapping[str, object]]) -> str:
+    """Time and peak memory split by stage, with the parts of a stage below it."""
+    total = sum(float(stage.get("seconds", 0.0)) for stage in stages.values()) or 1.0
+    has_gpu = any(stage.get("peak_gpu_bytes") for stage in stages.values())
+    head = '<tr><th>stage</th><th></th><th class="number">time</th><th class="number">peak memory</th>'
+    rows = [head + ('<th class="number">peak GPU</th></tr>' if has_gpu else "</tr>")]
+    for name, stage in stages.items():
+        gpu = show_bytes(stage.get("peak_gpu_bytes", 0)) if has_gpu else None
+        rows.append(_stage_row(name, float(stage["seconds"]), total, show_bytes(stage.get("peak_bytes", 0)), gpu))
+        for part, seconds in dict(stage.get("parts") or {}).items():
+            rows.append(_stage_row(f"\u00a0\u00a0{part}", float(seconds), total, "", "" if has_gpu else None))
+    return f"<table>{''.join(rows)}</table>" if stages else ""
+
+
+def folded(title: str, text: str) -> str:
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text.strip() else ""
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for name, value in values.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        found += flat(value, f"{label} ") if isinstance(value, Mapping) else [(label, value)]
+    return found
+
+
+def show(value: object) -> str:
+    value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(item) for item in value)
+    return "not known" if value is None else str(value)
+
+
+def show_bytes(n_bytes: object) -> str:
+    size = float(n_bytes or 0)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def show_seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _metric_row(name: str, entry: Mapping[str, object], with_baseline: bool) -> str:
+    value, baseline = entry["value"], entry.get("baseline")
+    better = entry.get("better")
+    arrow = {"higher": " \u2191", "lower": " \u2193"}.get(str(better), "")
+    unit = f" {entry['unit']}" if entry.get("unit") else ""
+    cells = f'<th>{escape(name)}{arrow}</th><td class="number">{escape(show(value) + unit)}</td>'
+    if with_baseline and baseline is not None:
+        margin = float(value) - float(baseline)
+        won = margin > 0 if better == "higher" else margin < 0
+        kind = "" if better is None or margin == 0 else " won" if won else " lost"
+        cells += f'<td class="number">{escape(show(baseline))}</td><td class="number{kind}">{margin:+.3g}</td>'
+    elif with_baseline:
+        cells += "<td></td><td></td>"
+    return f"<tr>{cells}</tr>"
+
+
+def _stage_row(name: str, seconds: float, total: float, memory: str, gpu: str | None) -> str:
+    bar = f'<td class="wide"><div class="share" style="width: {100 * seconds / total:.1f}%"></div></td>'
+    cells = f'<td class="number">{show_seconds(seconds)}</td><td class="number">{memory}</td>'
+    return f"<tr><th>{escape(name)}</th>{bar}{cells}" + (
+        f'<td class="number">{gpu}</td></tr>' if gpu is not None else "</tr>"
+    )
+
+
+def _step_of(path: Path) -> int:
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else 0

@@ -1,0 +1,59 @@
+"""The interactive mesh viewer as HTML: for the report, for notebooks, or as a page. No network, no dependency."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+CONTENT_POLICY = (
+    "default-src 'none'; img-src data: blob:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+"""The page may load nothing from anywhere: what it shows is in it."""
+
+BUTTONS = "".join(
+    f'<button data-mode="{mode}" aria-pressed="{str(mode == "shaded").lower()}">{mode.capitalize()}</button>'
+    for mode in ("shaded", "albedo", "normals", "wireframe")
+)
+
+
+def viewer_figure(glb: bytes, caption: str = "Drag to turn, wheel to zoom, double click to reset") -> str:
+    """The figure that `viewer_script` brings to life."""
+    data = base64.b64encode(glb).decode("ascii")
+    return (
+        '<figure class="viewer"><canvas tabindex="0" aria-label="Interactive view of the mesh"></canvas>'
+        f'<div class="bar">{BUTTONS}<span class="hint">{escape(caption)}</span></div>'
+        f'<script type="text/plain">{data}</script></figure>'
+    )
+
+
+def viewer_page(mesh: str | Path | bytes, title: str = "mesh", *, height_px: int = 440) -> str:
+    """A whole HTML page that shows a GLB, given as a path or as its bytes."""
+    glb = mesh if isinstance(mesh, bytes) else Path(mesh).read_bytes()
+    style = (
+        f"body {{ background: transparent; }} .viewer {{ padding: 4px; }} .viewer canvas {{ height: {height_px}px; }}"
+    )
+    return page(title, viewer_figure(glb), extra_style=style)
+
+
+def viewer_iframe(mesh: str | Path | bytes, *, height_px: int = 440) -> str:
+    """The viewer for a notebook cell: give it to IPython.display.HTML or return it from `_repr_html_`."""
+    source = escape(viewer_page(mesh, height_px=height_px), quote=True)
+    return (
+        f'<iframe srcdoc="{source}" style="width: 100%; height: {height_px + 60}px; border: 0" '
+        'sandbox="allow-scripts" title="mesh"></iframe>'
+    )
+
+
+def page(title: str, body: str, *, extra_style: str = "") -> str:
+    """An HTML document with the report's style and the viewer's script inline."""
+    here = resources.files("nerf2mesh.report")
+    style, script = here.joinpath("page.css").read_text(), here.joinpath("viewer.js").read_text()
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}{extra_style}</style></head>\n"
+        f"<body>{body}\n<script>{script}</script></body></html>\n"
+    )
