@@ -8,7 +8,24 @@ from __future__ import annotations
 
 from . import _cpu as _cpu
 from ._lib import available
+from .adam import FusedAdam, adam_step
+from .composite import Composited, composite
 from .hashgrid import hash_grid_encode, hash_grid_jvp, hash_grid_vjp
 from .layout import GridLayout
+from .march import Samples, march_rays
+from .occupancy import update_occupancy
 
-__all__ = ["GridLayout", "available", "hash_grid_encode", "hash_grid_jvp", "hash_grid_vjp"]
+__all__ = [
+    "Composited",
+    "FusedAdam",
+    "GridLayout",
+    "Samples",
+    "adam_step",
+    "available",
+    "composite",
+    "hash_grid_encode",
+    "hash_grid_jvp",
+    "hash_grid_vjp",
+    "march_rays",
+    "update_occupancy",
+]

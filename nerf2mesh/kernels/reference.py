@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .composite import Composited
 from .layout import GridLayout
+from .march import Samples
 
 PRIMES = (1, 2654435761, 805459861)
 UINT32 = 0xFFFFFFFF
@@ -73,3 +75,114 @@ def hash_grid_jvp(
         (pulled,) = torch.autograd.grad(out, points, dummy, create_graph=True)
         (out_tangent,) = torch.autograd.grad(pulled, dummy, tangent, create_graph=True)
     return out, out_tangent
+
+
+def march_rays(
+    rays_o: Tensor,
+    rays_d: Tensor,
+    occupancy_bits: Tensor,
+    resolution: int,
+    *,
+    near: float = 0.0,
+    far: float = 1e10,
+    step_size: float,
+    jitter: Tensor | None = None,
+    capacity: int | None = None,
+    n_cascades: int = 1,
+) -> Samples:
+    """Twin of `nerf2mesh.kernels.march_rays`: tests every lattice point of every ray."""
+    half = float(2 ** (n_cascades - 1))
+    parallel = rays_d == 0
+    faces = torch.stack([(-half - rays_o) / rays_d, (half - rays_o) / rays_d])
+    enter = faces.amin(0).masked_fill(parallel, -torch.inf).amax(-1).clamp(min=near)
+    leave = faces.amax(0).masked_fill(parallel, torch.inf).amin(-1).clamp(max=far)
+    missed = (parallel & (rays_o.abs() > half)).any(-1) | ~(enter < leave)
+    enter, leave = enter.masked_fill(missed, 0.0), leave.masked_fill(missed, 0.0)
+    n_steps = int(((leave - enter).max() / step_size).ceil()) + 2 if len(rays_o) else 0
+    offset = 0.5 if jitter is None else jitter[:, None]
+    k = torch.arange(n_steps, device=rays_o.device, dtype=rays_o.dtype) + offset
+    t = (k * torch.tensor(step_size, dtype=rays_o.dtype)).expand(len(rays_o), -1) + enter[:, None]
+    points = t[..., None] * rays_d[:, None] + rays_o[:, None]
+    hit = (t < leave[:, None]) & _occupied(points, occupancy_bits, resolution, n_cascades)
+    return _pack(t, hit, step_size, capacity)
+
+
+def _occupied(points: Tensor, bits: Tensor, resolution: int, n_cascades: int) -> Tensor:
+    reach = points.abs().amax(-1)
+    cascade = sum((reach > 2.0**c).long() for c in range(n_cascades - 1)) if n_cascades > 1 else reach.long() * 0
+    inside = points * torch.exp2(-cascade.to(points.dtype))[..., None]
+    cell = ((inside + 1) * (0.5 * resolution)).clamp(0, resolution - 1).long()
+    index = ((cascade * resolution + cell[..., 0]) * resolution + cell[..., 1]) * resolution + cell[..., 2]
+    return (bits[index >> 3].int() >> (index & 7).int()) & 1 == 1
+
+
+def _pack(t: Tensor, hit: Tensor, step_size: float, capacity: int | None) -> Samples:
+    count = hit.sum(-1, dtype=torch.int32)
+    start = torch.cumsum(count, 0, dtype=torch.int32) - count
+    total = int(count.sum())
+    size = total if capacity is None else min(total, capacity)
+    start = start.clamp(max=size)
+    packed_info = torch.stack([start, torch.minimum(count, size - start)], dim=-1)
+    ray_index = hit.nonzero()[:size, 0].int()
+    t = t[hit][:size]
+    return Samples(t, torch.full_like(t, step_size), ray_index, packed_info, size, total - size)
+
+
+def composite(
+    density: Tensor, channels: Tensor, t: Tensor, dt: Tensor, packed_info: Tensor, *, stop: float = 0.0
+) -> Composited:
+    """Twin of `nerf2mesh.kernels.composite`: rays padded to one length, the distortion summed over all pairs' prefix sums."""
+    n_rays, longest = len(packed_info), int(packed_info[:, 1].max()) if len(packed_info) else 0
+    place = torch.arange(longest, device=density.device)
+    used = place < packed_info[:, 1:]
+    index = torch.where(used, packed_info[:, :1] + place, 0).long()
+    alpha = torch.where(used, -torch.expm1(-density[index] * dt[index]), 0.0)
+    passed = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], dim=1), dim=1)[:, :-1]
+    passed = passed if longest else alpha
+    w = torch.where(passed >= stop, passed * alpha, 0.0)
+    t_at, dt_at = torch.where(used, t[index], 0.0), torch.where(used, dt[index], 0.0)
+    W, M = torch.cumsum(w, 1) - w, torch.cumsum(w * t_at, 1) - w * t_at
+    distortion = (2 * w * (t_at * W - M) + w * w * dt_at / 3).sum(1)
+    out = (w[..., None] * channels[index]).sum(1) if longest else channels.new_zeros(n_rays, channels.shape[1])
+    weights = torch.zeros_like(density).index_put((index[used],), w[used]).detach()
+    return Composited(out, w.sum(1), (w * t_at).sum(1), distortion, weights)
+
+
+def update_occupancy(
+    ema: Tensor, bits: Tensor, cells: Tensor, values: Tensor, decay: float, threshold: float, *, below_mean: bool = False
+) -> None:
+    """Twin of `nerf2mesh.kernels.update_occupancy`."""
+    ema.mul_(decay).scatter_reduce_(0, cells, values.to(ema.dtype), "amax")
+    limit = torch.minimum(ema.double().mean().to(ema.dtype), ema.new_tensor(threshold)) if below_mean else threshold
+    powers = 2 ** torch.arange(8, device=ema.device)
+    bits.copy_(((ema > limit).view(-1, 8) * powers).sum(-1).to(torch.uint8))
+
+
+def adam_step(
+    param: Tensor,
+    grad: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.99),
+    eps: float = 1e-15,
+    weight_decay: float = 0.0,
+    grad_scale: float = 1.0,
+    row_size: int = 1,
+    skip_zero_rows: bool = False,
+    zero_grad: bool = False,
+) -> None:
+    """Twin of `nerf2mesh.kernels.adam_step`."""
+    g = grad * grad_scale
+    new_mean = mean * betas[0] + g * (1 - betas[0])
+    new_square = square * betas[1] + g * g * (1 - betas[1])
+    root = (new_square / (1 - betas[1] ** step)).sqrt()
+    new_param = param * (1 - lr * weight_decay) - lr / (1 - betas[0] ** step) * new_mean / (root + eps)
+    keep = ~(grad.reshape(-1, row_size) != 0).any(-1, keepdim=True) & skip_zero_rows
+    keep = keep.expand(-1, row_size).reshape(param.shape)
+    for old, new in ((param, new_param), (mean, new_mean), (square, new_square)):
+        old.copy_(torch.where(keep, old, new))
+    if zero_grad:
+        grad.zero_()

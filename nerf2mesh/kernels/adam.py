@@ -1,0 +1,105 @@
+"""Adam as one pass over memory, and the optimiser class around it.
+
+Kingma and Ba 2015 with the decoupled weight decay of Loshchilov and Hutter 2019; m, v the running moments, p the parameter:
+    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p = (1 - lr decay) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from ._check import check_tensor
+
+
+def adam_step(
+    param: Tensor,
+    grad: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.99),
+    eps: float = 1e-15,
+    weight_decay: float = 0.0,
+    grad_scale: float = 1.0,
+    row_size: int = 1,
+    skip_zero_rows: bool = False,
+    zero_grad: bool = False,
+) -> None:
+    """One step in place on four contiguous float32 tensors of one size; `step` counts from 1.
+
+    skip_zero_rows: rows of `row_size` values with an all-zero gradient keep parameter and moments (the hash grid's entries
+    that no sample touched). zero_grad clears the gradient in the same pass. grad_scale multiplies the gradient first.
+    """
+    for name, value in {"param": param, "grad": grad, "mean": mean, "square": square}.items():
+        check_tensor(name, value, tuple(param.shape), like=param)
+        if not value.is_contiguous():
+            raise ValueError(f"{name}: contiguous memory wanted, because it is written in place; got strides {value.stride()}")
+    if step < 1:
+        raise ValueError(f"step: a count from 1 wanted, got {step}")
+    if row_size < 1 or param.numel() % row_size:
+        raise ValueError(f"row_size: a divisor of {param.numel()} wanted, got {row_size}")
+    options = (weight_decay, step, grad_scale, row_size, skip_zero_rows, zero_grad)
+    with torch.no_grad():
+        torch.ops.n2m.adam(param, grad, mean, square, lr, *betas, eps, *options)
+
+
+class FusedAdam(torch.optim.Optimizer):
+    """AdamW over float32 parameters with one native pass for each; every option may differ between parameter groups.
+
+    A group with `row_size` > 0 leaves rows of that many values with an all-zero gradient untouched: their moments do not
+    decay either, as with torch.optim.SparseAdam. State and state_dict are those of torch.optim.AdamW (step, exp_avg, exp_avg_sq).
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-15,
+        weight_decay: float = 0.0,
+        row_size: int = 0,
+    ) -> None:
+        if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= b < 1 for b in betas):
+            raise ValueError(
+                f"lr, eps, weight_decay: non-negative, betas: in [0, 1) wanted, got {lr}, {eps}, {weight_decay}, {betas}"
+            )
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "row_size": row_size}
+        super().__init__(params, options)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    self._step_one(param, group)
+        return loss
+
+    def _step_one(self, param: Tensor, group: dict) -> None:
+        state = self.state[param]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
+            state["exp_avg_sq"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
+        state["step"] += 1
+        adam_step(
+            param,
+            param.grad.contiguous(),
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            step=int(state["step"]),
+            lr=float(group["lr"]),
+            betas=tuple(group["betas"]),
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            row_size=max(group["row_size"], 1),
+            skip_zero_rows=group["row_size"] > 0,
+        )
