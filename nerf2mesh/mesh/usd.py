@@ -88,7 +88,7 @@ def _material_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
         shaders = _shader(
             "Texture",
             "UsdUVTexture",
-            "asset inputs:file = @textures/base_color.png@",
+            "asset inputs:file = @./textures/base_color.png@",
             'token inputs:sourceColorSpace = "sRGB"',
             'token inputs:wrapS = "repeat"',
             'token inputs:wrapT = "repeat"',
