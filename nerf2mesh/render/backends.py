@@ -1,7 +1,7 @@
 """Marching and compositing by one of three libraries with one signature: native, torch, nerfacc.
 
-The signatures are those of `nerf2mesh.kernels.march_rays` and `composite`. nerfacc keeps its own lattice (it starts at the
-near plane, not where the ray enters the box), so that its samples differ from ours by less than a step.
+The signatures are those of `nerf2mesh.kernels.march_rays` and `composite`. nerfacc keeps its own lattice (it starts at
+the near plane, not where the ray enters the box), so that its samples differ from ours by less than a step.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _march_nerfacc(
     n_rays = rays_o.shape[0]
     if n_rays == 0:  # nerfacc would launch an empty grid
         nothing = rays_o.new_zeros(0)
-        return Samples(nothing, nothing, nothing.int(), nothing.int().view(0, 2), 0, False)
+        return Samples(nothing, nothing, nothing.int(), nothing.int().view(0, 2), 0, 0)
     shifts = torch.arange(8, device=rays_o.device)
     cells = ((occupancy_bits[:, None].int() >> shifts) & 1).bool().view(1, *(resolution,) * 3)
     box = rays_o.new_tensor([[-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]])
@@ -80,7 +80,7 @@ def _march_nerfacc(
     index, packed = samples.ray_indices.int(), samples.packed_info.int()
     if capacity is not None and start.shape[0] > capacity:
         raise ValueError(f"capacity: nerfacc gave {start.shape[0]} samples for {capacity}; render fewer rays at once")
-    return Samples((start + end) / 2, end - start, index, packed, start.shape[0], False)
+    return Samples((start + end) / 2, end - start, index, packed, start.shape[0], 0)
 
 
 def _composite_nerfacc(density: Tensor, channels: Tensor, t: Tensor, dt: Tensor, packed_info: Tensor) -> Composited:

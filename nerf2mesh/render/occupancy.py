@@ -46,8 +46,8 @@ class OccupancyGrid(nn.Module):
         """One refresh: jittered densities of some cells enter the decayed maximum, then the bits are set anew.
 
         warmup: all cells are looked at, else a quarter of them drawn at random and as many of the occupied ones. A cell
-        is occupied where ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is a
-        density in 1 / world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
+        is occupied where ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is
+        a density in 1 / world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
         """
         cells = self._all_cells() if warmup else self._some_cells(generator)
         jitter = torch.rand(cells.shape[0], 3, generator=generator).to(self.ema.device)
@@ -83,9 +83,8 @@ class OccupancyGrid(nn.Module):
         return ((self.bits[:, None].int() >> shifts) & 1).bool().view(-1)
 
     def _write(self, cells: Tensor, values: Tensor, decay: float, threshold: float) -> None:
-        # The mean over the values just seen stands for the grid's: exact where all cells are looked at.
-        limit = min(float(values.mean()), threshold) if values.numel() else threshold
-        kernels.update_occupancy(self.ema, self.bits, cells, values.contiguous(), decay, limit)
+        values = values.float().contiguous()
+        kernels.update_occupancy(self.ema, self.bits, cells, values, decay, threshold, below_mean=True)
 
     def _all_cells(self) -> Int64[Tensor, "cells"]:
         return torch.arange(self.resolution**3, device=self.ema.device)

@@ -1,7 +1,7 @@
 """Terms that keep a density field a solid with a smooth skin: pure functions with units stated, each a scalar.
 
-Every term is a mean, over rays or over the weight of the samples it is given, of something without dimension or in world units (the
-box is 2 wide), so that a weight means the same at any resolution, number of views and number of samples.
+Every term is a mean, over rays or over the weight of the samples it is given, of something without dimension or in
+world units (the box is 2 wide), so that a weight means the same at any resolution and number of views or samples.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _PER_SAMPLE = ("weights", "points", "ray_index", "t", "dt", "logit")
 
 
 class VolumeRenderer:
-    """Renders `field` through `occupancy`. The field's training mode decides the arithmetic (see FieldConfig.precision)."""
+    """Renders `field` through `occupancy`; the field's training mode decides the arithmetic (FieldConfig.precision)."""
 
     def __init__(self, config: RendererConfig, field: HashGridField, occupancy: OccupancyGrid) -> None:
         self.config = config
@@ -102,8 +102,8 @@ class VolumeRenderer:
         """All of flat `rays` [R, 3] in one differentiable pass.
 
         normals: "analytic" or "finite_difference" (see HashGridField.normals) fills `Rendering.normal`.
-        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; with `extras` also, per sample,
-        "weights" (constant), "points", "ray_index", "t", "dt", "logit".
+        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; with `extras` also, per
+        sample, "weights" (constant), "points", "ray_index", "t", "dt", "logit".
         """
         return self.shade(rays, self.sample(rays, jitter), normals=normals, extras=extras)
 
@@ -120,8 +120,8 @@ class VolumeRenderer:
 
         Where the samples exceed the memory budget they are rendered twice: without gradients for the objective's
         gradient on the image, then block by block with that gradient put in. The result is the one-pass gradient up to
-        the order of summation. `sample_objective` sees the blocks with their per-sample extras; its value must be a mean
-        over rays, and blocks are weighted by their share of the rays. Returns the detached rendering and the value.
+        the order of summation. `sample_objective` sees the blocks with their per-sample extras; its value must be a
+        mean over rays, and blocks are weighted by their share of the rays. Returns the detached rendering and value.
         """
         samples = self.sample(rays, jitter)
         blocks = ray_blocks(samples, self.chunk_samples)

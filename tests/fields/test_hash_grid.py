@@ -30,7 +30,7 @@ def test_outputs_agree_with_one_another():
     torch.testing.assert_close(field.density_logit(points), logit)
     torch.testing.assert_close(field.density(points), density)
     torch.testing.assert_close(field.inverse_activation(density), logit, atol=1e-3, rtol=1e-3)
-    assert 0 <= rgb.min() and rgb.max() <= 1
+    assert rgb.min() >= 0 and rgb.max() <= 1
 
 
 def test_blocks_without_gradient_give_the_same_values(monkeypatch):
