@@ -1,0 +1,155 @@
+"""How true the meshes are: `python -m benchmarks.fidelity --set core [--preset standard] [--objects spot,bob]`.
+
+Fits each object's input picture with the library, scores the exported mesh and the field beside the trivial baselines,
+prints the table, and writes results.json, results.csv, margins.json, table.md and pictures under --out. With --gate the
+result is compared with the committed file (exit code 1 where it is worse); --commit writes that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf2mesh.evaluate import protocols, tables
+from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES
+from nerf2mesh.evaluate.gate import check
+from nerf2mesh.evaluate.results import Record, Results, machine_kind, named, run_case, today
+from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
+from nerf2mesh.types import Camera
+
+RESULTS_DIR = Path(__file__).parent / "results"
+SETS = {"core": protocols.core}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse(argv)
+    try:
+        return run(args)
+    except ValueError as error:
+        print(f"fidelity: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--set", choices=sorted(SETS), default="core", help="the protocol")
+    parser.add_argument("--preset", default="standard", help="the library's preset: preview, standard, high")
+    parser.add_argument("--objects", type=lambda text: [t for t in text.split(",") if t], help="some objects only, a,b")
+    parser.add_argument(
+        "--seeds", "--seed", type=lambda text: [int(t) for t in text.split(",")], default=[0], help="0,1,2"
+    )
+    parser.add_argument("--baselines-only", action="store_true", help="no fit, only the trivial results")
+    parser.add_argument("--oracles", action="store_true", help="also the baselines that are handed the true views")
+    parser.add_argument(
+        "--override", action="append", default=[], help="a config override for the fit, may be repeated"
+    )
+    parser.add_argument("--out", type=Path, default=Path("outputs/fidelity"), help="folder for results and run folders")
+    parser.add_argument("--gate", action="store_true", help="compare with the committed results")
+    parser.add_argument("--commit", action="store_true", help="add these results to the committed file")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    cases = SETS[args.set](args.objects)
+    baselines = named(BLIND_BASELINES + (ORACLE_BASELINES if args.oracles else ()))
+    method = None if args.baselines_only else f"nerf2mesh {args.preset}"
+    results = Results(args.set, (), machine_kind(), today())
+    for record in _records(args, cases, baselines, method):
+        results = results.merged(Results(args.set, (record,), results.machine, results.created))
+        results.save(args.out / "results.json")
+        state = f"failed: {record.failed}" if record.failed else f"{record.seconds:.1f} s"
+        print(f"{record.object}: {record.method} (seed {record.seed}), {state}", file=sys.stderr)
+    text = tables.report(results, method, list(baselines))
+    (args.out / "table.md").write_text(text)
+    (args.out / "results.csv").write_text(tables.csv_text(results.records))
+    if method is not None:
+        (args.out / "margins.json").write_text(tables.json_text(results.records, method, list(baselines)))
+    print(text)
+    return _gate_and_commit(args, results, list(baselines))
+
+
+def library_method(preset: str, seed: int, overrides: Sequence[str], folder: Path):
+    """The library as a method: writes the picture, fits it with the protocol's camera, returns its mesh and field."""
+
+    def fit(image: Float[Tensor, "h w 4"], camera: Camera) -> Prediction:
+        from nerf2mesh.api import fit
+
+        folder.mkdir(parents=True, exist_ok=True)
+        write_png(folder / "input.png", image)
+        fov_deg = float(2 * torch.rad2deg(torch.atan(0.5 * camera.height_px / camera.focal_px[1])))
+        given = {
+            "elevation_deg": float(camera.elevation_deg),
+            "azimuth_deg": float(camera.azimuth_deg),
+            "distance": float(camera.position.norm()),
+            "fov_deg": fov_deg,
+            "foreground": "alpha",
+            "recenter": "false",
+        }
+        settings = [f"input.{key}={v if isinstance(v, str) else round(v, 4)}" for key, v in given.items()]
+        settings = [f"preset={preset}", *settings, f"seed={seed}", *overrides]
+        result = fit(image=folder / "input.png", overrides=settings, output_dir=folder / "run")
+        return Prediction(mesh=result.mesh, render=result.render)
+
+    return fit
+
+
+def _records(args: argparse.Namespace, cases: list[Case], baselines: dict, method: str | None):
+    for case in cases:
+        folder = args.out / case.name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_sheet(folder / "truth.png", case, case.mesh)
+        for name, baseline in baselines.items():
+            yield run_case(name, baseline, case, is_baseline=True)
+        for seed in args.seeds if method else ():
+            yield _fit_record(args, case, method, seed, folder / f"seed{seed}")
+
+
+def _fit_record(args: argparse.Namespace, case: Case, method: str, seed: int, folder: Path) -> Record:
+    fitted = library_method(args.preset, seed, args.override, folder)
+
+    def fit_and_draw(image: Tensor, camera: Camera) -> Prediction:
+        prediction = fitted(image, camera)
+        write_sheet(folder / "mesh_views.png", case, prediction.mesh)
+        return prediction
+
+    return run_case(method, fit_and_draw, case, seed=seed)
+
+
+def _gate_and_commit(args: argparse.Namespace, results: Results, baselines: list[str]) -> int:
+    path = RESULTS_DIR / f"{args.set}.json"
+    passed = True
+    if args.gate:
+        verdicts = check(results, Results.load(path), baselines=baselines)
+        print("\n".join(str(v) for v in verdicts if not v.passed))
+        passed = all(v.passed for v in verdicts)
+        print(f"gate: {sum(v.passed for v in verdicts)} of {len(verdicts)} figures hold")
+    if args.commit:
+        (Results.load(path).merged(results) if path.exists() else results).save(path)
+        print(f"written: {path}")
+    return 0 if passed else 1
+
+
+def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
+    from PIL import Image
+
+    Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(path)
+
+
+def write_sheet(path: Path, case: Case, mesh: object) -> None:
+    """The mesh in the protocol's novel views, eight in a row, at half size."""
+    from PIL import Image
+
+    views = render_views(mesh, case.novel_cameras, case.settings).over(case.settings.background)
+    rows = [torch.cat(list(row), dim=1) for row in views.split(8)]
+    sheet = Image.fromarray((torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy())
+    sheet.resize((sheet.width // 2, sheet.height // 2)).save(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

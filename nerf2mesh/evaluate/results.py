@@ -1,0 +1,161 @@
+"""Records of scored results, and the JSON file that holds them: one record per method, object and seed.
+
+A method that raises, or returns no surface, leaves a record too: `failed` says why, and its scores are those of the
+bare background. Failures are counted and never dropped, so no mean improves by leaving out what went wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+from nerf2mesh.evaluate.baselines import background
+from nerf2mesh.evaluate.scoring import Case, Method, Prediction, score
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one method made of one object with one seed; metric keys as in `scoring.METRICS`."""
+
+    method: str
+    object: str
+    seed: int
+    metrics: dict[str, float]
+    failed: str = ""
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """The records of one benchmark run and what is needed to judge them."""
+
+    protocol: str
+    records: tuple[Record, ...]
+    machine: dict[str, object] = field(default_factory=dict)
+    created: str = ""
+    notes: str = ""
+    format: int = FORMAT
+
+    def merged(self, other: Results) -> Results:
+        """These records with those of `other` added; of the same method, object and seed the other's wins."""
+        records = {(r.method, r.object, r.seed): r for r in (*self.records, *other.records)}
+        return Results(self.protocol, tuple(records.values()), other.machine, other.created, other.notes or self.notes)
+
+    def save(self, path: Path | str) -> None:
+        """Written aside and renamed: a reader never meets half a file."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        aside.replace(path)
+
+    @staticmethod
+    def load(path: Path | str) -> Results:
+        try:
+            data = json.loads(Path(path).read_text())
+            records = tuple(Record(**record) for record in data.pop("records"))
+            results = Results(records=records, **data)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"results: a file written by the benchmark wanted, got {path}: {error}") from error
+        if results.format != FORMAT:
+            raise ValueError(
+                f"results: format {FORMAT} wanted, got {results.format} in {path}; run the benchmark again"
+            )
+        return results
+
+
+def run_case(name: str, method: Method, case: Case, *, seed: int = 0, is_baseline: bool = False) -> Record:
+    """Run and score one method on one case. A baseline is given the case, a method the picture and its camera."""
+    reset_peak_memory()
+    start, failed, prediction = time.perf_counter(), "", None
+    try:
+        prediction = method(case) if is_baseline else method(case.image, case.camera)
+    except Exception as error:  # whatever a method raises is a result
+        failed = f"{type(error).__name__}: {error}"
+        traceback.print_exc(file=sys.stderr)
+    seconds, memory = time.perf_counter() - start, peak_memory_bytes()
+    if not failed:
+        failed = _what_is_missing(prediction, is_baseline)
+    metrics = score(case, background(case) if failed else prediction)
+    return Record(name, case.name, seed, metrics, failed, seconds, memory)
+
+
+def run_methods(
+    cases: Sequence[Case], methods: dict[str, Method], *, seed: int = 0, is_baseline: bool = False
+) -> Iterator[Record]:
+    """Records of every method on every case, one object after the other, as they come."""
+    for case in cases:
+        for name, method in methods.items():
+            yield run_case(name, method, case, seed=seed, is_baseline=is_baseline)
+
+
+def named(functions: Sequence[Callable]) -> dict[str, Callable]:
+    """Functions by their names, in words."""
+    return {f.__name__.replace("_", " "): f for f in functions}
+
+
+def machine_kind() -> dict[str, object]:
+    """What the figures were taken on; no host name, no user, no path."""
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()
+
+
+def reset_peak_memory() -> None:
+    """Start the high-water mark anew, where Linux lets a process do so."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_bytes() -> int:
+    """The process's largest resident size since `reset_peak_memory` (since its start where that is not possible)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _what_is_missing(prediction: object, is_baseline: bool) -> str:
+    if prediction is None:
+        return "no result"
+    mesh = prediction.mesh if isinstance(prediction, Prediction) else prediction
+    if is_baseline or mesh is None:
+        return ""
+    if len(mesh.faces) == 0:
+        return "empty mesh"
+    return "" if torch.isfinite(torch.tensor(mesh.vertices)).all() else "vertices that are not finite"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

@@ -1,0 +1,165 @@
+"""One test case, what a method made of it, and the scores: the same arithmetic for every protocol and baseline.
+
+Pictures are compared in front of the protocol's background (white), after no alignment whatever: the method knows the
+camera, so its mesh must lie where the object lies. The exported mesh is what is scored, rasterised with the same
+rasteriser, supersampling and flat (unlit) colour as the truth; a radiance field, if there is one, is scored beside it
+as `field_psnr`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf2mesh.evaluate.geometry import surface_distances, volume_iou
+from nerf2mesh.evaluate.images import foreground_psnr, mask_iou, normal_error, psnr, ssim
+from nerf2mesh.types import Camera, Rendering
+
+F_SCORE_THRESHOLDS = (0.02, 0.05, 0.1)
+CHAMFER_OF_NOTHING = 1.0
+"""What a result without any surface scores in Chamfer distance: half the house box, worse than any placed shape."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to show and judge one column. `tolerance`: what two runs of one method on two machines may differ by."""
+
+    key: str
+    title: str
+    higher_is_better: bool
+    digits: int
+    tolerance: float
+
+    def margin(self, value: float, other: float) -> float:
+        """How far `value` beats `other`; negative where it loses."""
+        return value - other if self.higher_is_better else other - value
+
+
+METRICS = (
+    Metric("volume_iou", "volume IoU", True, 4, 0.03),
+    Metric("chamfer", "Chamfer", False, 4, 0.01),
+    *(Metric(f"f_score_{t:g}", f"F@{t:g}", True, 4, 0.04) for t in F_SCORE_THRESHOLDS),
+    Metric("normal_consistency", "normal consistency", True, 4, 0.03),
+    Metric("psnr", "PSNR", True, 2, 0.5),
+    Metric("foreground_psnr", "foreground PSNR", True, 2, 0.5),
+    Metric("ssim", "SSIM", True, 4, 0.02),
+    Metric("mask_iou", "mask IoU", True, 4, 0.03),
+    Metric("normal_error_deg", "normal error (deg)", False, 2, 3.0),
+    Metric("field_psnr", "field PSNR", True, 2, 0.5),
+)
+METRIC_BY_KEY = {metric.key: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arithmetic that a protocol fixes; see `geometry` and `images` for the conventions."""
+
+    background: float = 1.0
+    supersample: int = 4
+    iou_resolution: int = 128
+    surface_samples: int = 20_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One object: its true mesh in the house frame, what the method is given, and the true novel views."""
+
+    name: str
+    mesh: object
+    image: Float[Tensor, "h w 4"]
+    """The input picture: straight-alpha RGBA, rounded to 8 bits as a PNG would hold it."""
+    camera: Camera
+    novel_cameras: Camera
+    truth: Rendering
+    """The true novel views [n, h, w, ...]."""
+    settings: Settings = Settings()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method returns: a mesh, views, or both. `render` maps a batch of cameras to a Rendering [n, h, w, ...].
+
+    With a mesh, `render` is the field that it came from. Without one, `render` is all there is (copying the input).
+    """
+
+    mesh: object | None = None
+    render: Callable[[Camera], Rendering] | None = None
+
+
+Method = Callable[[Float[Tensor, "h w 4"], Camera], object]
+"""Any function from the input picture and its camera to a TriangleMesh or a Prediction."""
+
+
+def score(case: Case, prediction: object) -> dict[str, float]:
+    """All metrics that apply to a Prediction or a bare mesh; the keys are those of METRICS."""
+    prediction = prediction if isinstance(prediction, Prediction) else Prediction(mesh=prediction)
+    if prediction.mesh is None:
+        assert prediction.render is not None, "a prediction holds a mesh or a render function"
+        return score_views(case, prediction.render(case.novel_cameras))
+    views = render_views(prediction.mesh, case.novel_cameras, case.settings)
+    scores = score_geometry(case, prediction.mesh) | score_views(case, views)
+    if prediction.render is not None:
+        field = prediction.render(case.novel_cameras).over(case.settings.background)
+        truth = case.truth.over(case.settings.background)
+        scores["field_psnr"] = float(psnr(field.clamp(0, 1).cpu(), truth).mean())
+    return scores
+
+
+def score_geometry(case: Case, mesh: object) -> dict[str, float]:
+    """Volume IoU, Chamfer distance, F-scores, normal consistency. A mesh without surface gets the worst values."""
+    if len(mesh.faces) == 0:
+        zeros = {f"f_score_{t:g}": 0.0 for t in F_SCORE_THRESHOLDS}
+        return {"volume_iou": 0.0, "chamfer": CHAMFER_OF_NOTHING, **zeros, "normal_consistency": 0.0}
+    settings = case.settings
+    distances = surface_distances(mesh, case.mesh, samples=settings.surface_samples, seed=settings.seed)
+    return {
+        "volume_iou": volume_iou(mesh, case.mesh, resolution=settings.iou_resolution),
+        "chamfer": distances.chamfer(),
+        **{f"f_score_{t:g}": distances.f_score(t) for t in F_SCORE_THRESHOLDS},
+        "normal_consistency": distances.normal_consistency(),
+    }
+
+
+def score_views(case: Case, views: Rendering) -> dict[str, float]:
+    """Means over the novel views: PSNR, foreground PSNR, SSIM, mask IoU and, where both have normals, their angle.
+
+    The normal error is over the pixels that both cover wholly; a view without such pixels counts as 90 degrees.
+    """
+    background = case.settings.background
+    image, target = views.over(background).clamp(0, 1).cpu(), case.truth.over(background)
+    opacity, truth = views.opacity.cpu(), case.truth.opacity
+    scores = {
+        "psnr": float(psnr(image, target).mean()),
+        "foreground_psnr": float(foreground_psnr(image, target, truth).mean()),
+        "ssim": float(ssim(image, target).mean()),
+        "mask_iou": float(mask_iou(opacity, truth).mean()),
+    }
+    if views.normal is not None and case.truth.normal is not None:
+        both = (opacity > 0.999) & (truth > 0.999)
+        scores["normal_error_deg"] = float(
+            normal_error(views.normal.cpu(), case.truth.normal, both).nan_to_num(90).mean()
+        )
+    return scores
+
+
+def render_views(mesh: object, cameras: Camera, settings: Settings) -> Rendering:
+    """The mesh as the protocol draws it, [*b, h, w, ...]; an empty mesh gives empty pictures."""
+    from nerf2mesh.render.rasterizer import rasterize_mesh
+
+    if len(mesh.faces) == 0:
+        shape = (*cameras.batch_shape, cameras.height_px, cameras.width_px)
+        empty = torch.zeros(*shape, 3)
+        return Rendering(empty, torch.zeros(shape), torch.zeros(shape), empty)
+    return rasterize_mesh(mesh, cameras, supersample=settings.supersample, shading="albedo")
+
+
+def picture(rendering: Rendering) -> Float[Tensor, "h w 4"]:
+    """A rendering as the picture a user would bring: straight alpha, 8 bits per channel."""
+    rgb = rendering.rgb / rendering.opacity.clamp_min(1e-6)[..., None]
+    rgba = torch.cat([rgb, rendering.opacity[..., None]], dim=-1)
+    return (rgba.clamp(0, 1) * 255).round() / 255
