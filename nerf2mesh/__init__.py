@@ -1,0 +1,55 @@
+"""From one picture to a textured mesh: hash-grid NeRF, score distillation from LoRA-adapted priors, marching cubes.
+
+    import nerf2mesh
+    result = nerf2mesh.fit("cup.png", overrides=["preset=preview"], output_dir="outputs/cup")
+    result.mesh, result.metrics, result.render(nerf2mesh.Camera.orbit(30, 15)), result.save("cup")
+
+Names load on first use: importing the package builds, prints and downloads nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nerf2mesh.api import Result, fit
+    from nerf2mesh.config import Config, load_config
+    from nerf2mesh.inputs import InputConfig, demo_picture, load_observations
+    from nerf2mesh.mesh import TriangleMesh, save_mesh
+    from nerf2mesh.types import Camera, Observations, Rays, Rendering, View
+
+_HOME = {
+    "Camera": "types",
+    "Config": "config",
+    "InputConfig": "inputs",
+    "Observations": "types",
+    "Rays": "types",
+    "Rendering": "types",
+    "Result": "api",
+    "TriangleMesh": "mesh",
+    "View": "types",
+    "demo_picture": "inputs",
+    "fit": "api",
+    "load_config": "config",
+    "load_observations": "inputs",
+    "save_mesh": "mesh",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        try:
+            return metadata.version("nerf2mesh")
+        except metadata.PackageNotFoundError:
+            return "0+unknown"
+    if name not in _HOME:
+        raise AttributeError(f"module 'nerf2mesh' has no attribute {name!r}")
+    value = getattr(import_module(f"nerf2mesh.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

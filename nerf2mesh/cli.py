@@ -1,0 +1,180 @@
+"""The command line: thin Hydra mains over `nerf2mesh.api`.
+
+What the user can put right ends with one line on stderr and exit code 2; set HYDRA_FULL_ERROR=1 for the traceback. Our
+own mistakes end with a traceback and exit code 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from nerf2mesh.config import Config
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """nerf2mesh: one picture becomes a mesh."""
+    sys.exit(run_app(_fit, "config"))
+
+
+def train_prior() -> None:
+    """nerf2mesh-train-prior: train the built-in prior on procedural shapes."""
+    sys.exit(run_app(_train_prior, "train_prior"))
+
+
+def bench() -> None:
+    """nerf2mesh-bench: the benchmarks that come with the source checkout."""
+    sys.exit(_guarded(_bench))
+
+
+def run_app(task: Callable[[DictConfig], object], config_name: str) -> int:
+    """Run a Hydra application and return its exit code."""
+    failures: list[Exception] = []
+
+    def job(composed: DictConfig) -> object:
+        """A single run takes errors past Hydra, which would print lines of its own; a sweep passes them on."""
+        try:
+            return task(composed)
+        except Exception as error:
+            if _is_sweep():
+                raise
+            failures.append(error)
+            return None
+
+    def start() -> None:
+        import hydra
+
+        from nerf2mesh.config import config_path
+
+        sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+        hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
+        if failures:
+            raise failures[0]
+
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them and exiting with 1
+    return _guarded(start, wants_traceback)
+
+
+def quoted(argument: str) -> str:
+    """An existing file may have any name; Hydra's grammar wants quotes around most of the special characters."""
+    key, equals, value = argument.partition("=")
+    if key in ("input.image", "output_dir") and equals and re.search(r"[^\w./:\\-]", value) and Path(value).exists():
+        return key + '="' + value.replace('"', '\\"') + '"'
+    return argument
+
+
+def _is_sweep() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+
+    mode = HydraConfig.get().mode
+    return mode is not None and mode.name == "MULTIRUN"
+
+
+def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        message = None if wants_traceback else user_message(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def user_message(error: BaseException) -> str | None:
+    """One line for an error that the user can put right, None for our own mistakes."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nerf2mesh.config import describe
+
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return describe(error)
+    if isinstance(error, OSError):
+        return _file_message(error)
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    if isinstance(error, ImportError) and getattr(error, "name", None) and not str(error.name).startswith("nerf2mesh"):
+        return f"the package {error.name} is not installed; pip install {error.name.split('.')[0]}"
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
+        return "out of memory; lower renderer.memory_budget_bytes or take preset=preview"
+    return None
+
+
+def _file_message(error: OSError) -> str | None:
+    """A file or folder that cannot be used; what was written before is kept."""
+    where = error.filename or "the output folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where} cannot be written ({error.strerror}); choose another output_dir or change its permissions"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space is left for {where}; free some, then give the same command again: it resumes"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG):
+        return f"{where}: {error.strerror}; check the path or choose another output_dir"
+    return None
+
+
+def _fit(composed: DictConfig) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    from nerf2mesh import api
+    from nerf2mesh.config import to_config
+
+    config, job = to_config(composed), HydraConfig.get()
+    if config.output_dir is None:
+        folder = (
+            Path(job.runtime.output_dir) if _is_sweep() else default_output_dir(config, job.runtime.choices["preset"])
+        )
+        config = replace(config, output_dir=str(folder))
+    result = api.fit(config=config, overrides=list(job.overrides.task))
+    print(_summary(Path(config.output_dir), result))
+
+
+def default_output_dir(config: Config, preset: str) -> Path:
+    """outputs/PICTURE-PRESET: the same command finds its folder again and resumes."""
+    stem = Path(config.input.image).stem if config.input.image else "run"
+    return Path("outputs") / f"{stem}-{preset}"
+
+
+def _summary(folder: Path, result: object) -> str:
+    names = ("mesh.glb", "turntable.mp4", "turntable.gif", "report.html")
+    lines = [f"  {folder / name}" for name in names if (folder / name).is_file()]
+    return "\n".join(["done", *lines])
+
+
+def _train_prior(composed: DictConfig) -> None:
+    from omegaconf import OmegaConf
+
+    from nerf2mesh.priors.train import train
+
+    train(OmegaConf.to_object(composed))
+
+
+def _bench() -> None:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        from benchmarks.__main__ import main as run_benchmarks
+    except ImportError as error:
+        raise ValueError(
+            "benchmarks: they are part of the source checkout, not of the wheel; run this from its root folder"
+        ) from error
+    run_benchmarks(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

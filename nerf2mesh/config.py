@@ -1,0 +1,193 @@
+"""The configuration of a run: the rooms' dataclasses collected in one, and Hydra's view of them.
+
+Every room keeps its own `*Config` beside the class that it configures. Here they are only put together, stored as the
+schema of `configs/config.yaml`, and made from overrides. Library code sees these dataclasses, never a DictConfig.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.fields.config import FieldConfig
+from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.lora.config import LoraConfig
+from nerf2mesh.mesh.config import MeshConfig
+from nerf2mesh.optimize.config import OptimizeConfig
+from nerf2mesh.priors.config import PriorConfig
+from nerf2mesh.render.config import RendererConfig
+from nerf2mesh.report.config import ReportConfig
+
+
+@dataclass(kw_only=True)
+class Config:
+    """All of a run. `load_config` makes one; the defaults are the `standard` preset on a CPU."""
+
+    input: InputConfig = dataclasses.field(default_factory=InputConfig)
+    prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
+    lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
+    renderer: RendererConfig = dataclasses.field(default_factory=RendererConfig)
+    distill: DistillConfig = dataclasses.field(default_factory=DistillConfig)
+    optimize: OptimizeConfig = dataclasses.field(default_factory=OptimizeConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
+    seed: int = 0
+    device: str = "auto"
+    """cpu, cuda, cuda:N, or auto: a GPU where there is one."""
+    threads: int = 0
+    """Threads of the CPU; 0 leaves torch's own choice."""
+    output_dir: str | None = None
+    """The run folder. On the command line by default outputs/PICTURE-PRESET, so that the same command resumes."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device: wanted auto, cpu, cuda or cuda:N, got {self.device!r}; choose one")
+        if self.threads < 0:
+            raise ValueError(f"threads: wanted 0 (automatic) or more, got {self.threads}; set threads=0")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: wanted 0 or more, got {self.seed}; choose a whole number below 2^63")
+
+
+def load_config(overrides: Sequence[str] = (), *, name: str = "config") -> Config:
+    """Compose a configuration as the command line does; works in notebooks, any number of times.
+
+    Args:
+        overrides: Hydra's, such as ["preset=preview", "input.image=cup.png", "optimize.steps=500"].
+        name: of the primary config.
+
+    Raises:
+        ValueError: in one line, an unknown override, group or option, or a value out of bounds.
+    """
+    return to_config(compose_config(overrides, name=name))
+
+
+def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> DictConfig:
+    """The composed DictConfig, for those who want Hydra's own view; errors as in `load_config`."""
+    from hydra import compose
+
+    try:
+        with _hydra():
+            return compose(config_name=name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(describe(error)) from error
+
+
+def to_config(composed: DictConfig) -> Config:
+    """The dataclass behind a composed DictConfig."""
+    try:
+        _reject_added(composed, Config, "")
+        config = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        raise ValueError(describe(error)) from error
+    if not isinstance(config, Config):
+        raise ValueError(f"config: wanted one with the schema {Config.__name__}, got {type(config).__name__}")
+    _restore_tuples(config)
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """For config.yaml: every value, readable by `OmegaConf.load` and by eye."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def config_path() -> str:
+    """Where Hydra finds the configs: the installed package, else the source checkout."""
+    try:
+        if importlib.util.find_spec("nerf2mesh.configs") is not None:
+            return "pkg://nerf2mesh.configs"
+    except ModuleNotFoundError:
+        pass
+    return str(Path(__file__).resolve().parents[1] / "configs")
+
+
+def describe(error: BaseException) -> str:
+    """Hydra's and OmegaConf's many lines as one, with the nearest known keys for a misspelt one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
+    lines = [line for line in lines + causes if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    text = "; ".join(dict.fromkeys(line.rstrip(":") for line in lines)).replace("'; ", "' ")
+    missing = re.search(r"Could not override '([^']+)'", text)
+    if missing:
+        key = missing.group(1)
+        near = difflib.get_close_matches(key, _known_keys(), n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see nerf2mesh --cfg job for all keys"
+        return f"{key}: no such setting; {hint}"
+    option = re.search(
+        r"Could not find '([\w/]+)/([^/']+)'\s*Available options in '[^']*':?(.*?)Config search path", str(error), re.S
+    )
+    if option:
+        group, wanted, known = option.groups()
+        return f"{group}={wanted}: no such option; wanted one of {', '.join(known.split())}"
+    if "override_grammar" in text:
+        text = text.split(" See http")[0].rstrip("; ") + """; quote special characters: 'key="value"'"""
+    return text.replace("\t", " ") or type(error).__name__
+
+
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore (done on import; doing it again is harmless)."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def _known_keys() -> list[str]:
+    def walk(kind: type, prefix: str) -> Iterator[str]:
+        for item in dataclasses.fields(kind):
+            yield prefix + item.name
+            if item.default_factory is not dataclasses.MISSING and dataclasses.is_dataclass(item.default_factory):
+                yield from walk(item.default_factory, f"{prefix}{item.name}.")
+
+    return list(walk(Config, ""))
+
+
+def _reject_added(composed: DictConfig, kind: type, prefix: str) -> None:
+    """Hydra's +key=value may add what the schema does not know; nothing would ever read it."""
+    known = {item.name: item.default_factory for item in dataclasses.fields(kind)}
+    for name in composed:
+        if name not in known:
+            raise ValueError(f"{prefix}{name}: no such setting; see nerf2mesh --cfg job for all keys")
+        if dataclasses.is_dataclass(known[name]):
+            _reject_added(composed[name], known[name], f"{prefix}{name}.")
+
+
+def _restore_tuples(value: object) -> None:
+    """OmegaConf gives lists for tuples; a field that is a tuple by default becomes one again."""
+    for item in dataclasses.fields(value):
+        current = getattr(value, item.name)
+        if dataclasses.is_dataclass(current):
+            _restore_tuples(current)
+        elif isinstance(item.default, tuple) and isinstance(current, list):
+            object.__setattr__(value, item.name, tuple(current))
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra initialised for the duration, whatever was initialised before is put back."""
+    from hydra import initialize_config_dir, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    outer, path = GlobalHydra.instance().hydra, config_path()
+    GlobalHydra.instance().clear()
+    try:
+        if path.startswith("pkg://"):
+            with initialize_config_module(path.removeprefix("pkg://"), version_base="1.3"):
+                yield
+        else:
+            with initialize_config_dir(path, version_base="1.3"):
+                yield
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+register()
