@@ -1,0 +1,246 @@
+"""Trains the built-in prior on procedural scenes: resumable, bf16, from shards on disk (CPU) or a stream (GPU).
+
+The state is one file, written aside and renamed every `checkpoint_s` seconds; training stops after `minutes` and can be
+continued. `export_prior` writes the averaged weights as float16 safetensors with the configuration in the header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.distill.noise import NoiseLevel, cosine_level
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, MultiViewDenoiser, encode_rgba
+from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
+from nerf2mesh.procedural.grammar import ViewConfig
+
+
+@dataclass(kw_only=True)
+class PriorTrainConfig:
+    """How the built-in prior is trained."""
+
+    network: DenoiserConfig = field(default_factory=DenoiserConfig)
+    views: ViewConfig = field(default_factory=ViewConfig)
+    output_dir: str = "outputs/prior"
+    data_dir: str = "outputs/prior/scenes"
+    """Where rendered shards are kept (ignored when streaming)."""
+    n_scenes: int = 24576
+    stream: bool = False
+    """Render fresh scenes during training: for a GPU."""
+    device: str = "cpu"
+    minutes: float = 60.0
+    """Training time of this run; a new run continues where the last one stopped."""
+    total_steps: int = 0
+    """Steps at which training is complete; 0: whenever the minutes are over."""
+    batch_scenes: int = 8
+    n_frames: int = 4
+    learning_rate: float = 6e-4
+    warmup_steps: int = 200
+    cooldown_share: float = 0.25
+    """Share of the run's time over which the rate falls linearly to a twentieth (0: constant)."""
+    ema_decay: float = 0.999
+    drop_condition: float = 0.1
+    compiled: bool = False
+    seed: int = 0
+    checkpoint_s: float = 180.0
+    validate_every: int = 250
+
+
+@dataclass
+class TrainState:
+    """Everything that a continued run needs."""
+
+    network: MultiViewDenoiser
+    average: MultiViewDenoiser
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+    frames_seen: int = 0
+    seconds: float = 0.0
+
+    @staticmethod
+    def fresh(config: PriorTrainConfig) -> TrainState:
+        torch.manual_seed(config.seed)
+        network = config.network.build().to(config.device)
+        average = config.network.build().to(config.device).requires_grad_(False)
+        average.load_state_dict(network.state_dict())
+        optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        return TrainState(network, average, optimiser, torch.Generator().manual_seed(config.seed))
+
+    def save(self, path: Path) -> None:
+        values = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "counts": [self.step, self.frames_seen, self.seconds],
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(values, temporary)
+        os.replace(temporary, path)
+
+    def load(self, path: Path) -> None:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(values["network"])
+        self.average.load_state_dict(values["average"])
+        self.optimiser.load_state_dict(values["optimiser"])
+        self.generator.set_state(values["generator"])
+        self.step, self.frames_seen, self.seconds = values["counts"]
+
+
+def draw_frames(batch: Batch, config: PriorTrainConfig, generator: torch.Generator) -> tuple[Tensor, FrameGeometry, Tensor]:
+    """Picks and augments frames: images [B, V, 4, s, s] in network range, their cameras, and kind [B, V].
+
+    Frame 0 is the given one (the scene's input view in half of the cases), 15 % of scenes give two, and the given ones
+    are hidden with probability `drop_condition`. Scenes are mirrored in y and their colour channels permuted at random.
+    """
+    n, v = batch["pose"].shape[:2]
+    order = torch.rand(n, v, generator=generator)
+    order[:, 0] -= (torch.rand(n, generator=generator) < 0.5).float()
+    order = order.argsort(dim=1)[:, : config.n_frames]
+    kind = torch.full(order.shape, NOISY)
+    kind[:, 0] = CLEAN
+    kind[:, 1][torch.rand(n, generator=generator) < 0.15] = CLEAN
+    dropped = torch.rand(n, 1, generator=generator) < config.drop_condition
+    kind = torch.where(dropped & (kind == CLEAN), ABSENT, kind)
+    row = torch.arange(n)[:, None]
+    device = batch["rgba"].device
+    images = batch["rgba"][row.to(device), order.to(device)].permute(0, 1, 4, 2, 3).float() / 255.0
+    geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(order.to(device))
+    mirror = torch.rand(n, generator=generator).to(device) < 0.5
+    images = torch.where(mirror[:, None, None, None, None], images.flip(-1), images)
+    side = torch.tensor([1.0, -1.0, 1.0, 1.0], device=device)
+    flipped = side[:, None] * geometry.pose * torch.tensor([-1.0, 1.0, 1.0, 1.0], device=device)
+    geometry = FrameGeometry(
+        torch.where(mirror[:, None, None, None], flipped, geometry.pose), geometry.focal, geometry.orthographic
+    )
+    swap = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]).to(device)
+    swap = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
+    images = torch.gather(images, 2, swap[:, None, :, None, None].expand_as(images))
+    return encode_rgba(images), geometry, kind.to(device)
+
+
+def velocity_loss(
+    network: torch.nn.Module, images: Tensor, geometry: FrameGeometry, kind: Tensor, t: Tensor, noise: Tensor
+) -> Tensor:
+    """Mean squared error of v over the noisy frames."""
+    level = cosine_level(t[:, None, None, None, None])
+    noisy_frame = (kind == NOISY)[:, :, None, None, None]
+    given = torch.where(noisy_frame, level.add(images, noise), images)
+    target = level.alpha * noise - level.sigma * images
+    with torch.autocast(images.device.type, torch.bfloat16):
+        v = network(given, NoiseLevel(level.alpha, level.sigma).log_snr.reshape(-1), kind, geometry)
+    error = (v - target).square() * noisy_frame
+    return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
+
+
+@torch.no_grad()
+def validate(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig) -> dict[str, float]:
+    """Held-out velocity loss at fixed noise levels, the same frames and noise every time."""
+    generator = torch.Generator().manual_seed(1)
+    images, geometry, kind = draw_frames(batch, config, generator)
+    kind[:, 1:], kind[:, 0] = NOISY, CLEAN
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    losses = {}
+    for t in (0.3, 0.6, 0.9):
+        level = torch.full((len(images),), t, device=images.device)
+        losses[f"v_loss_t{t}"] = float(velocity_loss(network, images, geometry, kind, level, noise))
+    losses["v_loss"] = sum(losses.values()) / len(losses)
+    return losses
+
+
+def learning_rate(config: PriorTrainConfig, step: int, share_of_time: float) -> float:
+    """Warm-up, constant, then a linear fall over the last share of the time."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    left = (1.0 - share_of_time) / max(config.cooldown_share, 1e-6)
+    return config.learning_rate * warm * (1.0 if config.cooldown_share == 0 else max(0.05, min(1.0, left)))
+
+
+def training_batches(config: PriorTrainConfig, state: TrainState) -> tuple[Iterator[Batch], Batch]:
+    """Endless training batches and the fixed held-out batch (64 scenes)."""
+    folder = Path(config.data_dir)
+    held_out = range(VALIDATION_SEED, VALIDATION_SEED + 512)
+    write_shards(folder / "held_out", held_out, config.views, compiled=False)
+    check = next(ShardedScenes(folder / "held_out", config.views).batches(64, torch.Generator().manual_seed(0)))
+    if config.stream:
+        stream = stream_scenes(state.frames_seen, config.batch_scenes, config.views, config.device)
+        return stream, {key: value.to(config.device) for key, value in check.items()}
+    write_shards(folder, range(config.n_scenes), config.views)
+    return ShardedScenes(folder, config.views).batches(config.batch_scenes, state.generator), check
+
+
+def train_prior(config: PriorTrainConfig) -> TrainState:
+    """Trains for `minutes`, then writes the state, the exported weights and the curve (`curve.jsonl`)."""
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = TrainState.fresh(config)
+    path = folder / "state.pt"
+    if path.exists():
+        state.load(path)
+        print(f"continued at step {state.step}, {state.frames_seen} frames", flush=True)
+    batches, check = training_batches(config, state)
+    network = torch.compile(state.network) if config.compiled else state.network
+    began = saved = time.perf_counter()
+    spent_before, frames_before = state.seconds, state.frames_seen
+    while (elapsed := time.perf_counter() - began) < 60 * config.minutes:
+        if config.total_steps and state.step >= config.total_steps:
+            break
+        rate = learning_rate(config, state.step, elapsed / (60 * config.minutes))
+        loss = _train_step(network, state, next(batches), config, rate)
+        if state.step % config.validate_every == 0:
+            line = {"step": state.step, "frames": state.frames_seen, "seconds": round(spent_before + elapsed), "rate": rate}
+            line |= {"loss": loss} | validate(state.average, check, config)
+            line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
+            with (folder / "curve.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+        if time.perf_counter() - saved > config.checkpoint_s:
+            state.seconds, saved = spent_before + elapsed, time.perf_counter()
+            state.save(path)
+    state.seconds = spent_before + time.perf_counter() - began
+    state.save(path)
+    export_prior(state, folder / "prior.safetensors")
+    return state
+
+
+def _train_step(
+    network: torch.nn.Module, state: TrainState, batch: Batch, config: PriorTrainConfig, rate: float
+) -> float:
+    images, geometry, kind = draw_frames(batch, config, state.generator)
+    t = torch.rand(len(images), generator=state.generator).clamp(1e-3, 1 - 1e-3).to(images.device)
+    noise = torch.randn(images.shape, generator=state.generator).to(images.device)
+    loss = velocity_loss(network, images, geometry, kind, t, noise)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.optimiser.step()
+    state.optimiser.zero_grad(set_to_none=True)
+    state.step += 1
+    state.frames_seen += images.shape[0] * images.shape[1]
+    decay = min(config.ema_decay, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
+    return float(loss.detach())
+
+
+def export_prior(state: TrainState, path: Path) -> None:
+    """The averaged weights as float16 safetensors; configuration and training counts stand in the header."""
+    from safetensors.torch import save_file
+
+    weights = {key: value.half().contiguous().cpu() for key, value in state.average.state_dict().items()}
+    about = {
+        "network": json.dumps(state.network.config.as_dict()),
+        "training": json.dumps({"steps": state.step, "frames": state.frames_seen, "seconds": round(state.seconds)}),
+    }
+    temporary = path.with_suffix(".tmp")
+    save_file(weights, temporary, metadata=about)
+    os.replace(temporary, path)
