@@ -19,23 +19,31 @@ if TYPE_CHECKING:
     from nerf2mesh.mesh import TriangleMesh, save_mesh
     from nerf2mesh.types import Camera, Observations, Rays, Rendering, View
 
-_HOME = {
-    "Camera": "types",
-    "Config": "config",
-    "InputConfig": "inputs",
-    "Observations": "types",
-    "Rays": "types",
-    "Rendering": "types",
-    "Result": "api",
-    "TriangleMesh": "mesh",
-    "View": "types",
-    "demo_picture": "inputs",
-    "fit": "api",
-    "load_config": "config",
-    "load_observations": "inputs",
-    "save_mesh": "mesh",
+__all__ = [
+    "Camera",
+    "Config",
+    "InputConfig",
+    "Observations",
+    "Rays",
+    "Rendering",
+    "Result",
+    "TriangleMesh",
+    "View",
+    "__version__",
+    "demo_picture",
+    "fit",
+    "load_config",
+    "load_observations",
+    "save_mesh",
+]
+_ROOMS = {
+    "api": ("Result", "fit"),
+    "config": ("Config", "load_config"),
+    "inputs": ("InputConfig", "demo_picture", "load_observations"),
+    "mesh": ("TriangleMesh", "save_mesh"),
+    "types": ("Camera", "Observations", "Rays", "Rendering", "View"),
 }
-__all__ = [*_HOME, "__version__"]
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
