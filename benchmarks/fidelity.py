@@ -113,12 +113,16 @@ def _records(args: argparse.Namespace, cases: list[Case], baselines: dict, metho
 def _fit_record(args: argparse.Namespace, case: Case, method: str, seed: int, folder: Path) -> Record:
     fitted = library_method(args.preset, seed, args.override, folder)
 
-    def fit_and_draw(image: Tensor, camera: Camera) -> Prediction:
-        prediction = fitted(image, camera)
-        write_sheet(folder / "mesh_views.png", case, prediction.mesh)
-        return prediction
+    found = []
 
-    return run_case(method, fit_and_draw, case, seed=seed)
+    def fit_and_keep(image: Tensor, camera: Camera) -> Prediction:
+        found.append(fitted(image, camera))
+        return found[0]
+
+    record = run_case(method, fit_and_keep, case, seed=seed)
+    if not record.failed:
+        write_sheet(folder / "mesh_views.png", case, found[0].mesh)
+    return record
 
 
 def _gate_and_commit(args: argparse.Namespace, results: Results, baselines: list[str]) -> int:
@@ -147,6 +151,7 @@ def write_sheet(path: Path, case: Case, mesh: object) -> None:
 
     views = render_views(mesh, case.novel_cameras, case.settings).over(case.settings.background)
     rows = [torch.cat(list(row), dim=1) for row in views.split(8)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     sheet = Image.fromarray((torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy())
     sheet.resize((sheet.width // 2, sheet.height // 2)).save(path)
 

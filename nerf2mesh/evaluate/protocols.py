@@ -7,8 +7,8 @@ Objects
     inside every picture below.
 Input
     One picture from the front: azimuth 0, elevation 20 degrees, distance 3.2, vertical field of view 40 degrees,
-    256 px, RGBA with straight alpha, the texture's flat colour without light. The method is given this camera: it must not move
-    or scale the picture (`input.recenter=false`). No alignment of any kind is done afterwards.
+    256 px, RGBA with straight alpha, the texture's flat colour without light. The method is given this camera: it must
+    not move or scale the picture (`input.recenter=false`). No alignment of any kind is done afterwards.
 Novel views
     16 on a ring at the same distance and field of view: azimuth 22.5 k degrees, elevation 0 for even k, 30 for odd,
     256 px. None has the input's elevation; k = 0 is nearest to it, 20 degrees below.

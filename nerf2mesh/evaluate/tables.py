@@ -63,7 +63,7 @@ def mean_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
 
 
 def margin_rows(records: Sequence[Record], method: str, baselines: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Per object and baseline, how far the method is ahead (+, won) or behind (-, lost) in each metric."""
+    """Per object and baseline, how far the method is ahead (+, won), behind (-, lost) or even in each metric."""
     metrics, rows = _present(records), []
     for name in _unique(r.object for r in records if r.method == method):
         for baseline in baselines:
@@ -161,7 +161,9 @@ def _signed(value: float, key: str) -> str:
 
 
 def _margin(value: float, key: str) -> str:
-    return "-" if math.isnan(value) else f"{_signed(value, key)} {'won' if value > 0 else 'lost'}"
+    if math.isnan(value):
+        return "-"
+    return f"{_signed(value, key)} {'won' if value > 0 else 'lost' if value < 0 else 'even'}"
 
 
 def _interval(low: float, high: float, key: str) -> str:

@@ -1,0 +1,160 @@
+"""Records, statistics, tables, the gate and the command: closed forms, failures, and files that are not results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import fidelity
+from nerf2mesh.evaluate import tables
+from nerf2mesh.evaluate.baselines import background, extruded_silhouette
+from nerf2mesh.evaluate.gate import check
+from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, make_case
+from nerf2mesh.evaluate.protocols import load_object as load
+from nerf2mesh.evaluate.results import Record, Results, named, run_case
+from nerf2mesh.evaluate.scoring import Case, Settings
+from nerf2mesh.evaluate.statistics import bootstrap_interval, compare, estimate, sign_flip_p
+
+QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return make_case("avocado", load(CORE_OBJECTS[2], DATA_DIR), size_px=64, settings=QUICK)
+
+
+def records(method: str, values: dict[str, float], key: str = "psnr", seed: int = 0) -> tuple[Record, ...]:
+    return tuple(Record(method, name, seed, {key: value}) for name, value in values.items())
+
+
+def test_failures_are_counted_with_the_background_score(case: Case) -> None:
+    def broken(image: torch.Tensor, camera: object) -> object:
+        raise RuntimeError("out of memory")
+
+    failed = run_case("broken", broken, case)
+    empty = run_case("empty", lambda image, camera: background(case).mesh, case)
+    nothing = run_case("background", background, case, is_baseline=True)
+    assert failed.failed == "RuntimeError: out of memory" and empty.failed == "empty mesh" and not nothing.failed
+    assert failed.metrics == empty.metrics == nothing.metrics
+    text = tables.report(Results("core", (failed, empty, nothing)), "broken", ["background"])
+    assert "1 of 1" in text and "broken, avocado, seed 0: RuntimeError: out of memory" in text
+
+
+def test_a_method_is_a_function_of_picture_and_camera(case: Case) -> None:
+    seen = []
+
+    def method(image: torch.Tensor, camera: object) -> object:
+        seen.append((image.shape, float(camera.elevation_deg)))
+        return extruded_silhouette(case).mesh
+
+    record = run_case("mine", method, case)
+    assert seen == [((64, 64, 4), pytest.approx(20))]
+    assert not record.failed and record.seconds >= 0 and record.peak_memory_bytes > 0
+    assert record.metrics == run_case("extruded", extruded_silhouette, case, is_baseline=True).metrics
+
+
+def test_files_round_trip_and_refuse_others(tmp_path: Path) -> None:
+    results = Results("core", records("a", {"x": 1.0}), {"cores": 2}, "2026-01-01")
+    results.save(tmp_path / "deep" / "r.json")
+    assert Results.load(tmp_path / "deep" / "r.json") == results
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["r.json"]
+    (tmp_path / "half.json").write_text('{"protocol": "core", "records": [{"met')
+    for name in ("half.json", "missing.json"):
+        with pytest.raises(ValueError, match="results"):
+            Results.load(tmp_path / name)
+
+
+def test_merging_replaces_the_same_run() -> None:
+    old = Results("core", records("a", {"x": 1.0, "y": 2.0}))
+    new = old.merged(Results("core", records("a", {"x": 5.0})))
+    assert sorted(r.metrics["psnr"] for r in new.records) == [2.0, 5.0]
+
+
+def test_seeds_are_averaged_before_objects() -> None:
+    runs = (*records("a", {"x": 1.0, "y": 5.0}), *records("a", {"x": 3.0}, seed=1))
+    assert estimate(runs, "a", "psnr").mean == pytest.approx((2.0 + 5.0) / 2)
+    assert math.isnan(estimate(runs, "a", "psnr").low)
+
+
+def test_bootstrap_interval_covers_like_the_normal_one() -> None:
+    values = np.random.default_rng(0).normal(3.0, 1.0, 400)
+    low, high = bootstrap_interval(values)
+    error = 1.96 * values.std() / math.sqrt(400)
+    assert [low, high] == pytest.approx([values.mean() - error, values.mean() + error], abs=0.01)
+
+
+def test_sign_flips_equal_the_exact_count() -> None:
+    assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == pytest.approx(2 / 8)
+    assert sign_flip_p(np.ones(10)) == pytest.approx(2 / 1024)
+    assert sign_flip_p(np.array([1.0, -1.0])) == 1.0
+    assert sign_flip_p(np.full(30, 0.5)) < 1e-3
+
+
+def test_comparison_knows_the_direction() -> None:
+    runs = (*records("a", {"x": 0.1, "y": 0.4}, "chamfer"), *records("b", {"x": 0.2, "y": 0.3}, "chamfer"))
+    found = compare(runs, "a", "b", "chamfer")
+    assert found.n_won == 1 and found.margin == pytest.approx(0.0)
+
+
+def test_tables_print_every_margin() -> None:
+    runs = (*records("mine", {"x": 12.0, "y": 9.0}), *records("background", {"x": 10.0, "y": 10.0}))
+    heading, rows = tables.margin_rows(runs, "mine", ["background"])
+    assert heading == ["object", "against", "PSNR [+]"]
+    assert rows == [["x", "background", "+2.00 won"], ["y", "background", "-1.00 lost"]]
+    margins = json.loads(tables.json_text(runs, "mine", ["background"]))
+    assert [(m["margin"], m["won"]) for m in margins] == [(2.0, True), (-1.0, False)]
+    lines = list(csv.DictReader(tables.csv_text(runs).splitlines()))
+    assert len(lines) == 4 and float(lines[0]["psnr"]) == 12.0
+    assert r"\toprule" in tables.latex(heading, rows) and "F@0.05\\_x" in tables.latex(["F@0.05_x"], [])
+
+
+def test_gate_minds_direction_and_tolerance() -> None:
+    committed = Results("core", (*records("m", {"x": 15.0}), *records("m", {"x": 0.2}, "chamfer", 1)))
+    good = Results("core", (*records("m", {"x": 14.6}), *records("m", {"x": 0.1}, "chamfer", 1)))
+    bad = Results("core", (*records("m", {"x": 14.4}), *records("m", {"x": 0.22}, "chamfer", 1)))
+    assert all(v.passed for v in check(good, committed, baselines=[]))
+    assert not any(v.passed for v in check(bad, committed, baselines=[]))
+    assert not all(v.passed for v in check(good, committed, baselines=["m"]))
+    missing = Results("core", records("m", {"x": 15.0}))
+    assert [v.metric for v in check(missing, committed, baselines=[]) if not v.passed] == ["chamfer"]
+    with pytest.raises(ValueError, match="none"):
+        check(Results("core", records("other", {"x": 1.0})), committed, baselines=[])
+
+
+def test_committed_baselines_are_there() -> None:
+    committed = Results.load(fidelity.RESULTS_DIR / "core.json")
+    names = {(r.method, r.object) for r in committed.records}
+    for baseline in ("background", "copied input", "sphere", "extruded silhouette"):
+        assert {(baseline, o) for o in ("spot", "bob", "avocado")} <= names
+
+
+def test_command_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case, capsys: object) -> None:
+    monkeypatch.setitem(fidelity.SETS, "core", lambda objects: [case])
+    monkeypatch.setattr(fidelity, "RESULTS_DIR", tmp_path / "committed")
+    monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: extruded_silhouette(case))
+    out = ["--out", str(tmp_path / "out")]
+    assert fidelity.main([*out, "--seeds", "0,1", "--commit"]) == 0
+    assert fidelity.main([*out, "--gate"]) == 0
+    printed = capsys.readouterr().out
+    assert "Margins of nerf2mesh standard" in printed and "gate: " in printed
+    assert len(Results.load(tmp_path / "committed" / "core.json").records) == 4 + 2
+    monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: background(case))
+    assert fidelity.main([*out, "--gate"]) == 1
+    assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
+    for name in ("results.json", "results.csv", "margins.json", "table.md", "avocado/truth.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
+    assert fidelity.main(["--objects", "cow", "--out", str(tmp_path)]) == 2
+    assert "cow" in capsys.readouterr().err
+
+
+def test_names_are_words() -> None:
+    assert list(named([extruded_silhouette])) == ["extruded silhouette"]
