@@ -1,0 +1,61 @@
+# Every target sets up what it needs in a private virtual environment (VENV); nothing else on the machine is touched.
+# Wanted: make, Python 3.10 or newer with venv, and for full speed a C++17 compiler.
+
+VENV ?= .venv
+PYTHON ?= python3
+PIP_FLAGS ?= -q
+BIN := $(VENV)/bin
+PICTURE ?= nerf2mesh/assets/demo/bob.png
+BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.py $(shell find csrc -type f)
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow cuda wheel lint bench train-prior notebook clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.ready  ## One picture becomes a mesh, a turntable and a report in outputs/demo
+	$(BIN)/nerf2mesh experiment=demo input.image=$(PICTURE) output_dir=outputs/demo
+
+test: $(VENV)/.ready-dev  ## The tests, without the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+test-slow: $(VENV)/.ready-dev  ## All tests
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+cuda: $(VENV)/.ready  ## Compile the CUDA library (nvcc on the PATH) and print what its kernels use
+	$(BIN)/python nerf2mesh/kernels/build.py --cuda --resource-report
+
+wheel: $(VENV)/.ready  ## A wheel in dist/
+	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps -w dist .
+
+lint: $(VENV)/.ready-dev  ## Style: ruff's checks and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.ready-dev  ## The fidelity benchmark: three meshes, baselines, margins
+	$(BIN)/python -m benchmarks.fidelity --set core
+
+train-prior: $(VENV)/.ready  ## Train the built-in prior again (hours on a CPU, resumable)
+	$(BIN)/nerf2mesh-train-prior
+
+notebook: $(VENV)/.ready-dev  ## Execute notebooks/quickstart.ipynb in place
+	$(BIN)/jupyter-execute --inplace notebooks/quickstart.ipynb
+
+clean:  ## Remove what was built, but neither the environment nor results
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache nerf2mesh/kernels/*.so
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); install Python 3.10 or newer, or say make PYTHON=..."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: Python 3.10 or newer wanted, got $$($(PYTHON) --version); say make PYTHON=..."; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: no virtual environment could be made; install Python's venv (Debian: python3-venv)"; exit 2; }
+	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || echo "note: no C++ compiler found; the slow torch twins will be used (Debian: apt-get install g++)"
+
+$(VENV)/.ready: $(BUILD_FILES) | $(BIN)/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(BUILD_FILES) | $(BIN)/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.ready
