@@ -59,7 +59,9 @@ setup(
     package_dir=package_dir,
     package_data={
         "nerf2mesh.configs": ["*.yaml", "**/*.yaml"],
-        "nerf2mesh": [f"**/*.{kind}" for kind in ("safetensors", "json", "html", "js", "css", "png", "jpg", "webp", "txt")],
+        "nerf2mesh": [
+            f"**/*.{kind}" for kind in ("safetensors", "json", "html", "js", "css", "png", "jpg", "webp", "txt")
+        ],
     },
     ext_modules=[Extension("nerf2mesh.kernels.libn2m_cpu", sources=[])],
     cmdclass={"build_ext": BuildNative, "bdist_wheel": PlatformWheel},

@@ -90,8 +90,10 @@ N2M_HD void march_ray(const n2m_march& m, const uint8_t* bits, const uint8_t* bl
       ++k;
       continue;
     }
+    // A block of an outer cascade must not reach into the next smaller one, which begins at a quarter of the resolution.
     const bool block_empty =
-        blocks && !blocks[((cell.cascade * n_blocks + cell.x[0] / 8) * n_blocks + cell.x[1] / 8) * n_blocks + cell.x[2] / 8];
+        blocks && (cell.cascade == 0 || m.resolution % 32 == 0) &&
+        !blocks[((cell.cascade * n_blocks + cell.x[0] / 8) * n_blocks + cell.x[1] / 8) * n_blocks + cell.x[2] / 8];
     const float t_next = block_exit(m, o, d, cell, block_empty ? 8 : 1, t_exit);
     // Rounding of t, of the faces and of the positions, in lattice steps: never skip a point that may lie beyond.
     const float reach = max1(max1(t_next, -t_next), max1(t_enter, 1.0f));

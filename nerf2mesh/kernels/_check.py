@@ -9,12 +9,20 @@ Sizes = tuple[int | None, ...]
 
 
 def check_tensor(
-    name: str, value: Tensor, shape: Sizes, dtypes: tuple[torch.dtype, ...] = (torch.float32,), like: Tensor | None = None
+    name: str,
+    value: Tensor,
+    shape: Sizes,
+    dtypes: tuple[torch.dtype, ...] = (torch.float32,),
+    like: Tensor | None = None,
 ) -> None:
     """Type, number of axes, their lengths (None: any), element type, and the device of `like`."""
     if not isinstance(value, Tensor):
         raise ValueError(f"{name}: a tensor wanted, got {type(value).__name__}")
-    if value.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, value.shape)):
+    if torch.compiler.is_compiling():  # sizes may be unknown until run time: ask for them then
+        for wanted_size, size in zip(shape, value.shape):
+            if wanted_size is not None:
+                torch._check(size == wanted_size)
+    elif value.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, value.shape)):
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(f"{name}: shape [{wanted}] wanted, got {list(value.shape)}")
     if value.dtype not in dtypes:

@@ -115,7 +115,9 @@ def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, 
     _lib.check(status, "march_count")
     total = int(wanted)
     if total >= 2**31:
-        raise ValueError(f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or a larger step_size")
+        raise ValueError(
+            f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or a larger step_size"
+        )
     size = total if capacity is None else min(total, capacity)
     if size < total:
         start = info[:, 0].clamp(max=size)
@@ -179,7 +181,20 @@ def update_occupancy(ema, bits, cells, values, decay: float, threshold: float, b
 
 
 def adam(
-    param, grad, mean, square, lr, beta1, beta2, eps, weight_decay, step, grad_scale, row_size, skip_zero_rows, zero_grad
+    param,
+    grad,
+    mean,
+    square,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    step,
+    grad_scale,
+    row_size,
+    skip_zero_rows,
+    zero_grad,
 ) -> None:
     library = native()
     if library is None:

@@ -38,7 +38,9 @@ def adam_step(
     for name, value in {"param": param, "grad": grad, "mean": mean, "square": square}.items():
         check_tensor(name, value, tuple(param.shape), like=param)
         if not value.is_contiguous():
-            raise ValueError(f"{name}: contiguous memory wanted, because it is written in place; got strides {value.stride()}")
+            raise ValueError(
+                f"{name}: contiguous memory wanted, because it is written in place; got strides {value.stride()}"
+            )
     if step < 1:
         raise ValueError(f"step: a count from 1 wanted, got {step}")
     if row_size < 1 or param.numel() % row_size:

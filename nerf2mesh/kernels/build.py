@@ -89,7 +89,12 @@ def build_cpu(folder: Path, root: Path, extra: tuple[str, ...] = ()) -> Path:
     """Compiles csrc/cpu/*.cpp; a file name that ends in _avx2 or _avx512 gets those instructions (x86 only)."""
     compiler = cxx()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    common = CXX_FLAGS + [f"-I{root / 'csrc'}", f"-DN2M_X86={int(x86)}", *shlex.split(os.environ.get("CXXFLAGS", "")), *extra]
+    common = CXX_FLAGS + [
+        f"-I{root / 'csrc'}",
+        f"-DN2M_X86={int(x86)}",
+        *shlex.split(os.environ.get("CXXFLAGS", "")),
+        *extra,
+    ]
     sources = sorted((root / "csrc" / "cpu").glob("*.cpp"))
     cache = root / "build" / "n2m"
     cache.mkdir(parents=True, exist_ok=True)
@@ -169,7 +174,9 @@ def build_all(folder: Path, root: Path) -> list[Path]:
     except BuildError as error:
         if wish == "1":
             raise
-        problems.append(f"the CUDA library did not compile: built for the CPU only (N2M_CUDA=1 makes this an error)\n{error}")
+        problems.append(
+            f"the CUDA library did not compile: built for the CPU only (N2M_CUDA=1 makes this an error)\n{error}"
+        )
     if problems:
         print("warning: nerf2mesh: " + "; ".join(problems), file=sys.stderr)
     return built
@@ -180,7 +187,9 @@ def main() -> int:
     parser.add_argument("--cuda", action="store_true", help="build the CUDA library only; a failure is an error")
     parser.add_argument("--cpu", action="store_true", help="build the CPU library only; a failure is an error")
     parser.add_argument("--resource-report", action="store_true", help="print registers, spills and shared memory")
-    parser.add_argument("--sanitize", default="", help="sanitizers for the CPU library, e.g. address,undefined or thread")
+    parser.add_argument(
+        "--sanitize", default="", help="sanitizers for the CPU library, e.g. address,undefined or thread"
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent, help="folder for the libraries")
     arguments = parser.parse_args()
     root = Path(__file__).resolve().parents[2]

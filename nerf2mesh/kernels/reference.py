@@ -143,13 +143,20 @@ def composite(
     t_at, dt_at = torch.where(used, t[index], 0.0), torch.where(used, dt[index], 0.0)
     W, M = torch.cumsum(w, 1) - w, torch.cumsum(w * t_at, 1) - w * t_at
     distortion = (2 * w * (t_at * W - M) + w * w * dt_at / 3).sum(1)
-    out = (w[..., None] * channels[index]).sum(1) if longest else channels.new_zeros(n_rays, channels.shape[1])
+    out = (w[..., None] * channels[index]).sum(1) if longest else channels.sum(0).expand(n_rays, -1) * 0.0
     weights = torch.zeros_like(density).index_put((index[used],), w[used]).detach()
     return Composited(out, w.sum(1), (w * t_at).sum(1), distortion, weights)
 
 
 def update_occupancy(
-    ema: Tensor, bits: Tensor, cells: Tensor, values: Tensor, decay: float, threshold: float, *, below_mean: bool = False
+    ema: Tensor,
+    bits: Tensor,
+    cells: Tensor,
+    values: Tensor,
+    decay: float,
+    threshold: float,
+    *,
+    below_mean: bool = False,
 ) -> None:
     """Twin of `nerf2mesh.kernels.update_occupancy`."""
     ema.mul_(decay).scatter_reduce_(0, cells, values.to(ema.dtype), "amax")

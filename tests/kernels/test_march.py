@@ -1,0 +1,110 @@
+"""Marching against a test of every lattice point, and against lengths that can be worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nerf2mesh import kernels
+from nerf2mesh.kernels import reference
+
+from .compare import random_bits, rays
+
+
+@pytest.mark.parametrize(
+    ("resolution", "n_cascades", "step"),
+    [(64, 1, 0.0068), (64, 1, 0.0004), (16, 3, 0.03), (64, 2, 0.01), (10, 1, 0.02)],
+)
+@pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("jittered", [False, True])
+def test_equals_testing_every_lattice_point(
+    resolution: int, n_cascades: int, step: float, share: float, jittered: bool
+) -> None:
+    origins, directions = rays(96)
+    bits = random_bits(resolution, share, n_cascades)
+    options = {"step_size": step, "n_cascades": n_cascades, "near": 0.05, "far": 6.0}
+    options["jitter"] = torch.rand(96) if jittered else None
+    got = kernels.march_rays(origins, directions, bits, resolution, **options)
+    wanted = reference.march_rays(origins, directions, bits, resolution, **options)
+    assert got.n_samples == wanted.n_samples and got.overflow == 0
+    for a, b in zip(got[:4], wanted[:4]):
+        assert torch.equal(a, b)
+
+
+def test_one_occupied_cell() -> None:
+    bits = torch.zeros(4**3 // 8, dtype=torch.uint8)
+    cell = (3 * 4 + 1) * 4 + 2  # x in [0.5, 1], y in [-0.5, 0], z in [0, 0.5]
+    bits[cell >> 3] = 1 << (cell & 7)
+    origins = torch.tensor([[3.0, -0.25, 0.25], [3.0, 0.25, 0.25]])
+    directions = torch.tensor([[-1.0, 0.0, 0.0]]).expand(2, 3)
+    s = kernels.march_rays(origins, directions, bits, 4, step_size=0.1)
+    assert torch.allclose(s.t, torch.tensor([2.05, 2.15, 2.25, 2.35, 2.45]))
+    assert torch.equal(s.dt, torch.full((5,), 0.1))
+    assert s.ray_index.tolist() == [0] * 5 and s.packed_info.tolist() == [[0, 5], [5, 0]]
+
+
+def test_cascades_reach_beyond_the_unit_box() -> None:
+    bits = torch.zeros(2, 8**3 // 8, dtype=torch.uint8)
+    bits[1] = 255
+    s = kernels.march_rays(
+        torch.tensor([[5.0, 0.1, 0.1]]),
+        torch.tensor([[-1.0, 0.0, 0.0]]),
+        bits.view(-1),
+        8,
+        step_size=0.25,
+        n_cascades=2,
+    )
+    x = 5.0 - s.t
+    assert torch.equal(x.abs() > 1, torch.ones_like(x, dtype=torch.bool)) and x.max() < 2 and x.min() > -2
+    assert s.n_samples == 8
+
+
+def test_capacity_cuts_the_last_samples_and_says_so() -> None:
+    origins, directions = rays(64)
+    bits = random_bits(16, 0.5)
+    full = kernels.march_rays(origins, directions, bits, 16, step_size=0.02)
+    keep = full.n_samples // 2
+    cut = kernels.march_rays(origins, directions, bits, 16, step_size=0.02, capacity=keep)
+    assert cut.n_samples == keep and cut.overflow == full.n_samples - keep
+    assert torch.equal(cut.t, full.t[:keep]) and torch.equal(cut.ray_index, full.ray_index[:keep])
+    ends = cut.packed_info.sum(-1)
+    assert ends.max() == keep and cut.packed_info[:, 1].sum() == keep
+    assert kernels.march_rays(origins, directions, bits, 16, step_size=0.02, capacity=10**6).overflow == 0
+
+
+def test_no_rays_and_no_cells() -> None:
+    bits = torch.zeros(64, dtype=torch.uint8)
+    none = kernels.march_rays(torch.zeros(0, 3), torch.zeros(0, 3), bits, 8, step_size=0.1)
+    assert none.n_samples == 0 and none.packed_info.shape == (0, 2)
+    origins, directions = rays(32)
+    empty = kernels.march_rays(origins, directions, bits, 8, step_size=0.1)
+    assert empty.n_samples == 0 and not empty.packed_info.any()
+
+
+def test_views_are_read_rightly() -> None:
+    origins, directions = rays(32)
+    bits = random_bits(8, 0.5)
+    wanted = kernels.march_rays(origins, directions, bits, 8, step_size=0.1)
+    got = kernels.march_rays(origins.T.contiguous().T, directions.repeat(1, 2)[:, :3], bits, 8, step_size=0.1)
+    assert torch.equal(got.t, wanted.t)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step_size": 0.0}, "step_size: a positive number"),
+        ({"step_size": float("nan")}, "step_size: a positive number"),
+        ({"near": 2.0, "far": 1.0}, "near < far"),
+        ({"jitter": torch.rand(3)}, r"jitter: shape \[4\]"),
+        ({"occupancy_bits": torch.zeros(7, dtype=torch.uint8)}, "occupancy_bits: shape"),
+        ({"occupancy_bits": torch.zeros(64)}, "occupancy_bits: uint8 wanted"),
+        ({"resolution": 7}, "resolution: an even number"),
+        ({"capacity": -1}, "capacity"),
+        ({"rays_d": torch.rand(5, 3)}, "rays_d: shape"),
+    ],
+)
+def test_refuses(changes: dict, message: str) -> None:
+    options = {"rays_o": torch.rand(4, 3), "rays_d": torch.rand(4, 3), "resolution": 8, "step_size": 0.1}
+    options["occupancy_bits"] = torch.zeros(64, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=message):
+        kernels.march_rays(**{**options, **changes})

@@ -1,0 +1,100 @@
+"""What torch's dispatcher wants of an operator: schema, fake, no surprise for torch.compile; and the same bits everywhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nerf2mesh import kernels
+
+from .compare import random_bits, rays, small_layout
+
+ops = torch.ops.n2m
+
+
+def grid_arguments() -> tuple[list[int], float, int]:
+    layout = small_layout()
+    return list(layout.geometry), layout.per_level_scale, layout.n_levels
+
+
+def sample_batch() -> tuple[Tensor, ...]:
+    origins, directions = rays(40)
+    s = kernels.march_rays(origins, directions, random_bits(16, 0.5), 16, step_size=0.05)
+    return torch.rand(s.n_samples) * 4, torch.rand(s.n_samples, 3), s.t, s.dt, s.packed_info
+
+
+def calls() -> dict[str, tuple]:
+    layout, n = small_layout(), 50
+    x, v, p, g = torch.rand(n, 3), torch.randn(n, 3), torch.randn(layout.n_params), torch.randn(n, layout.n_outputs)
+    spec, samples, r = grid_arguments(), sample_batch(), 40
+    origins, directions = rays(40)
+    composited = ops.composite(*samples, 0.0)
+    per_ray = [torch.randn(r) for _ in range(3)]
+    flat = [torch.randn(64) for _ in range(3)] + [torch.rand(64)]
+    return {
+        "grid_forward": (x, p, *spec),
+        "grid_jvp": (x, p, v, *spec),
+        "grid_backward": (x, g, v, g, *spec),
+        "grid_input_grad": (x, p, g, None, None, *spec),
+        "march": (origins, directions, random_bits(16, 0.5), torch.rand(r), 16, 1, 0.0, 1e10, 0.05, None),
+        "composite": (*samples, 1e-3),
+        "composite_backward": (
+            *samples, composited[1], composited[2], composited[4], torch.randn(r, 3), *per_ray, 0.0,
+        ),
+        "update_occupancy": (
+            torch.rand(512), torch.zeros(64, dtype=torch.uint8), torch.arange(9), torch.rand(9), 0.9, 0.5, True,
+        ),
+        "adam": (*flat, 0.1, 0.9, 0.99, 1e-8, 0.0, 3, 1.0, 4, True, False),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(calls()))
+def test_opcheck(name: str) -> None:
+    torch.library.opcheck(getattr(ops, name).default, calls()[name])
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_bits_do_not_depend_on_threads(n_threads: int) -> None:
+    def run(threads: int) -> list[Tensor]:
+        torch.manual_seed(0)
+        torch.set_num_threads(threads)
+        layout = kernels.GridLayout(n_levels=3, n_features=2, log2_table_size=12)
+        x, p = torch.rand(70_001, 3, requires_grad=True), torch.randn(layout.n_params, requires_grad=True)
+        out = kernels.hash_grid_encode(x, p, layout)
+        gradients = torch.autograd.grad(out.square().sum(), (x, p))
+        origins, directions = rays(1000)
+        s = kernels.march_rays(origins, directions, random_bits(32, 0.5), 32, step_size=0.01, jitter=torch.rand(1000))
+        density, colour = torch.rand(s.n_samples, requires_grad=True), torch.rand(s.n_samples, 4, requires_grad=True)
+        image = kernels.composite(density, colour, s.t, s.dt, s.packed_info)
+        total = sum(part.square().sum() for part in image[:4])
+        state = [torch.randn(100_001), torch.randn(100_001), torch.randn(100_001), torch.rand(100_001)]
+        kernels.adam_step(*state, step=2, lr=0.1)
+        return [out, *gradients, *s[:4], *image, *torch.autograd.grad(total, (density, colour)), *state]
+
+    for one, many, again in zip(run(1), run(n_threads), run(n_threads)):
+        assert torch.equal(one, many) and torch.equal(many, again)
+
+
+@pytest.mark.slow
+def test_compile_without_graph_breaks() -> None:
+    layout = small_layout()
+
+    def step(p: Tensor, origins: Tensor, directions: Tensor, bits: Tensor) -> Tensor:
+        samples = kernels.march_rays(origins, directions, bits, 16, step_size=0.05)
+        rays = samples.ray_index.long()
+        points = origins[rays] + samples.t[:, None] * directions[rays]
+        features = kernels.hash_grid_encode(0.5 * points + 0.5, p, layout, 4)
+        density, colour = features.sum(-1).exp(), features[:, :3]
+        image = kernels.composite(density, colour, samples.t, samples.dt, samples.packed_info, stop=1e-4)
+        return image.channels.sum() + image.opacity.sum()
+
+    origins, directions = rays(40)
+    bits = random_bits(16, 0.5)
+    p = (0.1 * torch.randn(layout.n_params)).requires_grad_()
+    wanted = step(p, origins, directions, bits)
+    (gradient,) = torch.autograd.grad(wanted, p)
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    got = compiled(p, origins, directions, bits)
+    assert torch.allclose(got, wanted)
+    assert torch.allclose(torch.autograd.grad(got, p)[0], gradient, atol=1e-6)
