@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +31,15 @@ def main() -> None:
 
 def train_prior() -> None:
     """nerf2mesh-train-prior: train the built-in prior on procedural shapes."""
-    sys.exit(run_app(_train_prior, "train_prior"))
+
+    def register() -> None:
+        from hydra.core.config_store import ConfigStore
+
+        from nerf2mesh.priors.train import PriorTrainConfig
+
+        ConfigStore.instance().store(name="train_prior_schema", node=PriorTrainConfig)
+
+    sys.exit(run_app(_train_prior, "train_prior", prepare=register))
 
 
 def bench() -> None:
@@ -38,8 +47,10 @@ def bench() -> None:
     sys.exit(_guarded(_bench))
 
 
-def run_app(task: Callable[[DictConfig], object], config_name: str) -> int:
-    """Run a Hydra application and return its exit code."""
+def run_app(
+    task: Callable[[DictConfig], object], config_name: str, *, prepare: Callable[[], None] | None = None
+) -> int:
+    """Run a Hydra application and return its exit code; `prepare` runs first, under the same care for errors."""
     failures: list[Exception] = []
 
     def job(composed: DictConfig) -> object:
@@ -57,6 +68,8 @@ def run_app(task: Callable[[DictConfig], object], config_name: str) -> int:
 
         from nerf2mesh.config import config_path
 
+        if prepare is not None:
+            prepare()
         sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
         hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
         if failures:
@@ -158,22 +171,37 @@ def _summary(folder: Path, result: object) -> str:
 
 
 def _train_prior(composed: DictConfig) -> None:
-    from omegaconf import OmegaConf
+    from nerf2mesh.config import to_dataclass
+    from nerf2mesh.priors.train import PriorTrainConfig, train_prior
 
-    from nerf2mesh.priors.train import train
-
-    train(OmegaConf.to_object(composed))
+    config = to_dataclass(composed, PriorTrainConfig)
+    train_prior(config)
+    print(f"done\n  {Path(config.output_dir) / 'prior.safetensors'}")
 
 
 def _bench() -> None:
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        from benchmarks.__main__ import main as run_benchmarks
-    except ImportError as error:
+    """`nerf2mesh-bench NAME ...` is `python -m benchmarks.NAME ...` from the root of a source checkout."""
+    root = Path.cwd()
+    names = sorted(path.stem for path in (root / "benchmarks").glob("*") if _is_benchmark(path))
+    if not names:
         raise ValueError(
-            "benchmarks: they are part of the source checkout, not of the wheel; run this from its root folder"
-        ) from error
-    run_benchmarks(sys.argv[1:])
+            f"benchmarks: none in {root}; they come with the source checkout, run this from its root folder"
+        )
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        got = sys.argv[1] if len(sys.argv) > 1 else "nothing"
+        raise ValueError(
+            f"benchmark: wanted one of {', '.join(names)}, got {got}; try nerf2mesh-bench {names[0]} --help"
+        )
+    sys.path.insert(0, str(root))
+    name = sys.argv.pop(1)
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+
+
+def _is_benchmark(path: Path) -> bool:
+    """A module with a main, or a package with a __main__."""
+    if path.is_dir():
+        return (path / "__main__.py").is_file()
+    return path.suffix == ".py" and path.stem != "__init__" and '__name__ == "__main__"' in path.read_text()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
@@ -29,6 +30,8 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
+
+Schema = TypeVar("Schema")
 
 
 @dataclass(kw_only=True)
@@ -87,13 +90,18 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
 
 def to_config(composed: DictConfig) -> Config:
     """The dataclass behind a composed DictConfig."""
+    return to_dataclass(composed, Config)
+
+
+def to_dataclass(composed: DictConfig, kind: type[Schema]) -> Schema:
+    """An instance of the schema that `composed` was made from; ValueError as in `load_config`."""
     try:
-        _reject_added(composed, Config, "")
+        _reject_added(composed, kind, "")
         config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         raise ValueError(describe(error)) from error
-    if not isinstance(config, Config):
-        raise ValueError(f"config: wanted one with the schema {Config.__name__}, got {type(config).__name__}")
+    if not isinstance(config, kind):
+        raise ValueError(f"config: wanted one with the schema {kind.__name__}, got {type(config).__name__}")
     _restore_tuples(config)
     return config
 
