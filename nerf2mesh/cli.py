@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nerf2mesh.config import Config
 
 USER_ERROR, INTERRUPTED = 2, 130
+_NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
 
 
 def main() -> None:
@@ -75,9 +76,14 @@ def run_app(
         if failures:
             raise failures[0]
 
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them and exiting with 1
-    return _guarded(start, wants_traceback)
+    try:
+        return _guarded(start, wants_traceback=before not in (None, "", "0"))
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def quoted(argument: str) -> str:
@@ -125,6 +131,8 @@ def user_message(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, ImportError) and getattr(error, "name", None) and not str(error.name).startswith("nerf2mesh"):
         return f"the package {error.name} is not installed; pip install {error.name.split('.')[0]}"
+    if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):
+        return _NO_SPACE.format("a checkpoint")  # torch.save does not pass the system's error on
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
         return "out of memory; lower renderer.memory_budget_bytes or take preset=preview"
     return None
@@ -135,8 +143,8 @@ def _file_message(error: OSError) -> str | None:
     where = error.filename or "the output folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} cannot be written ({error.strerror}); choose another output_dir or change its permissions"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space is left for {where}; free some, then give the same command again: it resumes"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return _NO_SPACE.format(where)
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG):
         return f"{where}: {error.strerror}; check the path or choose another output_dir"
     return None

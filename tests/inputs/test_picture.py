@@ -2,95 +2,20 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nerf2mesh.inputs.picture import MAX_SIDE_PX, read_picture
-from tests.inputs.pictures import disc_on, disc_rgba
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _png(width: int, height: int, depth: int = 8, colour_type: int = 2, rows: bytes = b"") -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    chunks = _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(rows)) + _png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def _write_bad(kind: str, folder: Path) -> Path:
-    file = folder / "picture.png"
-    good = disc_on((255, 255, 255), (200, 40, 30))
-    if kind == "missing":
-        return folder / "nowhere.png"
-    if kind == "folder":
-        return folder
-    if kind == "text":
-        file.write_text("this is not a picture\n" * 20)
-    elif kind == "empty":
-        file.write_bytes(b"")
-    elif kind == "tiff":
-        good.save(file, format="TIFF")
-    elif kind == "animated":
-        good.save(file, format="PNG", save_all=True, append_images=[good.rotate(90), good.transpose(0)])
-    elif kind == "animated webp":
-        file = folder / "picture.webp"
-        good.save(file, save_all=True, append_images=[Image.new("RGB", good.size), good])
-    elif kind == "16-bit grey":
-        Image.fromarray(np.full((64, 64), 40000, np.uint16)).save(file)
-    elif kind == "16-bit colour":
-        file.write_bytes(_png(32, 32, depth=16, rows=(b"\0" + bytes(32 * 6)) * 32))
-    elif kind == "cmyk":
-        file = folder / "picture.jpg"
-        good.convert("CMYK").save(file)
-    elif kind == "1 px":
-        Image.new("RGB", (1, 1)).save(file)
-    elif kind == "12000 px":
-        file.write_bytes(_png(12000, 12000))
-    elif kind == "bomb":
-        file.write_bytes(_png(60000, 60000))
-    elif kind == "truncated":
-        good.save(file)
-        file.write_bytes(file.read_bytes()[:-400])
-    elif kind == "truncated jpeg":
-        file = folder / "picture.jpg"
-        Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)).save(file)
-        file.write_bytes(file.read_bytes()[:2000])
-    elif kind == "bad header":
-        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 30)
-    return file
-
-
-BAD = {
-    "missing": ("no file", "check the path"),
-    "folder": ("got the folder", "name one PNG"),
-    "text": ("holds text", "save it as PNG"),
-    "empty": ("is empty", "save it as PNG"),
-    "tiff": ("begins with the bytes", "save it as PNG"),
-    "animated": ("got 3 frames", "save the frame"),
-    "animated webp": ("got 3 frames", "save the frame"),
-    "16-bit grey": ("wanted 8 bits", "8-bit PNG"),
-    "16-bit colour": ("wanted 8 bits", "8-bit PNG"),
-    "cmyk": ("got CMYK", "export it as RGB"),
-    "1 px": ("got 1 x 1 px", "larger picture"),
-    "12000 px": (f"at most {MAX_SIDE_PX} px", "scale it down"),
-    "bomb": (f"at most {MAX_SIDE_PX} px", "scale it down"),
-    "truncated": ("damaged or cut short", "export the file again"),
-    "truncated jpeg": ("damaged or cut short", "export the file again"),
-    "bad header": ("damaged or cut short", "export the file again"),
-}
+from nerf2mesh.inputs.picture import read_picture
+from tests.inputs.pictures import BAD, disc_on, disc_rgba, write_bad
 
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.filterwarnings("error")
 def test_bad_picture_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
-    file = _write_bad(kind, tmp_path)
+    file = write_bad(kind, tmp_path)
     with pytest.raises(ValueError) as caught:
         read_picture(file)
     message = str(caught.value)

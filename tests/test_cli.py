@@ -1,0 +1,158 @@
+"""The command line: what it hands on, what it prints, and its exit codes. `fit` itself is replaced here."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nerf2mesh
+from nerf2mesh import cli
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Runs the command in a folder of its own; `run.calls` are the arguments of fit, `run.error` is what it raises."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def fit(**arguments: object) -> None:
+        start.calls.append(arguments)
+        if start.error is not None:
+            raise start.error
+
+    def start(*arguments: str, entry: Callable[[], None] = cli.main) -> int:
+        monkeypatch.setattr(sys, "argv", ["nerf2mesh", *arguments])
+        with pytest.raises(SystemExit) as done:
+            entry()
+        return done.value.code or 0
+
+    start.calls, start.error = [], None
+    fake = types.ModuleType("nerf2mesh.api")
+    fake.fit = fit
+    monkeypatch.setitem(sys.modules, "nerf2mesh.api", fake)
+    monkeypatch.setattr(nerf2mesh, "api", fake, raising=False)
+    return start
+
+
+def test_configuration_and_folder_are_handed_on(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
+    assert run("input.image=pictures/cup.png", "preset=preview", "seed=3") == 0
+    (call,) = run.calls
+    assert call["config"].seed == 3 and call["config"].input.image == "pictures/cup.png"
+    assert Path(call["config"].output_dir) == Path("outputs/cup-preview")
+    assert call["overrides"] == ["input.image=pictures/cup.png", "preset=preview", "seed=3"]
+    assert capsys.readouterr().out.startswith("done")
+    assert list(Path.cwd().iterdir()) == []  # Hydra itself writes nothing
+
+
+def test_given_folder_is_kept(run: Callable[..., int]) -> None:
+    assert run("input.image=cup.png", "output_dir=some/where") == 0
+    assert run.calls[0]["config"].output_dir == "some/where"
+
+
+@pytest.mark.parametrize("name", ["cup (1), a=b.png", 'two "words".png', "it's {odd}.png", "plain-1.0_a.png"])
+def test_existing_file_may_have_any_name(name: str, run: Callable[..., int]) -> None:
+    Path(name).touch()
+    assert run(f"input.image={name}") == 0
+    assert run.calls[0]["config"].input.image == name
+
+
+def test_sweep_has_a_folder_for_each_job(run: Callable[..., int]) -> None:
+    assert run("-m", "input.image=cup.png", "seed=0,1") == 0
+    folders = [Path(call["config"].output_dir) for call in run.calls]
+    assert [call["config"].seed for call in run.calls] == [0, 1]
+    assert len(set(folders)) == 2 and folders[0].parent == folders[1].parent
+
+
+ERRORS = {
+    "value": (ValueError("input.image: wrong\n  do this"), "input.image: wrong do this"),
+    "read-only": (OSError(errno.EROFS, "Read-only file system", "runs/a"), "choose another output_dir"),
+    "forbidden": (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "choose another output_dir"),
+    "full": (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "same command again: it resumes"),
+    "full, said by torch": (
+        RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"),
+        "resumes",
+    ),
+    "a file as folder": (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/b"), "check the path"),
+    "package": (ModuleNotFoundError("No module named 'nerfacc'", name="nerfacc"), "pip install nerfacc"),
+    "memory": (MemoryError(), "out of memory"),
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_user_errors_are_one_line_and_exit_code_2(
+    kind: str, run: Callable[..., int], capfd: pytest.CaptureFixture
+) -> None:
+    run.error, expected = ERRORS[kind]
+    assert run("input.image=cup.png") == 2
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ") and expected in captured.err
+
+
+def test_our_own_mistakes_keep_their_traceback(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    run.error = RuntimeError("a bug")
+    monkeypatch.setattr(sys, "argv", ["nerf2mesh", "input.image=cup.png"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main()
+
+
+def test_traceback_on_demand(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    run.error = ValueError("wrong")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "argv", ["nerf2mesh", "input.image=cup.png"])
+    with pytest.raises(ValueError, match="wrong"):
+        cli.main()
+
+
+def test_interrupt_says_how_to_go_on(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+    run.error = KeyboardInterrupt()
+    assert run("input.image=cup.png") == 130
+    assert "goes on from the last checkpoint" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("inptu.image=x", "did you mean input.image"),
+        ("preset=ultra", "wanted one of demo, high, preview, standard"),
+        ("nogroup=x", "no such setting"),
+        ("seed=-1", "seed: wanted 0 or more"),
+        ("input.image=a=b", "quote special characters"),
+    ],
+)
+def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+    assert run(override) == 2
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and said in captured.err
+    assert run.calls == []
+
+
+def test_help_and_configuration(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    for part in ("nerf2mesh input.image=PICTURE", "preset: demo, high, preview, standard", "elevation_deg:", "resumes"):
+        assert part in text
+    assert run("--cfg", "job", "preset=preview") == 0
+    assert "output_dir: null" in capsys.readouterr().out
+
+
+def test_training_command_has_help_and_checks_its_values(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+    assert run("--help", entry=cli.train_prior) == 0
+    assert "nerf2mesh-train-prior" in capfd.readouterr().out
+    assert run("minutes=soon", entry=cli.train_prior) == 2
+    assert "could not be converted to Float" in capfd.readouterr().err
+
+
+def test_bench_command_lists_the_benchmarks(
+    run: Callable[..., int], capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("fidelity", entry=cli.bench) == 2
+    assert "run this from its root folder" in capfd.readouterr().err
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+    assert run("nothing", entry=cli.bench) == 2
+    assert "fidelity" in capfd.readouterr().err
