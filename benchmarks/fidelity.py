@@ -19,12 +19,13 @@ from torch import Tensor
 from nerf2mesh.evaluate import protocols, tables
 from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES
 from nerf2mesh.evaluate.gate import check
+from nerf2mesh.evaluate.procedural_objects import procedural
 from nerf2mesh.evaluate.results import Record, Results, machine_kind, named, run_case, today
 from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
 from nerf2mesh.types import Camera
 
 RESULTS_DIR = Path(__file__).parent / "results"
-SETS = {"core": protocols.core}
+SETS = {"core": protocols.core, "procedural": procedural}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

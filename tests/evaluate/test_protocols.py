@@ -132,3 +132,23 @@ def test_house_frame_leaves_its_argument_alone() -> None:
     moved = replace(mesh, vertices=np.array([[0.0, 0, 0], [0, 0, 4]]))
     assert house_frame(moved).vertices[:, 2].tolist() == pytest.approx([-0.9, 0.9])
     assert moved.vertices[1, 2] == 4
+
+
+def test_procedural_meshes_lie_on_the_signed_distance() -> None:
+    """Marching cubes' short cut against the distance at every sample, and the frame of what comes out."""
+    from nerf2mesh.evaluate.procedural_objects import FIRST_SEED, _distances, procedural, procedural_mesh
+    from nerf2mesh.procedural.grammar import sample_scenes
+
+    scenes = sample_scenes([FIRST_SEED + 3])
+    quick = _distances(scenes, 40)
+    axis = torch.linspace(-1.25, 1.25, 40)
+    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    truth = scenes.distance(grid.reshape(1, -1, 3))[0].reshape(quick.shape)
+    assert torch.equal(quick > 0, truth > 0)
+    near = truth.abs() < float(axis[1] - axis[0])
+    assert torch.allclose(quick[near], truth[near], atol=1e-5)
+    mesh = procedural_mesh(FIRST_SEED + 3, resolution=64)
+    assert mesh.is_watertight and mesh.volume > 0
+    assert np.linalg.norm(mesh.vertices, axis=1).max() == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="p00"):
+        procedural(["p99"])

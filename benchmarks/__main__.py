@@ -1,0 +1,24 @@
+"""`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`: fidelity, kernels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+NAMES = ("fidelity", "kernels")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs one benchmark with the rest of the arguments and leaves with its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"{__doc__}\nPython {sys.version.split()[0]}; each benchmark has its own --help.")
+        return
+    if arguments[0] not in NAMES:
+        raise ValueError(f"benchmark: one of {', '.join(NAMES)} wanted, got {arguments[0]!r}")
+    sys.exit(import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    main()
