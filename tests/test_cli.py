@@ -119,7 +119,7 @@ def test_interrupt_says_how_to_go_on(run: Callable[..., int], capfd: pytest.Capt
     ("override", "said"),
     [
         ("inptu.image=x", "did you mean input.image"),
-        ("preset=ultra", "wanted one of demo, high, preview, standard"),
+        ("preset=ultra", "wanted one of demo, high, preview, standard, tiny"),
         ("nogroup=x", "no such setting"),
         ("seed=-1", "seed: wanted 0 or more"),
         ("input.image=a=b", "quote special characters"),
@@ -135,7 +135,7 @@ def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capf
 def test_help_and_configuration(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
     text = capsys.readouterr().out
-    for part in ("nerf2mesh input.image=PICTURE", "preset: demo, high, preview, standard", "elevation_deg:", "resumes"):
+    for part in ("nerf2mesh input.image=PICTURE", "preset: demo, high, preview, standard, tiny", "elevation_deg:", "resumes"):
         assert part in text
     assert run("--cfg", "job", "preset=preview") == 0
     assert "output_dir: null" in capsys.readouterr().out

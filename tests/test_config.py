@@ -70,7 +70,7 @@ WRONG = {
     "+field.made_up=3": r"field\.made_up: no such setting",
     "+made_up=3": r"made_up: no such setting",
     "nonsense=1": r"nonsense: no such setting; see nerf2mesh --cfg job",
-    "preset=ultra": r"preset=ultra: no such option; wanted one of demo, high, preview, standard",
+    "preset=ultra": r"preset=ultra: no such option; wanted one of demo, high, preview, standard, tiny",
     "prior=nothing": r"prior=nothing: no such option; wanted one of .*builtin",
     "field.n_levels=many": r"field\.n_levels=many.*could not be converted to Integer",
     "field.n_levels=0": r"field\.n_levels",
