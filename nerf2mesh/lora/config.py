@@ -1,0 +1,32 @@
+"""Adapters on the prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class LoraConfig:
+    """Style adapters from the user, and the subject adapter that is fitted to the input."""
+
+    adapters: list[str] = field(default_factory=list)
+    """Paths of safetensors adapters to stack on the prior."""
+    weights: list[float] = field(default_factory=list)
+    """One for each of `adapters`; empty: all 1."""
+    subject: bool = True
+    """Fit an adapter to the given views before distillation."""
+    rank: int = 4
+    """alpha is equal to it, so that every reader agrees on the scale."""
+    steps: int = 40
+    learning_rate: float = 5e-4
+    subject_weight: float = 1.0
+    refresh_at: float = 0.0
+    """Share of the run at which the subject adapter is fitted again, now also on renderings; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.weights and len(self.weights) != len(self.adapters):
+            raise ValueError(
+                f"lora.weights: one for each of the {len(self.adapters)} adapters wanted, got {len(self.weights)}"
+            )
+        if self.rank < 1 or self.steps < 0:
+            raise ValueError(f"lora.rank, steps: rank >= 1 and steps >= 0 wanted, got {self.rank} and {self.steps}")

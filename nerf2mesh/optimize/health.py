@@ -1,0 +1,90 @@
+"""Watches a run for the known ways to fail, acts, and says what was done.
+
+non-finite   the gradients or the loss are not numbers: back to the last healthy state, at half the learning rate.
+empty        nothing is left to see: the field starts again as a larger blob.
+full         every ray is blocked: the sparsity term is raised.
+collapsed    late in the run rays are neither clear nor blocked: the entropy term is raised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nerf2mesh.optimize.state import LoopState
+
+SNAPSHOT_EVERY = 50
+MAX_REMEDIES = 4
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What is looked at after a step: the loss, the mean opacity of the distillation views, the share of half-open rays."""
+
+    loss: float
+    mean_opacity: float
+    half_open: float
+    progress: float
+
+
+class HealthWatch:
+    """Call `check` after every step; it may change the state, and returns what it did in one line, or None."""
+
+    def __init__(self, state: LoopState) -> None:
+        self._start = state.snapshot()
+        self._healthy = self._start
+        self._since = {"empty": 0, "full": 0, "collapsed": 0}
+
+    def check(self, state: LoopState, vitals: Vitals) -> str | None:
+        if not math.isfinite(vitals.loss):
+            return self._act(state, "non-finite")
+        if state.step % SNAPSHOT_EVERY == 0:
+            self._healthy = state.snapshot()
+        found = {
+            "empty": vitals.mean_opacity < 0.003,
+            "full": vitals.mean_opacity > 0.95,
+            "collapsed": vitals.half_open > 0.6 and vitals.progress > 0.6,
+        }
+        for name, is_so in found.items():
+            self._since[name] = self._since[name] + 1 if is_so else 0
+            if self._since[name] >= 20:
+                self._since[name] = 0
+                return self._act(state, name)
+        return None
+
+    def _act(self, state: LoopState, what: str) -> str:
+        if len(state.events) >= MAX_REMEDIES:
+            raise ValueError(
+                f"optimize: the run is {what} again after {MAX_REMEDIES} remedies ({'; '.join(state.events)}); "
+                "check the mask in the report, lower distill.weight, or change the seed"
+            )
+        said = {"non-finite": self._rewind, "empty": self._regrow, "full": self._thin, "collapsed": self._harden}[what](state)
+        state.events.append(said)
+        return said
+
+    def _rewind(self, state: LoopState) -> str:
+        failed, factor = state.step, state.factors.get("rate", 1.0)
+        events = list(state.events)
+        state.roll_back(self._healthy)
+        state.factors["rate"], state.events = 0.5 * factor, events
+        return f"step {failed}: values were not finite; back to step {state.step} at half the learning rate"
+
+    def _regrow(self, state: LoopState) -> str:
+        step, factors, events = state.step, dict(state.factors), list(state.events)
+        generators = {name: g.get_state() for name, g in state.generators.items()}
+        adapter = state.adapter
+        state.roll_back(self._start)
+        state.step, state.events, state.adapter = step, events, adapter
+        state.factors = factors | {"distill": 0.5 * factors.get("distill", 1.0)}
+        for name, value in generators.items():
+            state.generators[name].set_state(value)
+        state.occupancy.fill()
+        return f"step {step}: nothing was left to see; the field was started again at half the distillation weight"
+
+    def _thin(self, state: LoopState) -> str:
+        state.factors["sparsity"] = state.factors.get("sparsity", 0.0) + 0.05
+        return f"step {state.step}: every ray was blocked; a sparsity weight of {state.factors['sparsity']:.2f} was added"
+
+    def _harden(self, state: LoopState) -> str:
+        state.factors["entropy"] = 4.0 * state.factors.get("entropy", 1.0)
+        return f"step {state.step}: rays were neither clear nor blocked; the entropy weight was raised fourfold"

@@ -1,0 +1,189 @@
+"""The loop: one step function over an explicit state, and the run around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.optimize.config import OptimizeConfig
+from nerf2mesh.optimize.health import HealthWatch, Vitals
+from nerf2mesh.optimize.state import LoopState
+from nerf2mesh.optimize.terms import Distillation, Numbers, Photometric, ray_terms, sample_terms
+from nerf2mesh.optimize.views import GivenPixels, distillation_cameras
+from nerf2mesh.priors.base import Condition, Prior
+from nerf2mesh.render import VolumeRenderer
+from nerf2mesh.report import MetricsLog, Progress, StageClock
+from nerf2mesh.types import Camera, Observations, Rays, Rendering
+
+LAST = "checkpoints/last.pt"
+
+
+@dataclass
+class Problem:
+    """What stays the same during a run."""
+
+    observations: Observations
+    prior: Prior
+    condition: Condition
+    renderer: VolumeRenderer
+    pixels: GivenPixels
+    config: OptimizeConfig
+    distill: DistillConfig
+    clock: StageClock = field(default_factory=StageClock)
+
+    @property
+    def device(self) -> torch.device:
+        return self.renderer.occupancy.bits.device
+
+    @property
+    def reference(self) -> Camera:
+        return self.observations.views[0].camera
+
+
+def step(state: LoopState, problem: Problem) -> Numbers:
+    """One optimisation step; returns the numbers that matter. Gradients of all terms are added up before the update."""
+    c = problem.config
+    progress = state.step / c.steps
+    state.field.n_active_levels = active_levels(state, c)
+    set_rates(state, c)
+    state.optimizer.zero_grad(set_to_none=False)
+    part = problem.clock.part
+    numbers: Numbers = {}
+    with part("occupancy"):
+        problem.renderer.update_occupancy(state.step, state.generators["occupancy"])
+    with part("distill"):
+        numbers |= distill(state, problem, progress)
+    with part("photometric"):
+        numbers |= compare(state, problem)
+    with part("update"):
+        numbers["health/gradient"] = gradient_norm(state)
+        if math.isfinite(numbers["health/gradient"]):
+            state.optimizer.step()
+    state.step += 1
+    return numbers
+
+
+def distill(state: LoopState, problem: Problem, progress: float) -> Numbers:
+    """Score distillation and the regularisers at new views."""
+    c, d, streams = problem.config, problem.distill, state.generators
+    cameras = distillation_cameras(d, problem.reference, problem.prior.image_size, streams["camera"]).to(problem.device)
+    side = problem.prior.image_size * d.supersample
+    rays = cameras.resized(side, side).rays().flatten()
+    weight = d.weight * state.factors.get("distill", 1.0)
+    score = Distillation(problem.prior, problem.condition, d, cameras, progress, weight, streams)
+    whole = ray_terms(c, state.factors, progress)
+    rendering, value = problem.renderer.backward_in_chunks(
+        rays,
+        lambda r: score(r) + whole(r),
+        jitter=jitter(rays, streams["jitter"]),
+        sample_objective=sample_terms(c, state.field, rays, streams["regularizer"]),
+    )
+    half_open = ((rendering.opacity > 0.1) & (rendering.opacity < 0.9)).float().sum()
+    half_open = half_open / (rendering.opacity > 0.1).float().sum().clamp_min(1.0)
+    return score.numbers | {
+        "loss/distill": float(value),
+        "field/opacity": float(rendering.opacity.mean()),
+        "field/half_open": float(half_open),
+        "field/samples": float(rendering.extra["n_samples"].sum()),
+    }
+
+
+def compare(state: LoopState, problem: Problem) -> Numbers:
+    """Photometric terms at the given views."""
+    rays, target = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
+    background = torch.rand(3, generator=state.generators["background"]).to(target.device)
+    term = Photometric(problem.config, target, background)
+    problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
+    return term.numbers
+
+
+def jitter(rays: Rays, generator: torch.Generator) -> Tensor:
+    return torch.rand(len(rays.origins), generator=generator).to(rays.origins.device)
+
+
+def active_levels(state: LoopState, config: OptimizeConfig) -> int:
+    """Coarse to fine: one more level at equal intervals until `levels_full_at`."""
+    first, last = state.field.config.start_levels, state.field.config.n_levels
+    share = state.step / max(1.0, config.levels_full_at * config.steps)
+    return min(last, first + int(share * (last - first)))
+
+
+def set_rates(state: LoopState, config: OptimizeConfig) -> None:
+    """Exponential fall to `lr_final_share`, times what the health watch decided."""
+    fall = config.lr_final_share ** (state.step / config.steps) * state.factors.get("rate", 1.0)
+    rates = {"encoding": config.lr_encoding, "network": config.lr_network}
+    for group in state.optimizer.param_groups:
+        group["lr"] = rates[group["name"]] * fall
+
+
+def gradient_norm(state: LoopState) -> float:
+    gradients = [p.grad for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return float(torch.stack([g.norm() for g in gradients]).norm())
+
+
+def optimize(
+    state: LoopState,
+    problem: Problem,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    on_preview: Callable[[Rendering, int], None] | None = None,
+    on_step: Callable[[LoopState], None] | None = None,
+) -> list[str]:
+    """Runs the loop from `state.step` to the end. Returns what the health watch did.
+
+    folder: checkpoints and metrics.jsonl go there. on_preview gets a rendering of four sides [4, h, w] and the step.
+    on_step is called after each step, for callers with plans of their own (adapting the prior again, stopping).
+    """
+    c = problem.config
+    log = MetricsLog(folder / "metrics.jsonl", resume_step=state.step) if folder else None
+    watch = HealthWatch(state)
+    state.field.train()
+    with progress or nullcontext():
+        while state.step < c.steps:
+            numbers = step(state, problem)
+            said = watch.check(state, vitals(numbers, state.step / c.steps))
+            if said and progress:
+                progress.note(said)
+            if on_step:
+                on_step(state)
+            _report(state, problem, numbers, log, progress, on_preview)
+            if folder and (state.step % c.checkpoint_every == 0 or state.step >= c.steps):
+                state.save(folder / LAST)
+    return state.events
+
+
+def vitals(numbers: Numbers, progress: float) -> Vitals:
+    loss = sum(numbers[name] for name in ("loss/distill", "loss/colour", "loss/mask", "health/gradient"))
+    return Vitals(loss, numbers["field/opacity"], numbers["field/half_open"], progress)
+
+
+def _report(
+    state: LoopState,
+    problem: Problem,
+    numbers: Numbers,
+    log: MetricsLog | None,
+    progress: Progress | None,
+    on_preview: Callable[[Rendering, int], None] | None,
+) -> None:
+    c, last = problem.config, state.step >= problem.config.steps
+    if progress:
+        psnr = -10 * math.log10(max(numbers["loss/colour"], 1e-10))
+        progress.update(psnr_db=round(psnr, 1), mask=numbers["loss/mask"], t=round(numbers["distill/t"], 2))
+    if log and (state.step % c.log_every == 0 or last):
+        log.write(state.step, numbers | {"field/occupied": state.occupancy.fraction()})
+    if on_preview and (state.step % c.preview_every == 0 or last):
+        on_preview(problem.renderer.render(preview_cameras(problem, c.preview_size_px)), state.step)
+
+
+def preview_cameras(problem: Problem, size_px: int) -> Camera:
+    """The reference view and three more, a quarter turn apart."""
+    camera = problem.reference.resized(size_px, size_px)
+    return Camera.stack([camera.turned(angle) for angle in (0.0, 90.0, 180.0, 270.0)])

@@ -1,0 +1,98 @@
+"""The loop's state: all that changes from step to step, in one object that is saved and loaded whole.
+
+A run that is loaded from its checkpoint goes on bit for bit as if it had not stopped (on a CPU).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerf2mesh.fields import HashGridField
+from nerf2mesh.kernels import FusedAdam
+from nerf2mesh.render import OccupancyGrid
+
+STREAMS = ("camera", "noise", "time", "pixel", "background", "jitter", "regularizer", "occupancy", "adapt")
+"""One random generator for each use, so that changing one use does not disturb the others."""
+
+
+@dataclass
+class LoopState:
+    """See the module's text. `factors` scales terms of the objective; the health watch changes them."""
+
+    field: HashGridField
+    occupancy: OccupancyGrid
+    optimizer: FusedAdam
+    generators: dict[str, torch.Generator]
+    adapter: dict[str, torch.Tensor] = field(default_factory=dict)
+    step: int = 0
+    factors: dict[str, float] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def fresh(field: HashGridField, occupancy: OccupancyGrid, lr_encoding: float, lr_network: float, seed: int) -> LoopState:
+        generators = {name: torch.Generator().manual_seed(seed * 1000 + i) for i, name in enumerate(STREAMS)}
+        return LoopState(field, occupancy, FusedAdam(field.param_groups(lr_encoding, lr_network)), generators)
+
+    def values(self) -> dict[str, Any]:
+        """Tensors, numbers and strings only: read back without running any code from the file."""
+        return {
+            "field": self.field.state_dict(),
+            "occupancy": self.occupancy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "adapter": self.adapter,
+            "step": self.step,
+            "factors": self.factors,
+            "events": self.events,
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        self.field.load_state_dict(values["field"])
+        self.occupancy.load_state_dict(values["occupancy"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        for name, generator in self.generators.items():
+            generator.set_state(values["generators"][name].cpu())
+        self.adapter = dict(values["adapter"])
+        self.step, self.factors, self.events = values["step"], dict(values["factors"]), list(values["events"])
+
+    def snapshot(self) -> bytes:
+        """A copy in memory."""
+        buffer = io.BytesIO()
+        torch.save(self.values(), buffer)
+        return buffer.getvalue()
+
+    def roll_back(self, snapshot: bytes) -> None:
+        self.restore(torch.load(io.BytesIO(snapshot), map_location=self.field_device, weights_only=True))
+
+    @property
+    def field_device(self) -> torch.device:
+        return self.occupancy.ema.device
+
+    def save(self, path: Path) -> None:
+        """Written aside and renamed: a run killed at any moment leaves the old checkpoint or the new one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        with temporary.open("wb") as file:
+            torch.save(self.values(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+    def load(self, path: Path) -> None:
+        """ValueError where the file is torn, foreign or of another shape; the state is then partly overwritten."""
+        try:
+            values = torch.load(path, map_location=self.field_device, weights_only=True)
+            self.restore(values)
+        except (RuntimeError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+            first = (str(error).splitlines() or ["unreadable"])[0]
+            raise ValueError(
+                f"checkpoint: {path} cannot be read back ({first}); delete it to start this run anew, "
+                "or choose another output_dir"
+            ) from error

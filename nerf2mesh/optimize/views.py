@@ -1,0 +1,71 @@
+"""Where the loop looks from: distillation cameras around the object, and rays through the given pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.types import Camera, Observations, Rays, View
+
+
+def distillation_cameras(config: DistillConfig, reference: Camera, size_px: int, generator: torch.Generator) -> Camera:
+    """A ring [1, V] with a random turn, at the reference camera's distance, field of view and projection.
+
+    Azimuths are stratified, elevations uniform on the sphere between the configured bounds.
+    """
+    n = config.n_views
+    turn = torch.rand(1, generator=generator) + torch.rand(n, generator=generator) * 0.5
+    azimuth = 360.0 * (torch.arange(n) + turn) / n
+    low, high = torch.deg2rad(torch.tensor(config.elevation_deg)).sin()
+    elevation = torch.rad2deg(torch.asin(low + (high - low) * torch.rand(n, generator=generator)))
+    order = torch.randperm(n, generator=generator)
+    distance = reference.position.norm().cpu()
+    focal = (reference.focal_px[..., 1] / reference.height_px).cpu()
+    slope = 0.5 / focal / (distance if reference.orthographic else 1.0)
+    fov = torch.rad2deg(2.0 * torch.atan(slope))
+    return Camera.orbit(
+        azimuth[None, order],
+        elevation[None],
+        distance=distance,
+        fov_deg=fov,
+        width_px=size_px,
+        orthographic=reference.orthographic,
+    )
+
+
+class GivenPixels:
+    """Random rays through the given views with the colour and opacity that are wanted there."""
+
+    def __init__(self, observations: Observations, device: torch.device) -> None:
+        self.views = [view for view in observations.views if view.weight > 0]
+        self.tables = [_table(view, device) for view in self.views]
+        self.share = torch.tensor([view.weight for view in self.views])
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor]:
+        """n rays, flat, and straight-alpha RGBA targets [n, 4].
+
+        Half of the rays go to the object and its rim, half anywhere; within its pixel each ray passes at random, so
+        that the mean over many steps is the antialiased picture.
+        """
+        which = int(torch.multinomial(self.share, 1, generator=generator))
+        view, (image, near) = self.views[which], self.tables[which]
+        everywhere = torch.randint(len(image), (n - n // 2,), generator=generator)
+        close = near[torch.randint(len(near), (n // 2,), generator=generator)]
+        index = torch.cat([everywhere, close.cpu()])
+        width = view.camera.width_px
+        corner = torch.stack([index % width, index // width], dim=-1)
+        pixels = corner + torch.rand(n, 2, generator=generator)
+        rays = view.camera.to("cpu").rays(pixels)
+        device = image.device
+        return Rays(rays.origins.to(device), rays.directions.to(device)), image[index.to(device)]
+
+
+def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixels [h * w, 4], and the numbers of those within a few pixels of the object."""
+    alpha = view.image[None, None, ..., 3]
+    reach = max(3, view.camera.width_px // 32) | 1
+    near = torch.nn.functional.max_pool2d(alpha, reach, stride=1, padding=reach // 2).flatten() > 0.05
+    if not bool(near.any()):
+        raise ValueError("observations: a view with an object wanted, got an empty mask; choose another foreground method")
+    return view.image.reshape(-1, 4).to(device), near.nonzero()[:, 0]

@@ -1,0 +1,47 @@
+"""What the loop and the losses ask of a prior. A prior knows no field, and a field knows no prior.
+
+Letters: B scenes (usually 1), V views, images [B, V, h, w, 4] premultiplied RGBA in [0, 1], latents [B, V, c, s, s].
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from nerf2mesh.distill.noise import Kind, NoiseLevel
+from nerf2mesh.types import Camera, Observations
+
+Condition = Any
+"""Whatever `condition` made of the observations; only the prior that made it reads it."""
+
+
+class Prior(Protocol):
+    """A diffusion prior over views of an object."""
+
+    kind: Kind
+    """What `predict` returns."""
+    image_size: int
+    """Side in pixels at which the prior wants to see renderings."""
+    network: nn.Module
+    """What LoRA adapters are attached to; frozen."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents of premultiplied RGBA images; differentiable."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images of latents."""
+        ...
+
+    def level(self, t: Tensor) -> NoiseLevel:
+        """alpha and sigma at t [B] in [0, 1], shaped to broadcast against latents."""
+        ...
+
+    def condition(self, observations: Observations) -> Condition:
+        """What is known about the object, prepared once."""
+        ...
+
+    def predict(self, noisy: Tensor, t: Tensor, cameras: Camera, condition: Condition, *, conditional: bool) -> Tensor:
+        """The prediction (of `kind`) for noisy latents seen by cameras [B, V], with the condition or without it."""
+        ...

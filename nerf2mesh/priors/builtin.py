@@ -1,0 +1,132 @@
+"""The built-in prior: the multi-view denoiser with the weights that come with the package.
+
+It is the default, needs no download, and is the smallest complete example of a prior. It was trained on procedural
+shapes only, from `nerf2mesh-train-prior`; `weights/` holds the file, its card, and the curve.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nerf2mesh.distill.noise import NoiseLevel, cosine_level
+from nerf2mesh.priors.config import PriorConfig
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, MultiViewDenoiser, decode_rgba, encode_rgba
+from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.types import Camera, Observations
+
+PACKAGED = Path(__file__).parent / "weights" / "builtin-32px.safetensors"
+
+
+@dataclass(frozen=True)
+class GivenFrames:
+    """The observed views as clean frames: images [1, W, 4, s, s] in network range, geometry [1, W]."""
+
+    images: Tensor
+    geometry: FrameGeometry
+
+
+class BuiltinPrior:
+    """See `priors.base.Prior`. The network is frozen; adapters are added by the lora room."""
+
+    kind = "v"
+
+    def __init__(self, network: MultiViewDenoiser, *, precision: str = "bfloat16", source: Path | None = None) -> None:
+        self.network = network.requires_grad_(False).eval()
+        self.image_size = network.config.image_size
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.source = source
+
+    @staticmethod
+    def load(config: PriorConfig, device: str | torch.device = "cpu") -> BuiltinPrior:
+        """From the packaged weights or from `config.weights`. ValueError where the file is missing, foreign or torn."""
+        path = Path(config.weights) if config.weights else PACKAGED
+        network = read_network(path).to(device)
+        return BuiltinPrior(network, precision=config.precision, source=path)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def encode(self, images: Tensor) -> Tensor:
+        return encode_rgba(images.movedim(-1, -3))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return decode_rgba(latents).movedim(-3, -1)
+
+    def level(self, t: Tensor) -> NoiseLevel:
+        return cosine_level(t.reshape(-1, 1, 1, 1, 1))
+
+    def condition(self, observations: Observations) -> GivenFrames:
+        """All views, reduced to the prior's size; the first one fixes the azimuth in which the network thinks."""
+        images = torch.stack([reduced_rgba(view.image, self.image_size) for view in observations.views])
+        cameras = [view.camera for view in observations.views]
+        _check_square(cameras)
+        pose = torch.stack([camera.camera_to_world for camera in cameras])
+        focal = torch.stack([camera.focal_px[1] / camera.height_px for camera in cameras])
+        flat = torch.tensor([cameras[0].orthographic])
+        geometry = FrameGeometry(*(value.to(self.device) for value in (pose[None], focal[None], flat)))
+        return GivenFrames(self.encode(images[None].to(self.device)), geometry)
+
+    def predict(
+        self, noisy: Tensor, t: Tensor, cameras: Camera, condition: GivenFrames, *, conditional: bool
+    ) -> Tensor:
+        """Velocity for noisy frames [B, V, 4, s, s] at t [B], seen by square cameras [B, V]."""
+        n = noisy.shape[0]
+        given, seen = condition.images.expand(n, -1, -1, -1, -1), FrameGeometry.of(cameras)
+        geometry = FrameGeometry(
+            torch.cat([condition.geometry.pose.expand(n, -1, -1, -1), seen.pose], dim=1),
+            torch.cat([condition.geometry.focal.expand(n, -1), seen.focal], dim=1),
+            seen.orthographic,
+        )
+        known = torch.full(given.shape[:2], CLEAN if conditional else ABSENT, device=noisy.device)
+        kind = torch.cat([known, torch.full(noisy.shape[:2], NOISY, device=noisy.device)], dim=1)
+        level = NoiseLevel(*(value.reshape(-1) for value in (self.level(t).alpha, self.level(t).sigma)))
+        with torch.autocast(noisy.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            velocity = self.network(torch.cat([given, noisy], dim=1), level.log_snr, kind, geometry)
+        return velocity[:, given.shape[1] :]
+
+
+def reduced_rgba(image: Tensor, size: int) -> Tensor:
+    """A straight-alpha picture [h, w, 4] as premultiplied RGBA [size, size, 4], by area."""
+    premultiplied = torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], dim=-1)
+    small = F.interpolate(premultiplied.permute(2, 0, 1)[None], size=(size, size), mode="area")
+    return small[0].permute(1, 2, 0)
+
+
+def read_network(path: Path) -> MultiViewDenoiser:
+    """The network stored at `path` (float16 or float32 safetensors with its configuration in the header)."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ValueError(f"prior.weights: no file at {path}; train one with nerf2mesh-train-prior or leave it out")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"prior.weights: {path} is not a readable safetensors file ({error}); get it anew") from error
+    if "network" not in about:
+        raise ValueError(f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file")
+    network = DenoiserConfig(**json.loads(about["network"])).build()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ValueError(f"prior.weights: {path} does not fit its own configuration: {first}; get it anew") from error
+    return network
+
+
+def _check_square(cameras: list[Camera]) -> None:
+    for i, camera in enumerate(cameras):
+        if camera.width_px != camera.height_px:
+            raise ValueError(
+                f"observations.views[{i}]: a square picture wanted, got {camera.width_px} x {camera.height_px} px; pad it"
+            )
+    if len({camera.orthographic for camera in cameras}) > 1:
+        raise ValueError("observations.views: one projection wanted, got perspective and orthographic; convert one kind")
