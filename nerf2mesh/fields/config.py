@@ -29,15 +29,16 @@ class FieldConfig:
     n_color_hidden: int = 1
     view_dependent: bool = False
     direction_degree: int = 3
-    density_activation: str = "softplus"
-    """"softplus", "exp", or "laplace" (the logit is then minus a signed distance: see `sdf_config`)."""
-    density_scale: float = 10.0
-    """Density per unit of activation, in 1 / world unit: at 10, a logit of 10 is opaque within 0.05 of the box's 2."""
+    density_activation: str = "exp"
+    """"exp", "softplus", or "laplace" (the logit is then minus a signed distance: see `sdf_config`). In fits of balls
+    and bars "exp" had half the samples and the sharper skin; "softplus" (density_scale 10) leaves a thin fog."""
+    density_scale: float = 1.0
+    """Density per unit of activation, in 1 / world unit (the box is 2 wide)."""
     blob: str = "cone"
     """What is added to the logit of a point at distance r from the origin, so that the start is a soft ball:
     "cone" blob_scale * max(1 - r / blob_width, blob_floor) (Magic3D),
     "gaussian" blob_scale * exp(-(r / blob_width)^2 / 2), "sphere" blob_width - r (a signed distance), "none"."""
-    blob_scale: float = 4.0
+    blob_scale: float = 3.0
     blob_width: float = 0.5
     blob_floor: float = -1.0
     """Keeps the corners of the box within reach of the optimiser: without it a cone's logit there is -25."""

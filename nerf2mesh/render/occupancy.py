@@ -100,6 +100,6 @@ class OccupancyGrid(nn.Module):
 
     def _points(self, cells: Int64[Tensor, "m"], inside: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
         """World points at the position `inside` [0, 1]^3 of each cell."""
-        res = self.resolution
+        res, cells = self.resolution, cells.int()  # 32-bit division is several times faster
         corner = torch.stack([cells // (res * res), cells // res % res, cells % res], dim=-1)
         return (corner + inside) * (2.0 / res) - 1.0

@@ -49,20 +49,20 @@ def ray_blocks(samples: Samples, max_samples: int) -> list[tuple[int, int]]:
 
 def lit_samples(samples: Samples, density: Tensor, transmittance: float) -> Samples:
     """Without the samples that less than `transmittance` of the light reaches, given every sample's density."""
-    packed = samples.packed_info.long()
+    start, end = samples.packed_info[:, 0], samples.packed_info.sum(1, dtype=torch.int32)
     depth = torch.cumsum((density * samples.dt).double(), 0)
     before = torch.cat([depth.new_zeros(1), depth])
-    reach = before[packed[:, 0]] - math.log(transmittance)
-    lit = before[:-1] < reach[samples.ray_index.long()]
+    reach = before.index_select(0, start) - math.log(transmittance)
+    lit = before[:-1] < reach.index_select(0, samples.ray_index)
     # What is dropped is the end of a ray, so that the rest keeps its order.
-    kept = torch.cat([packed.new_zeros(1), torch.cumsum(lit, 0)])
-    start, end = kept[packed[:, 0]], kept[packed.sum(1)]
+    kept = torch.cat([start.new_zeros(1), torch.cumsum(lit, 0, dtype=torch.int32)])
+    first, last = kept.index_select(0, start), kept.index_select(0, end)
     rows = lit.nonzero()[:, 0]
     return Samples(
-        samples.t[rows],
-        samples.dt[rows],
-        samples.ray_index[rows],
-        torch.stack([start, end - start], dim=1).int(),
+        samples.t.index_select(0, rows),
+        samples.dt.index_select(0, rows),
+        samples.ray_index.index_select(0, rows),
+        torch.stack([first, last - first], dim=1),
         rows.shape[0],
         samples.overflow,
     )

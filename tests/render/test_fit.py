@@ -23,7 +23,7 @@ def picture(rays: Rays) -> torch.Tensor:
 
 def fit(steps: int, seed: int = 0) -> tuple[HashGridField, VolumeRenderer]:
     generator = torch.Generator().manual_seed(seed)
-    field = HashGridField(FieldConfig(n_levels=6, start_levels=6, log2_table_size=13, hidden=32), generator)
+    field = HashGridField(FieldConfig(n_levels=6, start_levels=3, log2_table_size=13, hidden=32), generator)
     config = RendererConfig(samples_per_ray=96, occupancy_resolution=32, occupancy_warmup=64)
     renderer = VolumeRenderer(config, field, OccupancyGrid(32))
     cameras = Camera.orbit(torch.arange(12) * 30.0, torch.tensor([10.0, 40.0, -20.0] * 4), width_px=48)
@@ -32,6 +32,7 @@ def fit(steps: int, seed: int = 0) -> tuple[HashGridField, VolumeRenderer]:
     optimizer = torch.optim.Adam(field.param_groups(1e-2, 1e-2), betas=(0.9, 0.99), eps=1e-15)
     for step in range(steps):
         renderer.update_occupancy(step, generator)
+        field.n_active_levels = min(6, 3 + 6 * step // steps)
         rows = torch.randint(len(target), (768,), generator=generator)
         grey = torch.rand(768, 1, generator=generator)
         some = Rays(rays.origins[rows], rays.directions[rows])

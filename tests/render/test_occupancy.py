@@ -105,7 +105,7 @@ def test_skipping_empty_cells_changes_no_pixel():
     a, b = full.render_rays(rays), skipping.render_rays(rays)
     assert b.extra["n_samples"].sum() < a.extra["n_samples"].sum()
     torch.testing.assert_close(a.rgba, b.rgba, atol=5e-2, rtol=0)
-    assert (a.rgba - b.rgba).abs().mean() < 1e-4
+    assert (a.rgba - b.rgba).abs().mean() < 1e-3
 
 
 def test_renderer_refreshes_when_it_is_due():
