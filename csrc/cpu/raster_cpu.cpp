@@ -10,7 +10,7 @@
 
 #include "core/raster.h"
 #include "cpu/parallel.h"
-#include "n2m_raster_abi.h"
+#include "n2m_mesh_abi.h"
 
 namespace n2m {
 namespace {

@@ -45,7 +45,7 @@ class _Images(ctypes.Structure):
 
 
 class MeshArrays(NamedTuple):
-    """What the rasteriser reads of a mesh, in its own types; see csrc/n2m_raster_abi.h."""
+    """What the rasteriser reads of a mesh, in its own types; see csrc/n2m_mesh_abi.h."""
 
     vertices: np.ndarray
     faces: np.ndarray

@@ -1,4 +1,5 @@
-/* C interface of the mesh rasteriser: plain pointers, row-major arrays, host memory. */
+/* C interface of the mesh tools: plain pointers, row-major arrays, host memory. The Python mirrors are in
+   nerf2mesh/render/rasterizer.py and nerf2mesh/mesh/simplify.py. */
 #pragma once
 
 #include <stdint.h>
@@ -44,6 +45,13 @@ typedef struct {
 
 /* Returns 0, or 1 for a face index out of range, 2 for a bad size, 3 for not enough memory. */
 N2M_API int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images);
+
+/* Collapses edges of a mesh [n_vertices, 3], [n_faces, 3] in place, cheapest first, down to target_faces. Never makes an
+   edge of more than two faces; vertices at an open or branching edge stay. On return the arrays hold the new mesh and
+   counts[0], counts[1] its numbers of vertices and faces, which may miss the target. Returns 0, 1 for a face index out of
+   range, 3 for not enough memory. */
+N2M_API int32_t n2m_simplify(double* vertices, int64_t n_vertices, int32_t* faces, int64_t n_faces, int64_t target_faces,
+                             int64_t* counts);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,88 @@
+"""What the mesh room needs from a field, as plain functions: any field, or an analytic shape in a test, can be meshed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerf2mesh.types import Camera, Rendering
+
+
+@dataclass(frozen=True)
+class FieldAccess:
+    """Functions of world points [N, 3] in [-1, 1]^3 (float32 tensors on `device`), and how the field looks from a camera."""
+
+    logit: Callable[[Tensor], Tensor]
+    """[N] pre-activation density, higher inside: marching cubes interpolates this, which is nearly linear across a surface."""
+    activation: Callable[[Tensor], Tensor] = torch.exp
+    inverse_activation: Callable[[Tensor], Tensor] = torch.log
+    color: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(points, unit viewing directions) -> sRGB [N, 3]."""
+    normals: Callable[[Tensor], Tensor] | None = None
+    """Unit normals [N, 3], outward."""
+    render: Callable[[Camera], Rendering] | None = None
+    occupancy: np.ndarray | None = None
+    """bool [r, r, r] over the box, index (x, y, z): cells outside are empty. None: anything may be anywhere."""
+    level: float | None = None
+    """The surface's logit where the field itself fixes it (0 for a signed distance); None: to be calibrated."""
+    device: str | torch.device = "cpu"
+
+    @staticmethod
+    def of(field, occupancy=None, renderer=None) -> FieldAccess:
+        """From the house's own field (`HashGridField`), `OccupancyGrid` and `VolumeRenderer`, each but the first optional."""
+        config = getattr(field, "config", None)
+        signed_distance = getattr(config, "density_activation", "") == "laplace"
+        view_dependent = bool(getattr(config, "view_dependent", False))
+
+        def color(points: Tensor, directions: Tensor) -> Tensor:
+            return field(points, directions if view_dependent else None).rgb
+
+        grid = None
+        if occupancy is not None:
+            grid = occupancy.occupied().cpu().numpy().reshape((occupancy.resolution,) * 3)
+        return FieldAccess(
+            logit=field.density_logit,
+            activation=field.activation,
+            inverse_activation=field.inverse_activation,
+            color=color,
+            normals=field.normals,
+            render=None if renderer is None else renderer.render,
+            occupancy=grid,
+            level=0.0 if signed_distance else None,
+            device=next(field.parameters()).device,
+        )
+
+
+class LevelSet:
+    """The field minus the surface's logit on numpy points, in pieces; remembers how much was asked and the range seen."""
+
+    def __init__(self, access: FieldAccess, level: float, chunk_points: int = 1 << 18) -> None:
+        self.access = access
+        self.level = float(level)
+        self.chunk_points = chunk_points
+        self.n_evaluations = 0
+        self.smallest, self.largest = np.inf, -np.inf
+
+    @torch.no_grad()
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Values [N] float32, positive inside. Raises ValueError where the field is not a number."""
+        values = np.empty(len(points), np.float32)
+        for start in range(0, len(points), self.chunk_points):
+            block = torch.from_numpy(np.ascontiguousarray(points[start : start + self.chunk_points], np.float32))
+            values[start : start + len(block)] = self.access.logit(block.to(self.access.device)).float().cpu().numpy()
+        self.n_evaluations += len(points)
+        if not len(points):
+            return values
+        n_bad = int(np.isnan(values).sum())
+        if n_bad:
+            raise ValueError(
+                f"field: finite logits wanted, got NaN at {n_bad} of {len(points)} points; "
+                "the optimisation diverged, resume from an earlier checkpoint with a lower learning rate"
+            )
+        values = np.clip(values, -1e30, 1e30)
+        self.smallest, self.largest = min(self.smallest, values.min()), max(self.largest, values.max())
+        return values - np.float32(self.level)

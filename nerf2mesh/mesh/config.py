@@ -1,0 +1,55 @@
+"""What a user can say about the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True)
+class MeshConfig:
+    resolution: int = 192
+    """Cells along one side of the box [-1, 1]^3, 16 to 2048; memory grows with the surface, about resolution^2."""
+    refine_steps: int = 6
+    """Evaluations of the field per vertex that bring it onto the level set."""
+    threshold: float | None = None
+    """Density of the surface; None finds it by silhouettes. A signed-distance field has its own and ignores this."""
+    calibration_views: int = 16
+    calibration_size_px: int = 128
+    calibration_resolution: int = 96
+    keep_components: int = 1
+    """How many of the largest pieces stay; 0 keeps all that have `min_component_share` of the largest one's volume."""
+    min_component_share: float = 0.01
+    smooth_steps: int = 2
+    """Taubin steps that take the sampling noise off before decimation; 0 leaves every vertex on the level set."""
+    target_faces: int = 20000
+    """Face budget; 0 keeps every face."""
+    project: bool = True
+    """Bring the vertices back onto the level set after decimation."""
+    texture: bool = True
+    """False: vertex colours only, no unwrap."""
+    texture_size: int = 1024
+    texture_padding_px: int = 4
+    unwrap_time_limit_s: float = 120.0
+    """After this the fallback unwrap takes over."""
+    bake_samples: int = 12
+    """Field samples along the inward normal of each texel."""
+    bake_depth_voxels: float = 2.0
+    """How far before and behind the surface a texel looks, in cells of `resolution`."""
+    bake_views: int = 8
+    """Cameras at which the exported mesh is compared with the field; 0 skips the comparison."""
+    bake_view_size_px: int = 256
+    chunk_points: int = 1 << 18
+    """Points in one call of the field."""
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.resolution <= 2048:
+            raise ValueError(f"mesh.resolution: 16 to 2048 cells wanted, got {self.resolution}")
+        if not 64 <= self.texture_size <= 16384:
+            raise ValueError(f"mesh.texture_size: 64 to 16384 pixels wanted, got {self.texture_size}")
+        for name in ("refine_steps", "keep_components", "smooth_steps", "target_faces", "bake_views"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"mesh.{name}: 0 or more wanted, got {getattr(self, name)}")
+        if self.threshold is not None and not self.threshold > 0.0:
+            raise ValueError(f"mesh.threshold: a density above 0 or null wanted, got {self.threshold}")
+        if 0 < self.target_faces < 20:
+            raise ValueError(f"mesh.target_faces: 0 (all) or at least 20 wanted, got {self.target_faces}")
