@@ -114,7 +114,9 @@ def nearest_point_distance(points: Float[Tensor, "n 3"], cloud: Float[Tensor, "m
     if points.device.type == "cpu":
         from scipy.spatial import cKDTree
 
-        return torch.from_numpy(cKDTree(cloud.double().numpy()).query(points.double().numpy())[0])
+        # Median splits crawl where many coordinates are equal, as on flat faces seen through a pixel lattice.
+        tree = cKDTree(cloud.double().numpy(), balanced_tree=False)
+        return torch.from_numpy(tree.query(points.double().numpy())[0])
     rows = max(1, 50_000_000 // max(len(cloud), 1))
     return torch.cat([torch.cdist(p, cloud.double()).amin(1) for p in points.double().split(rows)])
 

@@ -162,10 +162,10 @@ def test_chicken_depth_maps_lie_on_the_mesh() -> None:
     published = nearest_point_distance(corners, _chicken(-270).sample(100_000)[0])
     assert float(published.mean()) == pytest.approx(0.00272, abs=5e-6)
     assert float(published.median()) == pytest.approx(0.00263, abs=5e-6)
-    assert float(_chicken(-270).nearest(centers).distance.mean()) == pytest.approx(1.0e-5, abs=1e-6)
-    assert float(_chicken(-270).nearest(corners).distance.mean()) > 1e-3
+    assert float(_chicken(-270).nearest(centers[::4]).distance.mean()) == pytest.approx(1.0e-5, abs=1e-6)
+    assert float(_chicken(-270).nearest(corners[::4]).distance.mean()) > 1e-3
     for yaw in (0, -90, -180):
-        assert float(_chicken(yaw).nearest(centers).distance.mean()) > 0.009
+        assert float(_chicken(yaw).nearest(centers[::16]).distance.mean()) > 0.009
 
 
 def _chicken(yaw_deg: float) -> Surface:
