@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -188,28 +187,17 @@ def _train_prior(composed: DictConfig) -> None:
 
 
 def _bench() -> None:
-    """`nerf2mesh-bench NAME ...` is `python -m benchmarks.NAME ...` from the root of a source checkout."""
-    root = Path.cwd()
-    names = sorted(path.stem for path in (root / "benchmarks").glob("*") if _is_benchmark(path))
-    if not names:
+    """`nerf2mesh-bench NAME ...` is `python -m benchmarks NAME ...` from the root of a source checkout."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        from benchmarks.__main__ import main as run_benchmark
+    except ModuleNotFoundError as error:
+        if error.name not in ("benchmarks", "benchmarks.__main__"):
+            raise
         raise ValueError(
-            f"benchmarks: none in {root}; they come with the source checkout, run this from its root folder"
-        )
-    if len(sys.argv) < 2 or sys.argv[1] not in names:
-        got = sys.argv[1] if len(sys.argv) > 1 else "nothing"
-        raise ValueError(
-            f"benchmark: wanted one of {', '.join(names)}, got {got}; try nerf2mesh-bench {names[0]} --help"
-        )
-    sys.path.insert(0, str(root))
-    name = sys.argv.pop(1)
-    runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
-
-
-def _is_benchmark(path: Path) -> bool:
-    """A module with a main, or a package with a __main__."""
-    if path.is_dir():
-        return (path / "__main__.py").is_file()
-    return path.suffix == ".py" and path.stem != "__init__" and '__name__ == "__main__"' in path.read_text()
+            f"benchmarks: none in {Path.cwd()}; they come with the source checkout, run this from its root folder"
+        ) from error
+    run_benchmark()
 
 
 if __name__ == "__main__":

@@ -78,12 +78,16 @@ def timeline(previews: Sequence[Path]) -> str:
 
 
 def curve_panels(curves: Mapping[str, Curve]) -> str:
-    """One panel per group of "group/name"; a name without a group has its own panel."""
-    groups: dict[str, dict[str, Curve]] = {}
+    """Panels of curves of one group ("group/name") and of like size; a name without a group has its own panel."""
+    groups: dict[str, list[dict[str, Curve]]] = {}
     for name, curve in curves.items():
         group, _, rest = name.partition("/")
-        groups.setdefault(group, {})[rest or group] = curve
-    panels = "".join(line_chart(group, members) for group, members in groups.items())
+        panels = groups.setdefault(group, [])
+        home = next((panel for panel in panels if _alike(curve, next(iter(panel.values())))), None)
+        if home is None:
+            panels.append(home := {})
+        home[rest or group] = curve
+    panels = "".join(line_chart(group, panel) for group, members in groups.items() for panel in members)
     return f'<div class="charts">{panels}</div>' if panels else ""
 
 
@@ -162,6 +166,12 @@ def show_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _alike(a: Curve, b: Curve) -> bool:
+    """Whether two curves can share an axis: their largest absolute values differ by less than a factor of 100."""
+    low, high = sorted(max(map(abs, values), default=0.0) for _, values in (a, b))
+    return high == low or (low > 0 and high / low < 100.0)
 
 
 def _metric_row(name: str, entry: Mapping[str, object], with_baseline: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -28,20 +29,29 @@ def viewer_figure(glb: bytes, caption: str = "Drag to turn, wheel to zoom, doubl
     )
 
 
-def viewer_page(mesh: str | Path | bytes, title: str = "mesh", *, height_px: int = 440) -> str:
-    """A whole HTML page that shows a GLB, given as a path or as its bytes."""
+def viewer_page(mesh: str | Path | bytes, title: str = "mesh", *, height_px: int = 440, below: str = "") -> str:
+    """A whole HTML page that shows a GLB, given as a path or as its bytes, with the HTML `below` under it."""
     glb = mesh if isinstance(mesh, bytes) else Path(mesh).read_bytes()
     style = (
         f"body {{ background: transparent; }} .viewer {{ padding: 4px; }} .viewer canvas {{ height: {height_px}px; }}"
     )
-    return page(title, viewer_figure(glb), extra_style=style)
+    return page(title, viewer_figure(glb) + below, extra_style=style)
 
 
-def viewer_iframe(mesh: str | Path | bytes, *, height_px: int = 440) -> str:
-    """The viewer for a notebook cell: give it to IPython.display.HTML or return it from `_repr_html_`."""
-    source = escape(viewer_page(mesh, height_px=height_px), quote=True)
+def viewer_iframe(
+    mesh: str | Path | bytes, *, height_px: int = 440, numbers: Mapping[str, object] | None = None
+) -> str:
+    """The viewer for a notebook cell: give it to IPython.display.HTML or return it from `_repr_html_`.
+
+    `numbers` (name -> value) stand in a small table below the picture.
+    """
+    from nerf2mesh.report.sections import fact_table
+
+    table = fact_table(numbers or {})
+    source = escape(viewer_page(mesh, height_px=height_px, below=table), quote=True)
+    total_px = height_px + 60 + 34 * table.count("<tr>")
     return (
-        f'<iframe srcdoc="{source}" style="width: 100%; height: {height_px + 60}px; border: 0" '
+        f'<iframe srcdoc="{source}" style="width: 100%; height: {total_px}px; border: 0" '
         'sandbox="allow-scripts" title="mesh"></iframe>'
     )
 

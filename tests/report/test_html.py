@@ -25,6 +25,7 @@ from nerf2mesh.report import (
     write_turntable,
 )
 from nerf2mesh.report.charts import line_chart, smoothed, thinned
+from nerf2mesh.report.sections import curve_panels
 from nerf2mesh.types import Camera, Observations, View
 
 BROWSER = next(
@@ -147,6 +148,8 @@ def test_charts() -> None:
     assert "(log)" in line_chart("loss", {"a": (range(100), [10.0 ** (-i / 20) for i in range(100)])})
     assert "(log)" not in line_chart("loss", {"a": (range(100), [float(i - 50) for i in range(100)])})
     assert "nan" not in line_chart("flat", {"a": ([3], [0.0])})
+    panels = curve_panels({"a/big": ([1, 2], [3e5, 2e5]), "a/small": ([1, 2], [0.0, 0.5]), "a/less": ([1], [0.2])})
+    assert panels.count('<div class="chart">') == 2 and panels.index("small") < panels.index("less")
     assert line_chart("none", {"a": ([], [])}) == ""
     xs, ys = thinned(range(10_000), [2.0] * 10_000)
     assert len(xs) == len(ys) <= 400 and set(ys) == {2.0}
