@@ -57,7 +57,7 @@ class Scenes:
 class SceneRenderer:
     """Sphere tracing of scene batches; `compiled` fuses the inner loops (a minute to compile, then several times faster)."""
 
-    def __init__(self, *, cone_steps: int = 20, n_steps: int = 14, supersample: int = 2, compiled: bool = False) -> None:
+    def __init__(self, *, cone_steps: int = 20, n_steps: int = 20, supersample: int = 2, compiled: bool = False) -> None:
         self.cone_steps, self.n_steps, self.supersample = cone_steps, n_steps, supersample
         self.scene_distance = torch.compile(scene_distance, dynamic=True) if compiled else scene_distance
         self._albedo = torch.compile(scene_albedo, dynamic=True) if compiled else scene_albedo
@@ -114,7 +114,7 @@ class SceneRenderer:
             x, y, z = o + t * d
             t = t + self.scene_distance(shapes, x, y, z)
         x, y, z = o + t * d
-        hit = inside & (self.scene_distance(shapes, x, y, z) < pixel / scale) & (t < 1e4)
+        hit = inside & (self.scene_distance(shapes, x, y, z) < 0.2 * pixel / scale) & (t < 1e4)
         normal = self._normal(shapes, x, y, z) @ rows.rotation.transpose(1, 2)
         rgb = (self._albedo(shapes, colours, x, y, z) * _shading(rows.light, normal)).clamp(0, 1)
         values = torch.cat([rgb, torch.ones_like(rgb[..., :1]), (t * scale)[..., None], normal], dim=-1)

@@ -1,0 +1,79 @@
+"""The prior made ready for one run: the user's adapters stacked on it, the subject adapter fitted to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from nerf2mesh import lora
+from nerf2mesh.config import Config
+from nerf2mesh.lora import SUBJECT, Frames, LoraConfig
+from nerf2mesh.optimize import LoopState, Problem
+from nerf2mesh.priors import Prior
+from nerf2mesh.report import Progress
+from nerf2mesh.run_folder import RunFolder
+from nerf2mesh.types import Camera, Observations
+
+ADAPTER = "adapters/subject.safetensors"
+REFRESH_VIEWS = 6
+
+
+def load_styles(prior: Prior, config: LoraConfig) -> None:
+    """Puts the user's adapters on the network, active with their weights."""
+    for i, path in enumerate(config.adapters):
+        lora.load_state(prior.network, lora.style_name(i), lora.read_adapter(Path(path)))
+    if config.adapters:
+        lora.stack(prior.network, lora.active(prior.network, config))
+
+
+def adapt(state: LoopState, prior: Prior, observations: Observations, config: Config, folder: RunFolder | None) -> None:
+    """The subject adapter: from the checkpoint where it has one, else fitted now and written down."""
+    if not config.lora.subject or config.lora.steps == 0:
+        return
+    if state.adapter:
+        lora.load_state(prior.network, SUBJECT, state.adapter)
+        lora.stack(prior.network, lora.active(prior.network, config.lora))
+        return
+    torch.manual_seed(config.seed)
+    bar = Progress(config.lora.steps, "adapt", quiet=config.report.quiet)
+    with bar:
+        lora.fit_subject(
+            prior,
+            Frames.of(observations),
+            config.lora,
+            state.generators["adapt"],
+            progress=lambda loss: bar.update(loss=round(loss, 3)),
+        )
+    state.adapter = lora.adapter_state(prior.network, SUBJECT)
+    if folder:
+        lora.save_adapter(folder / ADAPTER, state.adapter)
+
+
+def refresher(problem: Problem, config: Config) -> Callable[[LoopState], None]:
+    """For the loop's `on_step`: at the configured share of the run, fit the subject adapter again, now on renderings too."""
+    due = max(1, round(config.lora.refresh_at * config.optimize.steps))
+
+    def refresh(state: LoopState) -> None:
+        if state.step != due:
+            return
+        renderings = _renderings(problem)
+        given = Frames.of(problem.observations)
+        lora.fit_subject(problem.prior, given, config.lora, state.generators["adapt"], renderings=renderings)
+        state.adapter = lora.adapter_state(problem.prior.network, SUBJECT)
+
+    return refresh
+
+
+def _renderings(problem: Problem) -> Frames:
+    reference = problem.reference
+    turns = torch.arange(REFRESH_VIEWS) * 360.0 / REFRESH_VIEWS
+    cameras = Camera.stack([reference.turned(turn) for turn in turns]).resized(64, 64)
+    views = problem.renderer.render(cameras)
+    return Frames(
+        views.rgba.permute(0, 3, 1, 2).cpu(),
+        cameras.camera_to_world.cpu(),
+        (cameras.focal_px[:, 1] / cameras.height_px).cpu(),
+        reference.orthographic,
+    )

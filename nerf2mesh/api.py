@@ -1,0 +1,156 @@
+"""The data's way from a picture to a mesh: `fit`, and the `Result` that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from nerf2mesh import adaptation
+from nerf2mesh.config import Config, load_config, to_yaml
+from nerf2mesh.fields import HashGridField
+from nerf2mesh.inputs import load_observations
+from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Problem, optimize
+from nerf2mesh.priors import load_prior
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer
+from nerf2mesh.report import Progress, StageClock
+from nerf2mesh.run_folder import RunFolder
+from nerf2mesh.types import Camera, Observations, Rendering
+
+if TYPE_CHECKING:
+    from nerf2mesh.mesh import TriangleMesh
+
+
+@dataclass
+class Result:
+    """What a run gives: the mesh, the field behind it, and what was measured.
+
+    mesh is in world axes (+Z up, front +X, inside [-1, 1]^3). metrics and facts are plain numbers by name.
+    """
+
+    mesh: TriangleMesh
+    field: HashGridField
+    renderer: VolumeRenderer
+    observations: Observations
+    config: Config
+    metrics: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def render(self, camera: Camera) -> Rendering:
+        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], colour premultiplied."""
+        return self.renderer.render(camera)
+
+    def save(self, folder: str | Path, formats: Sequence[str] = ("glb",)) -> list[Path]:
+        """Writes mesh.<format> for each of glb, obj, ply, stl, usdz into `folder`; returns the paths."""
+        from nerf2mesh.mesh import save_mesh
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return [Path(save_mesh(self.mesh, folder / f"mesh.{suffix}")) for suffix in formats]
+
+    def _repr_html_(self) -> str:
+        from nerf2mesh.outputs import notebook_html
+
+        return notebook_html(self)
+
+
+def fit(
+    image: str | Path | None = None,
+    *,
+    config: Config | None = None,
+    overrides: Sequence[str] = (),
+    output_dir: str | Path | None = None,
+) -> Result:
+    """One picture to a mesh.
+
+    Args:
+        image: path of a picture; or say `input.image=...` in the overrides.
+        config: from `load_config`; by default composed from `overrides` (such as "preset=preview", "seed=3").
+        output_dir: the run folder (see run_folder); None keeps everything in memory. The same call on the same folder
+            continues a run that was stopped, and repeats only what is missing.
+
+    Raises:
+        ValueError: in one line, what is wrong with the input, a setting, a file, or the run, and what to do.
+    """
+    config = _settled(image, config, overrides, output_dir)
+    device, clock = _device(config), StageClock()
+    with clock.stage("input"):
+        observations = load_observations(config.input)
+        folder = RunFolder.open(config, overrides)
+    with clock.stage("prior"):
+        prior = load_prior(config.prior, device)
+        adaptation.load_styles(prior, config.lora)
+    state, renderer = _new_run(config, device)
+    resumed = _resume(state, folder)
+    with clock.stage("adapt"):
+        adaptation.adapt(state, prior, observations, config, folder)
+    problem = Problem(
+        observations, prior, prior.condition(observations), renderer, GivenPixels(observations, renderer.occupancy.bits.device),
+        config.optimize, config.distill, clock,
+    )  # fmt: skip
+    with clock.stage("optimize"):
+        _run_loop(state, problem, config, folder)
+    result = Result(None, state.field, renderer, observations, config, warnings=[*resumed, *state.events])
+    from nerf2mesh.outputs import finish
+
+    finish(result, prior, folder, clock)
+    return result
+
+
+def _settled(
+    image: str | Path | None, config: Config | None, overrides: Sequence[str], output_dir: str | Path | None
+) -> Config:
+    """The configuration with the arguments put in."""
+    config = load_config(overrides) if config is None else config
+    if image is not None:
+        config = replace(config, input=replace(config.input, image=str(image)))
+    if output_dir is not None:
+        config = replace(config, output_dir=str(output_dir))
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return config
+
+
+def _device(config: Config) -> str:
+    """ValueError where a GPU is asked for and there is none."""
+    if config.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {config.device} was asked for, but torch finds no GPU here; set device=cpu")
+    return config.device
+
+
+def _new_run(config: Config, device: str) -> tuple[LoopState, VolumeRenderer]:
+    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+    occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
+    state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
+    return state, VolumeRenderer(config.renderer, field, occupancy)
+
+
+def _resume(state: LoopState, folder: RunFolder | None) -> list[str]:
+    """Takes up the last checkpoint where there is one."""
+    if folder is None or not (folder / LAST).exists():
+        return []
+    state.load(folder / LAST)
+    return [f"continued from step {state.step}"]
+
+
+def _run_loop(state: LoopState, problem: Problem, config: Config, folder: RunFolder | None) -> None:
+    from nerf2mesh.outputs import save_preview
+
+    bar = Progress(config.optimize.steps, "optimize", quiet=config.report.quiet, initial=state.step)
+    optimize(
+        state,
+        problem,
+        folder=folder.path if folder else None,
+        progress=bar,
+        on_preview=(lambda views, step: save_preview(folder, views, step)) if folder else None,
+        on_step=adaptation.refresher(problem, config) if config.lora.subject and config.lora.refresh_at else None,
+    )
+
+
+__all__ = ["Result", "fit", "load_config", "to_yaml"]

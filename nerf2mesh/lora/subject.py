@@ -1,0 +1,137 @@
+"""The subject adapter: the prior is fitted for a moment to the very thing that it is asked about.
+
+DreamBooth's idea (Ruiz et al. 2023, arXiv 2208.12242) for a multi-view prior: noisy frames are the given views under
+changes that the geometry explains (zoom as focal length, the whole world mirrored), and later also renderings of the
+field; the given frame is shown in half of the steps and hidden in the others, so that both halves of classifier-free
+guidance learn the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nerf2mesh.lora import adapters
+from nerf2mesh.lora.config import LoraConfig
+from nerf2mesh.priors.builtin import BuiltinPrior
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, encode_rgba
+from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.train import velocity_loss
+from nerf2mesh.types import Observations
+
+SUBJECT = "subject"
+N_NOISY = 3
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Pictures to learn from: premultiplied RGBA [n, 4, s, s] at any size, poses [n, 4, 4], focal [n] in image heights."""
+
+    images: Tensor
+    pose: Tensor
+    focal: Tensor
+    orthographic: bool
+
+    @staticmethod
+    def of(observations: Observations) -> Frames:
+        views = observations.views
+        images = [torch.cat([v.image[..., :3] * v.image[..., 3:], v.image[..., 3:]], dim=-1) for v in views]
+        return Frames(
+            torch.stack(images).permute(0, 3, 1, 2),
+            torch.stack([v.camera.camera_to_world for v in views]),
+            torch.stack([v.camera.focal_px[1] / v.camera.height_px for v in views]),
+            views[0].camera.orthographic,
+        )
+
+    def joined(self, other: Frames) -> Frames:
+        size = self.images.shape[-2:]
+        images = F.interpolate(other.images, size=size, mode="bilinear", antialias=True)
+        return Frames(
+            torch.cat([self.images, images]),
+            torch.cat([self.pose, other.pose]),
+            torch.cat([self.focal, other.focal]),
+            self.orthographic,
+        )
+
+
+def fit_subject(
+    prior: BuiltinPrior,
+    given: Frames,
+    config: LoraConfig,
+    generator: torch.Generator,
+    *,
+    renderings: Frames | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[float]:
+    """Fits adapter SUBJECT (attached if need be) for `config.steps` and leaves it frozen. Returns the losses.
+
+    given: the user's views, the first of which is the prior's reference. renderings: views of the field to learn too.
+    """
+    network = prior.network
+    if SUBJECT not in adapters.names(network):
+        adapters.attach(network, SUBJECT, config.rank)
+    adapters.stack(network, active(network, config))
+    parameters = adapters.train_only(network, SUBJECT)
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    losses = []
+    for _ in range(config.steps):
+        images, geometry, kind = draw_batch(given, renderings, prior.image_size, generator)
+        images, kind = images.to(prior.device), kind.to(prior.device)
+        geometry = FrameGeometry(*(value.to(prior.device) for value in vars(geometry).values()))
+        t = torch.rand(1, generator=generator).clamp(0.02, 0.98).to(prior.device)
+        noise = torch.randn(images.shape, generator=generator).to(prior.device)
+        loss = velocity_loss(network, images, geometry, kind, t, noise)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+        if progress:
+            progress(losses[-1])
+    network.requires_grad_(False)
+    return losses
+
+
+def active(network: torch.nn.Module, config: LoraConfig) -> dict[str, float]:
+    """The weights of all adapters that a run uses: the user's, and the subject's."""
+    weights = config.weights or [1.0] * len(config.adapters)
+    stacked = {style_name(i): weight for i, weight in enumerate(weights)}
+    if SUBJECT in adapters.names(network):
+        stacked[SUBJECT] = config.subject_weight
+    return stacked
+
+
+def style_name(index: int) -> str:
+    return f"style{index}"
+
+
+def draw_batch(
+    given: Frames, renderings: Frames | None, size: int, generator: torch.Generator
+) -> tuple[Tensor, FrameGeometry, Tensor]:
+    """One scene: the reference frame and N_NOISY augmented frames at `size`; images, geometry, kind."""
+    pool = given if renderings is None else given.joined(renderings)
+    pick = torch.randint(len(pool.images), (N_NOISY,), generator=generator)
+    zoom = torch.empty(N_NOISY).uniform_(0.85, 1.2, generator=generator)
+    images = torch.cat([_sampled(given.images[:1], torch.ones(1), size), _sampled(pool.images[pick], zoom, size)])
+    pose = torch.cat([given.pose[:1], pool.pose[pick]])
+    focal = torch.cat([given.focal[:1], pool.focal[pick] * zoom])
+    if torch.rand((), generator=generator) < 0.5:
+        images = images.flip(-1)
+        pose = torch.tensor([1.0, -1.0, 1.0, 1.0])[:, None] * pose * torch.tensor([-1.0, 1.0, 1.0, 1.0])
+    kind = torch.full((1, 1 + N_NOISY), NOISY)
+    kind[0, 0] = CLEAN if torch.rand((), generator=generator) < 0.5 else ABSENT
+    geometry = FrameGeometry(pose[None], focal[None], torch.tensor([given.orthographic]))
+    return encode_rgba(images)[None], geometry, kind
+
+
+def _sampled(images: Tensor, zoom: Tensor, size: int) -> Tensor:
+    """The middle of each picture, magnified by `zoom`, at `size` (transparent outside; antialiased)."""
+    fine = 4 * size
+    theta = torch.zeros(len(images), 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 / zoom
+    images = F.interpolate(images, size=(fine, fine), mode="bilinear", antialias=True)
+    grid = F.affine_grid(theta, [len(images), 4, fine, fine], align_corners=False)
+    return F.avg_pool2d(F.grid_sample(images, grid, align_corners=False), 4)

@@ -1,0 +1,114 @@
+"""What a finished optimisation leaves behind: mesh, turntable, metrics, provenance, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.mesh import build_mesh, save_mesh
+from nerf2mesh.mesh.access import FieldAccess
+from nerf2mesh.priors import Prior
+from nerf2mesh.report import Progress, StageClock, provenance, viewer_iframe, write_json, write_report, write_turntable
+from nerf2mesh.run_folder import RunFolder
+from nerf2mesh.types import Camera, Rendering
+
+if TYPE_CHECKING:
+    from nerf2mesh.api import Result
+
+PREVIEW_GREY = 0.92
+
+
+def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageClock) -> None:
+    """Fills in the result's mesh, facts and metrics, and writes everything into the run folder."""
+    config = result.config
+    with clock.stage("mesh"):
+        _make_mesh(result)
+    with clock.stage("measure"):
+        result.metrics |= reference_metrics(result)
+    if folder is None:
+        return
+    about = provenance(
+        inputs={"image": config.input.image},
+        weights={"prior": str(getattr(prior, "source", "")), **{f"lora/{i}": p for i, p in enumerate(config.lora.adapters)}},
+        seed=config.seed,
+    )
+    write_json(folder / "provenance.json", about)
+    save_mesh(result.mesh, folder / "mesh.glb", provenance=about)
+    with clock.stage("turntable"):
+        if config.report.turntable_frames:
+            write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
+    write_json(folder / "metrics.json", result.metrics)
+    write_json(folder / "mesh.json", result.facts)
+    write_json(folder / "warnings.json", result.warnings)
+    write_json(folder / "timings.json", clock.to_dict())
+    if config.report.html:
+        write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+
+
+def _make_mesh(result: Result) -> None:
+    renderer, config = result.renderer, result.config
+    renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
+    result.field.eval()
+    bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
+    access = FieldAccess.of(result.field, renderer.occupancy, renderer)
+    cameras = [view.camera for view in result.observations.views]
+    del cameras
+    with bar:
+        result.mesh, result.facts = build_mesh(access, config.mesh, progress=lambda stage, share: bar.update(0, stage=stage))
+
+
+@torch.no_grad()
+def reference_metrics(result: Result) -> dict[str, object]:
+    """How well the field shows the given view: PSNR in front of white, and the mask's IoU."""
+    from nerf2mesh.evaluate.images import mask_iou, psnr
+
+    view = result.observations.views[0]
+    rendering = result.render(view.camera)
+    alpha = view.image[..., 3]
+    wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
+    return {
+        "input view PSNR": {
+            "value": float(psnr(rendering.over(1.0).cpu()[None], wanted[None])),
+            "better": "higher",
+            "unit": "dB",
+        },
+        "input view mask IoU": {"value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])), "better": "higher"},
+    }
+
+
+def save_preview(folder: RunFolder, views: Rendering, step: int) -> None:
+    """Four sides in a row as previews/step_000100.png."""
+    from PIL import Image
+
+    row = torch.cat(list(_eight_bit(views.over(PREVIEW_GREY))), dim=1)
+    Image.fromarray(row.numpy()).save(folder / f"previews/step_{step:06d}.png")
+
+
+def _eight_bit(picture: Tensor) -> Tensor:
+    return (picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
+
+
+def _turntable(result: Result) -> list[Tensor]:
+    """Pictures of the mesh, turning once."""
+    from nerf2mesh.render import rasterize_mesh
+
+    c, view = result.config.report, result.observations.views[0].camera
+    angles = 360.0 * torch.arange(c.turntable_frames) / c.turntable_frames
+    cameras = Camera.orbit(
+        angles, c.turntable_elevation_deg, distance=float(view.position.norm()), width_px=c.turntable_size_px
+    )
+    views = rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")
+    return list(_eight_bit(views.over(PREVIEW_GREY)))
+
+
+def notebook_html(result: Result) -> str:
+    """The mesh in a viewer that turns, for notebooks."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mesh.glb"
+        save_mesh(result.mesh, path)
+        return viewer_iframe(path)
