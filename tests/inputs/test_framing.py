@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nerf2mesh.inputs import InputConfig, load_observations
+from nerf2mesh.inputs import InputConfig, demo_picture, load_observations
 from nerf2mesh.inputs.framing import object_window, resample, whole_window
 from nerf2mesh.types import Camera
 from tests.inputs.pictures import disc, disc_rgba
@@ -102,3 +102,14 @@ def test_config_bounds(bad: dict[str, float]) -> None:
     name = next(iter(bad))
     with pytest.raises(ValueError, match=rf"input\.{name}: wanted .* got .*; set"):
         InputConfig(**bad)
+
+
+@pytest.mark.parametrize("name", ["bob", "spot"])
+def test_demo_pictures(name: str) -> None:
+    notes = load_observations(InputConfig(image=str(demo_picture(name)))).notes
+    assert notes["foreground"] == "alpha" and 0.05 < notes["mask_share"] < 0.6 and notes["warnings"] == []
+
+
+def test_unknown_demo_picture() -> None:
+    with pytest.raises(ValueError, match="wanted bob or spot, got 'cat'"):
+        demo_picture("cat")
