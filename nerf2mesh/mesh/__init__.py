@@ -1,5 +1,10 @@
 """From a field to a mesh file: extract, repair, unwrap and bake, export, inspect."""
 
+from nerf2mesh.mesh.access import FieldAccess
+from nerf2mesh.mesh.build import build_mesh, extract_mesh
+from nerf2mesh.mesh.config import MeshConfig
+from nerf2mesh.mesh.export import save_mesh
+from nerf2mesh.mesh.inspect import inspect_mesh
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 
-__all__ = ["TriangleMesh"]
+__all__ = ["FieldAccess", "MeshConfig", "TriangleMesh", "build_mesh", "extract_mesh", "inspect_mesh", "save_mesh"]

@@ -1,4 +1,4 @@
-"""What the mesh room needs from a field, as plain functions: any field, or an analytic shape in a test, can be meshed."""
+"""What the mesh room needs from a field, as plain functions: any field, also an analytic shape, can be meshed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nerf2mesh.types import Camera, Rendering
 
 @dataclass(frozen=True)
 class FieldAccess:
-    """Functions of world points [N, 3] in [-1, 1]^3 (float32 tensors on `device`), and how the field looks from a camera."""
+    """Functions of world points [N, 3] in [-1, 1]^3 (float32 on `device`), and how the field looks from a camera."""
 
     logit: Callable[[Tensor], Tensor]
-    """[N] pre-activation density, higher inside: marching cubes interpolates this, which is nearly linear across a surface."""
+    """[N] pre-activation density, higher inside; nearly linear across a surface, unlike the density."""
     activation: Callable[[Tensor], Tensor] = torch.exp
     inverse_activation: Callable[[Tensor], Tensor] = torch.log
     color: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -33,7 +33,7 @@ class FieldAccess:
 
     @staticmethod
     def of(field, occupancy=None, renderer=None) -> FieldAccess:
-        """From the house's own field (`HashGridField`), `OccupancyGrid` and `VolumeRenderer`, each but the first optional."""
+        """From the house's own field (`HashGridField`), and optionally its `OccupancyGrid` and `VolumeRenderer`."""
         config = getattr(field, "config", None)
         signed_distance = getattr(config, "density_activation", "") == "laplace"
         view_dependent = bool(getattr(config, "view_dependent", False))
@@ -58,7 +58,7 @@ class FieldAccess:
 
 
 class LevelSet:
-    """The field minus the surface's logit on numpy points, in pieces; remembers how much was asked and the range seen."""
+    """The field minus the surface's logit on numpy points, in pieces; counts what was asked and the range seen."""
 
     def __init__(self, access: FieldAccess, level: float, chunk_points: int = 1 << 18) -> None:
         self.access = access

@@ -1,8 +1,9 @@
 """Finds the density at which the mesh has the silhouettes that the field shows.
 
-A density field has no surface of its own: peers hard-code 1 to 250 and tell users to tune. Here the level set is chosen that
-maximises the mean silhouette IoU between the mesh and the rendered opacity above one half over a ring of cameras; among thresholds
-that tie within `TIE`, the one whose depths agree best. The search is on a coarse grid and logarithmic in density.
+A density field has no surface of its own: peers hard-code 1 to 250 and tell users to tune. Here the level set is chosen
+that maximises the mean silhouette IoU between the mesh and the rendered opacity above one half over a ring of cameras;
+among thresholds that tie within `TIE`, the one whose depths agree best. The search is on a coarse grid and logarithmic
+in density.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def calibrate(
     chunk_points: int = 1 << 18,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
-    """The threshold of a density field that can be rendered. Raises ValueError when nothing is opaque from any camera."""
+    """The threshold of a density field that can be rendered; ValueError when nothing is opaque from any camera."""
     assert access.render is not None
     cameras = view_ring(n_views, size_px)
     shown = [access.render(cameras[k]) for k in range(n_views)]
@@ -70,9 +71,6 @@ def calibrate(
     curve: list[dict[str, float]] = []
 
     def tried(density: float) -> float:
-        found = [row["iou"] for row in curve if row["density"] == density]
-        if found:
-            return found[0]
         curve.append(_score(access, volume, density, cameras, mask, depth))
         if progress is not None:
             progress(len(curve) / (N_COARSE + N_FINE))
@@ -87,18 +85,23 @@ def calibrate(
 
 
 def _search(tried: Callable[[float], float], low: float, high: float) -> None:
-    """A coarse sweep, then golden-section steps around the best; `tried` remembers what it was asked."""
+    """A coarse sweep, then golden-section steps around the best."""
     grid = np.linspace(low, high, N_COARSE + 1)[:-1]  # at the field's maximum there is no surface
     scores = [tried(math.exp(x)) for x in grid]
     k = int(np.argmax(scores))
     a, b = grid[max(k - 1, 0)], grid[min(k + 1, N_COARSE - 1)]
     golden = (math.sqrt(5.0) - 1.0) / 2.0
-    for _ in range(N_FINE // 2):
-        c, d = b - golden * (b - a), a + golden * (b - a)
-        if tried(math.exp(c)) > tried(math.exp(d)):
-            b = d
+    c, d = b - golden * (b - a), a + golden * (b - a)
+    at_c, at_d = tried(math.exp(c)), tried(math.exp(d))
+    for _ in range(N_FINE - 2):
+        if at_c > at_d:
+            b, d, at_d = d, c, at_c
+            c = b - golden * (b - a)
+            at_c = tried(math.exp(c))
         else:
-            a = c
+            a, c, at_c = c, d, at_d
+            d = a + golden * (b - a)
+            at_d = tried(math.exp(d))
 
 
 def _coarse_volume(access: FieldAccess, resolution: int, chunk_points: int) -> np.ndarray:

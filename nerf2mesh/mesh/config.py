@@ -31,10 +31,11 @@ class MeshConfig:
     texture_padding_px: int = 4
     unwrap_time_limit_s: float = 120.0
     """After this the fallback unwrap takes over."""
-    bake_samples: int = 12
+    bake_samples: int = 16
     """Field samples along the inward normal of each texel."""
-    bake_depth_voxels: float = 2.0
-    """How far before and behind the surface a texel looks, in cells of `resolution`."""
+    bake_outward: float = 0.02
+    bake_inward: float = 0.1
+    """How far before and behind the surface a texel looks, in world units: a soft field shows what lies deeper."""
     bake_views: int = 8
     """Cameras at which the exported mesh is compared with the field; 0 skips the comparison."""
     bake_view_size_px: int = 256

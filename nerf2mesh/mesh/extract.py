@@ -1,12 +1,12 @@
 """Marching cubes that follows the surface, and vertices that lie on it.
 
 Letters
-    Cells i = 0 .. resolution - 1 along each axis of [-1, 1]^3, nodes i = 0 .. resolution at -1 + i h, h = 2 / resolution. One
-    layer of nodes around them (i = -1 and resolution + 1) counts as outside, so every surface is closed; one that the box
-    cuts is closed on the box's face. Node indices below are shifted by one: p = i + 1.
+    Cells i = 0 .. resolution - 1 along each axis of [-1, 1]^3, nodes i = 0 .. resolution at -1 + i h, h = 2 /
+    resolution. One layer of nodes around them (i = -1 and resolution + 1) counts as outside, so every surface is
+    closed; one that the box cuts is closed on the box's face. Node indices below are shifted by one: p = i + 1.
     Blocks of B^3 cells are evaluated only where the surface can be, and from each block the search goes on across every
-    face that the surface crosses. Marching cubes (PyMCubes) sees only which nodes are inside; where on its edge a vertex lies is
-    found afterwards on the field itself.
+    face that the surface crosses. Marching cubes (PyMCubes) sees only which nodes are inside; where on its edge a
+    vertex lies is found afterwards on the field itself.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def extract_surface(
         density = [float(level.access.activation(_tensor(v))) for v in (level.smallest, level.largest, level.level)]
         raise ValueError(
             f"field: a surface wanted, got logits in [{level.smallest:.4g}, {level.largest:.4g}] that never cross "
-            f"{level.level:.4g} (densities {density[0]:.4g} to {density[1]:.4g}, threshold {density[2]:.4g}); set mesh.threshold "
-            "between them, or optimise longer: the field is empty or full"
+            f"{level.level:.4g} (densities {density[0]:.4g} to {density[1]:.4g}, threshold {density[2]:.4g}); "
+            "set mesh.threshold between them, or optimise longer: the field is empty or full"
         )
     n_search = level.n_evaluations
     keys, first, index = np.unique(np.concatenate(crossings.keys), return_index=True, return_inverse=True)
@@ -98,8 +98,8 @@ def extract_surface(
 def find_seeds(level: LevelSet, lattice: Lattice, occupancy: np.ndarray | None) -> np.ndarray:
     """Numbers of the blocks to start from: those whose coarse samples have the level between them, or nearly.
 
-    "Nearly": the nearest sample is no farther from the level than neighbouring samples are from each other, so that a part
-    thinner than the samples' distance is not lost.
+    "Nearly": the nearest sample is no farther from the level than neighbouring samples are from each other, so that a
+    part thinner than the samples' distance is not lost.
     """
     n = lattice.n_blocks
     candidates = np.ones((n, n, n), bool) if occupancy is None else occupied_blocks(lattice, occupancy)
@@ -208,8 +208,8 @@ def _crossed_neighbours(lattice: Lattice, blocks: np.ndarray, inside: np.ndarray
 
 
 def _place(level: LevelSet, lattice: Lattice, keys: np.ndarray, values: np.ndarray, steps: int) -> np.ndarray:
-    """World positions of the crossings: each edge's bracket is narrowed by the Illinois rule (regula falsi that halves the end
-    which stays), kept a tenth of the bracket away from its ends.
+    """World positions of the crossings: each edge's bracket is narrowed by the Illinois rule (regula falsi that halves
+    the end which stays), kept a tenth of the bracket away from its ends.
     """
     axis, node, side = keys % 3, keys // 3, lattice.n_blocks * BLOCK + 1
     start = lattice.positions(np.stack([node // (side * side), node // side % side, node % side], axis=1))

@@ -70,7 +70,8 @@ def _contains(mesh: TriangleMesh, part: np.ndarray, point: np.ndarray) -> bool:
 
 
 def split_pinches(mesh: TriangleMesh) -> tuple[TriangleMesh, int]:
-    """Gives every fan of faces around a vertex its own copy, so that each vertex has one disk of faces; returns their number.
+    """Gives every fan of faces around a vertex its own copy, so that each vertex has one disk of faces; returns their
+    number.
 
     On a mesh with an edge of four faces the two fans that meet there come apart too, where their winding allows it.
     """

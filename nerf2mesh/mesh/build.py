@@ -1,0 +1,150 @@
+"""From a field to a finished mesh: level set, marching cubes, repair, decimation, unwrap, bake, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nerf2mesh.mesh.access import FieldAccess, LevelSet
+from nerf2mesh.mesh.bake import bake_loss, bake_texture, bake_vertices, normal_march
+from nerf2mesh.mesh.calibrate import Calibration, calibrate
+from nerf2mesh.mesh.config import MeshConfig
+from nerf2mesh.mesh.extract import extract_surface
+from nerf2mesh.mesh.inspect import inspect_mesh
+from nerf2mesh.mesh.project import project_vertices, surface_normals
+from nerf2mesh.mesh.repair import keep_largest, split_pinches, taubin_smooth
+from nerf2mesh.mesh.simplify import simplify
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.unwrap import unwrap
+
+Progress = Callable[[str, float], None]
+DEFAULT_DENSITY = 10.0
+"""The surface's density where nothing can be rendered to calibrate it: half the light is lost in 0.07 world units."""
+
+
+def extract_mesh(
+    field, occupancy=None, renderer=None, config: MeshConfig | None = None, progress: Progress | None = None
+) -> tuple[TriangleMesh, dict[str, object]]:
+    """`build_mesh` of a `HashGridField`, its `OccupancyGrid` and `VolumeRenderer`, in evaluation mode."""
+    was_training = field.training
+    field.eval()
+    try:
+        return build_mesh(FieldAccess.of(field, occupancy, renderer), config, progress)
+    finally:
+        field.train(was_training)
+
+
+def build_mesh(
+    access: FieldAccess, config: MeshConfig | None = None, progress: Progress | None = None
+) -> tuple[TriangleMesh, dict[str, object]]:
+    """The mesh of any field and a report for JSON: threshold and its curve, what each step did, topology, bake loss,
+    seconds.
+
+    progress: called as progress(stage, fraction of that stage).
+    Raises ValueError where the field holds no surface.
+    """
+    config = MeshConfig() if config is None else config
+    stages = _Stages(progress)
+    report: dict[str, object] = {"seconds": stages.seconds}
+    with_progress = stages.fraction
+
+    stages.enter("calibrate")
+    level = find_level(access, config, with_progress)
+    report["threshold"] = {"logit": level.level, "density": level.density, "curve": level.curve}
+
+    stages.enter("extract")
+    level_set = LevelSet(access, level.level, config.chunk_points)
+    surface = extract_surface(
+        level_set, config.resolution, occupancy=access.occupancy, refine_steps=config.refine_steps
+    )
+    report["extract"] = {"resolution": config.resolution, "faces": surface.n_faces, **surface.metadata}
+
+    stages.enter("repair")
+    mesh, report["repair"] = keep_largest(surface, config.keep_components, config.min_component_share)
+    mesh, report["repair"]["pinches_split"] = split_pinches(mesh)
+    mesh = taubin_smooth(mesh, config.smooth_steps) if config.smooth_steps else mesh
+
+    stages.enter("simplify")
+    mesh, method = simplify(mesh, config.target_faces) if config.target_faces else (mesh, "unchanged")
+    report["simplify"] = {"method": method, "target": config.target_faces, "faces": mesh.n_faces}
+    if config.project:
+        mesh, report["simplify"]["projected"] = project_vertices(mesh, level_set, 2.0 / config.resolution)
+    mesh = replace(mesh, vertex_normals=surface_normals(mesh, access), metadata={})
+
+    mesh = paint(mesh, access, config, stages, report)
+    stages.enter("inspect")
+    report["mesh"] = inspect_mesh(mesh)
+    stages.enter("")
+    return mesh, report
+
+
+def find_level(access: FieldAccess, config: MeshConfig, progress: Callable[[float], None]) -> Calibration:
+    """The surface's logit: the field's own, the user's density, or the calibrated one."""
+    import torch
+
+    def converted(value: float, function) -> float:
+        return float(function(torch.tensor(float(value), device=access.device)))
+
+    if access.level is not None:
+        return Calibration(access.level, converted(access.level, access.activation), [])
+    if config.threshold is not None or access.render is None:
+        density = config.threshold or DEFAULT_DENSITY
+        return Calibration(converted(density, access.inverse_activation), density, [])
+    return calibrate(
+        access,
+        resolution=min(config.calibration_resolution, config.resolution),
+        n_views=config.calibration_views,
+        size_px=config.calibration_size_px,
+        chunk_points=config.chunk_points,
+        progress=progress,
+    )
+
+
+def paint(mesh: TriangleMesh, access: FieldAccess, config: MeshConfig, stages: _Stages, report: dict) -> TriangleMesh:
+    """Texture or vertex colours from the field; nothing where it has no colour."""
+    if access.color is None:
+        return mesh
+    shade = normal_march(access, outward=config.bake_outward, inward=config.bake_inward, n_samples=config.bake_samples)
+    if config.texture:
+        stages.enter("unwrap")
+        uv, report["unwrap"] = unwrap(
+            mesh, config.texture_size, padding_px=config.texture_padding_px, time_limit_s=config.unwrap_time_limit_s
+        )
+        stages.enter("bake")
+        mesh, figures = bake_texture(
+            replace(mesh, uv=uv), shade, config.texture_size, device=access.device, progress=stages.fraction
+        )
+        report["bake"] = dict(figures)
+    else:
+        stages.enter("bake")
+        mesh, report["bake"] = bake_vertices(mesh, shade, device=access.device, progress=stages.fraction), {}
+    if config.bake_views and access.render is not None:
+        stages.enter("compare")
+        report["bake"] |= bake_loss(mesh, access, n_views=config.bake_views, size_px=config.bake_view_size_px)
+    return mesh
+
+
+class _Stages:
+    """Tells the caller where the work is and keeps how long each stage took."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+        self.name = ""
+        self.start = time.perf_counter()
+
+    def enter(self, name: str) -> None:
+        now = time.perf_counter()
+        if self.name:
+            self.seconds[self.name] = round(now - self.start, 3)
+            self.fraction(1.0)
+        self.name, self.start = name, now
+        if name:
+            self.fraction(0.0)
+
+    def fraction(self, value: float) -> None:
+        if self.progress is not None:
+            self.progress(self.name, float(np.clip(value, 0.0, 1.0)))

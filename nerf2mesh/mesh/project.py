@@ -1,0 +1,72 @@
+"""Brings the vertices of a decimated mesh back onto the field's surface, and takes normals from the field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from nerf2mesh.mesh.access import FieldAccess, LevelSet
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+
+MAX_STEP_CELLS = 0.5
+MIN_COSINE = 0.5
+"""A face that turns farther takes its vertices back; a field's normal that is farther from the mesh's is not used."""
+
+
+def project_vertices(
+    mesh: TriangleMesh, level: LevelSet, cell: float, *, n_steps: int = 3
+) -> tuple[TriangleMesh, dict[str, float]]:
+    """Newton steps along the field's gradient (central differences over half a cell), at most half a cell in all.
+
+    A vertex moves only where that brings it closer to the level and turns none of its faces over. Returns the mesh and
+    the share of vertices moved and the mean distance, in cells.
+    """
+    start, points = mesh.vertices, mesh.vertices.copy()
+    value = level(points).astype(np.float64)
+    for _ in range(n_steps):
+        gradient = _gradient(level, points, 0.5 * cell)
+        squared = np.maximum((gradient * gradient).sum(1, keepdims=True), 1e-12)
+        target = points - value[:, None] * gradient / squared
+        move = target - start
+        length = np.linalg.norm(move, axis=1, keepdims=True)
+        limit = MAX_STEP_CELLS * cell
+        target = np.clip(start + move * np.minimum(1.0, limit / np.maximum(length, 1e-30)), -1.0, 1.0)
+        reached = level(target).astype(np.float64)
+        better = np.abs(reached) < np.abs(value)
+        points[better], value[better] = target[better], reached[better]
+    moved = replace(mesh, vertices=_undo_turned(mesh, points), vertex_normals=None)
+    distance = np.linalg.norm(moved.vertices - start, axis=1)
+    return moved, {"share": float((distance > 0).mean()), "mean_cells": float(distance.mean() / cell)}
+
+
+def _gradient(level: LevelSet, points: np.ndarray, h: float) -> np.ndarray:
+    taps = np.concatenate([points + sign * h * axis for axis in np.eye(3) for sign in (1, -1)])
+    plus, minus = np.moveaxis(level(taps).reshape(3, 2, len(points)), 1, 0)
+    return ((plus - minus) / (2.0 * h)).T.astype(np.float64)
+
+
+def _undo_turned(mesh: TriangleMesh, points: np.ndarray) -> np.ndarray:
+    before = mesh.face_normals
+    for _ in range(8):
+        cosine = (TriangleMesh(points, mesh.faces).face_normals * before).sum(1)
+        turned = np.unique(mesh.faces[cosine < MIN_COSINE])
+        if not len(turned):
+            return points
+        points[turned] = mesh.vertices[turned]
+    return mesh.vertices
+
+
+@torch.no_grad()
+def surface_normals(mesh: TriangleMesh, access: FieldAccess, chunk: int = 1 << 16) -> np.ndarray:
+    """Unit normals [V, 3] of the field where they agree with the mesh's own, else the mesh's."""
+    own = TriangleMesh(mesh.vertices, mesh.faces).normals
+    if access.normals is None:
+        return own
+    normals = np.zeros_like(own)
+    for start in range(0, len(own), chunk):
+        points = torch.from_numpy(np.float32(mesh.vertices[start : start + chunk])).to(access.device)
+        normals[start : start + chunk] = access.normals(points).float().cpu().numpy()
+    normals = unit(np.nan_to_num(normals))
+    return np.where((normals * own).sum(1, keepdims=True) > MIN_COSINE, normals, own)
