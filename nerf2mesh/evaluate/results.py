@@ -83,7 +83,8 @@ def run_case(name: str, method: Method, case: Case, *, seed: int = 0, is_baselin
     reset_peak_memory()
     start, failed, prediction = time.perf_counter(), "", None
     try:
-        prediction = method(case) if is_baseline else method(case.image, case.camera)
+        given = (case,) if is_baseline else (case.views,) if case.views else (case.image, case.camera)
+        prediction = method(*given)
     except Exception as error:  # whatever a method raises is a result
         failed = f"{type(error).__name__}: {error}"
         traceback.print_exc(file=sys.stderr)

@@ -15,11 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerf2mesh.evaluate.conventions import convention, measure
 from nerf2mesh.evaluate.geometry import surface_distances, volume_iou
 from nerf2mesh.evaluate.images import foreground_psnr, mask_iou, normal_error, psnr, ssim
-from nerf2mesh.types import Camera, Rendering
+from nerf2mesh.types import Camera, Rendering, View
 
 F_SCORE_THRESHOLDS = (0.02, 0.05, 0.1)
+PUBLISHED_THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 CHAMFER_OF_NOTHING = 1.0
 """What a result without any surface scores in Chamfer distance: half the house box, worse than any placed shape."""
 
@@ -42,7 +44,8 @@ class Metric:
 METRICS = (
     Metric("volume_iou", "volume IoU", True, 4, 0.03),
     Metric("chamfer", "Chamfer", False, 4, 0.01),
-    *(Metric(f"f_score_{t:g}", f"F@{t:g}", True, 4, 0.04) for t in F_SCORE_THRESHOLDS),
+    Metric("chamfer_floor", "Chamfer floor", False, 4, 0.01),
+    *(Metric(f"f_score_{t:g}", f"F@{t:g}", True, 4, 0.04) for t in PUBLISHED_THRESHOLDS),
     Metric("normal_consistency", "normal consistency", True, 4, 0.03),
     Metric("psnr", "PSNR", True, 2, 0.5),
     Metric("foreground_psnr", "foreground PSNR", True, 2, 0.5),
@@ -63,6 +66,8 @@ class Settings:
     iou_resolution: int = 128
     surface_samples: int = 20_000
     seed: int = 0
+    convention: str = "house"
+    """How geometry is measured: "house", or the name of a published one in `conventions`."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ class Case:
     """One object: its true mesh in the house frame, what the method is given, and the true novel views."""
 
     name: str
-    mesh: object
+    mesh: object | None
+    """None where no true shape is known: geometry metrics then do not apply."""
     image: Float[Tensor, "h w 4"]
     """The input picture: straight-alpha RGBA, rounded to 8 bits as a PNG would hold it."""
     camera: Camera
@@ -78,6 +84,8 @@ class Case:
     truth: Rendering
     """The true novel views [n, h, w, ...]."""
     settings: Settings = Settings()
+    views: tuple[View, ...] = ()
+    """In a protocol of several given views, all of them, `image` being the first: a method is called with these."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,9 @@ def score(case: Case, prediction: object) -> dict[str, float]:
         assert prediction.render is not None, "a prediction holds a mesh or a render function"
         return score_views(case, prediction.render(case.novel_cameras))
     views = render_views(prediction.mesh, case.novel_cameras, case.settings)
-    scores = score_geometry(case, prediction.mesh) | score_views(case, views)
+    scores = score_views(case, views)
+    if case.mesh is not None:
+        scores |= score_geometry(case, prediction.mesh)
     if prediction.render is not None:
         field = prediction.render(case.novel_cameras).over(case.settings.background)
         truth = case.truth.over(case.settings.background)
@@ -112,10 +122,14 @@ def score(case: Case, prediction: object) -> dict[str, float]:
 
 def score_geometry(case: Case, mesh: object) -> dict[str, float]:
     """Volume IoU, Chamfer distance, F-scores, normal consistency. A mesh without surface gets the worst values."""
-    if len(mesh.faces) == 0:
-        zeros = {f"f_score_{t:g}": 0.0 for t in F_SCORE_THRESHOLDS}
-        return {"volume_iou": 0.0, "chamfer": CHAMFER_OF_NOTHING, **zeros, "normal_consistency": 0.0}
     settings = case.settings
+    published = None if settings.convention == "house" else convention(settings.convention)
+    if len(mesh.faces) == 0:
+        thresholds = F_SCORE_THRESHOLDS if published is None else published.thresholds
+        scores = {"volume_iou": 0.0, "chamfer": CHAMFER_OF_NOTHING, **{f"f_score_{t:g}": 0.0 for t in thresholds}}
+        return scores | ({"normal_consistency": 0.0} if published is None else {})
+    if published is not None:
+        return measure(published, mesh, case.mesh, camera=case.camera, seed=settings.seed)
     distances = surface_distances(mesh, case.mesh, samples=settings.surface_samples, seed=settings.seed)
     return {
         "volume_iou": volume_iou(mesh, case.mesh, resolution=settings.iou_resolution),

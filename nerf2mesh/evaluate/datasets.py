@@ -1,0 +1,157 @@
+"""Readers of published data from a folder that the user has. Nothing is downloaded, and what is missing is named.
+
+Every reader checks that all files of what it returns are there before it returns anything, so that a run of hours does
+not stop at the last object. Licences are the data's own: Google Scanned Objects CC BY 4.0, the others as
+their pages say.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf2mesh.types import Camera, View
+
+
+@dataclass(frozen=True)
+class MeshItem:
+    """One mesh file of a data set and the axes along which it stands and faces; `texture` where the MTL misses it."""
+
+    name: str
+    path: Path
+    up: str
+    front: str
+    texture: Path | None = None
+
+    def load(self) -> object:
+        """The TriangleMesh in house axes, not yet scaled."""
+        from nerf2mesh.mesh import TriangleMesh
+
+        if self.texture is None:
+            return TriangleMesh.from_file(self.path, up=self.up, front=self.front)
+        with tempfile.TemporaryDirectory() as folder:
+            for source in (*self.path.parent.iterdir(), self.texture):
+                if source.is_file():
+                    shutil.copy(source, folder)
+            return TriangleMesh.from_file(Path(folder) / self.path.name, up=self.up, front=self.front)
+
+
+def google_scanned_objects(root: Path | str, names: Sequence[str] | None = None) -> list[MeshItem]:
+    """NAME/meshes/model.obj with NAME/materials/textures/texture.png, as the published archives unpack; +Z up."""
+    folders = _folders(root, names, "meshes/model.obj", "Google Scanned Objects")
+    textures = [folder / "materials" / "textures" / "texture.png" for folder in folders]
+    _require(textures, "Google Scanned Objects")
+    meshes = [folder / "meshes" / "model.obj" for folder in folders]
+    return [MeshItem(f.name, m, "z", "-y", t) for f, m, t in zip(folders, meshes, textures)]
+
+
+def omniobject3d(root: Path | str, names: Sequence[str] | None = None) -> list[MeshItem]:
+    """CATEGORY/NAME/Scan/Scan.obj with its texture beside it, as in raw_scans; taken as +Y up, +Z front."""
+    root = _root(root, "OmniObject3D")
+    found = {path.parts[-3]: path for path in sorted(root.glob("*/*/Scan/Scan.obj"))}
+    chosen = _chosen(found, names, root, "CATEGORY/NAME/Scan/Scan.obj", "OmniObject3D")
+    return [MeshItem(name, path, "y", "z") for name, path in chosen.items()]
+
+
+def objaverse(root: Path | str, names: Sequence[str] | None = None) -> list[MeshItem]:
+    """All NAME.glb under a folder, at any depth (as the objaverse package stores them); +Y up, +Z front."""
+    root = _root(root, "Objaverse")
+    found = {path.stem: path for path in sorted(root.rglob("*.glb"))}
+    return [MeshItem(n, p, "y", "z") for n, p in _chosen(found, names, root, "NAME.glb", "Objaverse").items()]
+
+
+def realfusion15(root: Path | str, names: Sequence[str] | None = None) -> dict[str, Float[Tensor, "h w 4"]]:
+    """NAME/rgba.png: single pictures with a mask and no true shape (also serves for NeRF4)."""
+    folders = _folders(root, names, "rgba.png", "RealFusion15")
+    return {folder.name: read_rgba(folder / "rgba.png") for folder in folders}
+
+
+def nerf_synthetic(root: Path | str, split: str = "train", *, scale: float = 2 / 3) -> list[View]:
+    """The views of one scene folder with transforms_SPLIT.json (Blender axes, +Z up): images and posed cameras.
+
+    `scale` multiplies camera positions: the scenes' objects reach to about 1.5, the house box to 1.
+    """
+    root = _root(root, "NeRF-synthetic")
+    path = root / f"transforms_{split}.json"
+    _require([path], "NeRF-synthetic")
+    try:
+        data = json.loads(path.read_text())
+        half_angle, frames = 0.5 * float(data["camera_angle_x"]), data["frames"]
+        poses = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32).reshape(-1, 4, 4)
+        files = [
+            root / (frame["file_path"] + ("" if frame["file_path"].endswith(".png") else ".png")) for frame in frames
+        ]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"NeRF-synthetic: camera_angle_x and frames with poses wanted in {path}, got {error!r}"
+        ) from error
+    _require(files, "NeRF-synthetic")
+    poses[:, :3, 3] *= scale
+    return [
+        View(read_rgba(file), _blender_camera(pose, half_angle, read_size(file))) for file, pose in zip(files, poses)
+    ]
+
+
+def read_rgba(path: Path) -> Float[Tensor, "h w 4"]:
+    """An 8-bit picture as straight-alpha RGBA in [0, 1]; opaque where it has no alpha."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGBA"))).float() / 255
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"picture: a readable PNG or JPEG wanted, got {path}: {error}; copy the data again") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, without reading the pixels."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size
+
+
+def _blender_camera(pose: Float[Tensor, "4 4"], half_angle: float, size: tuple[int, int]) -> Camera:
+    width, height = size
+    focal = 0.5 * width / math.tan(half_angle)
+    return Camera(pose, torch.tensor([focal, focal]), torch.tensor([0.5 * width, 0.5 * height]), width, height)
+
+
+def _folders(root: Path | str, names: Sequence[str] | None, member: str, what: str) -> list[Path]:
+    root = _root(root, what)
+    found = {f.name: f for f in sorted(root.iterdir()) if (f / member).is_file()}
+    return list(_chosen(found, names, root, f"NAME/{member}", what).values())
+
+
+def _chosen(found: dict[str, Path], names: Sequence[str] | None, root: Path, layout: str, what: str) -> dict[str, Path]:
+    if not found:
+        raise ValueError(f"{what}: files {layout} wanted under {root}, got none; unpack the data set there")
+    missing = [name for name in names or () if name not in found]
+    if missing:
+        raise ValueError(f"{what}: objects {', '.join(missing)} wanted under {root}, got no {layout} for them")
+    return {name: path for name, path in found.items() if not names or name in names}
+
+
+def _root(root: Path | str, what: str) -> Path:
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(
+            f"{what}: a folder with the data set wanted, got {root}; download it yourself and give its path"
+        )
+    return root
+
+
+def _require(files: Sequence[Path], what: str) -> None:
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise ValueError(f"{what}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}")
