@@ -8,8 +8,6 @@ Frames and letters
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -20,17 +18,12 @@ from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.fields.encoding import HashGridEncoding
 from nerf2mesh.fields.harmonics import harmonics_count, spherical_harmonics
 from nerf2mesh.fields.network import FieldNetwork, fast_dtype
+from nerf2mesh.fields.protocol import FieldOutput
 from nerf2mesh.kernels import GridLayout
 
 _TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
 _NO_GRAD_BLOCK = 1 << 16
 """Points per block where nothing is differentiated: the features of a block stay in the cache."""
-
-
-class FieldOutput(NamedTuple):
-    density: Float[Tensor, "n"]
-    rgb: Float[Tensor, "n 3"]
-    logit: Float[Tensor, "n"]
 
 
 class HashGridField(nn.Module):
@@ -75,6 +68,10 @@ class HashGridField(nn.Module):
     def cell_size(self) -> float:
         """Side of the finest active level's cell, in world units: the smallest sensible finite difference."""
         return 2.0 / (float(self.layout.resolutions[self.n_active_levels - 1]) - 1)
+
+    @property
+    def view_dependent(self) -> bool:
+        return self.config.view_dependent
 
     @property
     def bytes_per_sample(self) -> int:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from nerf2mesh import kernels
-from nerf2mesh.fields import HashGridField
+from nerf2mesh.fields import Field
 
 _FULL_TAPS = ((0.25, 0.25, 0.25), (0.75, 0.75, 0.25), (0.75, 0.25, 0.75), (0.25, 0.75, 0.75), (0.5, 0.5, 0.5))
 """Where a full refresh looks into a cell: a body-centred tetrahedron."""
@@ -36,7 +36,7 @@ class OccupancyGrid(nn.Module):
     @torch.no_grad()
     def update(
         self,
-        field: HashGridField,
+        field: Field,
         *,
         threshold: float,
         generator: torch.Generator | None = None,
@@ -55,7 +55,7 @@ class OccupancyGrid(nn.Module):
         self._write(cells, values, decay, threshold)
 
     @torch.no_grad()
-    def bake_full(self, field: HashGridField, *, threshold: float) -> None:
+    def bake_full(self, field: Field, *, threshold: float) -> None:
         """Forget the past and look at five fixed points of every cell; deterministic, for extraction and evaluation.
 
         A cell with anything above the threshold beside it also counts: thin parts may pass between the points.

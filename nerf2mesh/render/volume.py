@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nerf2mesh.fields import HashGridField
+from nerf2mesh.fields import Field
 from nerf2mesh.kernels import Samples
 from nerf2mesh.render.backends import load_backend
 from nerf2mesh.render.config import RendererConfig
@@ -29,7 +29,7 @@ _PER_SAMPLE = ("weights", "points", "ray_index", "t", "dt", "logit")
 class VolumeRenderer:
     """Renders `field` through `occupancy`; the field's training mode decides the arithmetic (FieldConfig.precision)."""
 
-    def __init__(self, config: RendererConfig, field: HashGridField, occupancy: OccupancyGrid) -> None:
+    def __init__(self, config: RendererConfig, field: Field, occupancy: OccupancyGrid) -> None:
         self.config = config
         self.field = field
         self.occupancy = occupancy
@@ -77,7 +77,7 @@ class VolumeRenderer:
         """Field and compositing of given samples; differentiable. Arguments as in `render_rays`."""
         points = _points(rays, samples)
         directions = None
-        if self.field.config.view_dependent:
+        if self.field.view_dependent:
             directions = rays.directions.index_select(0, samples.ray_index)
         output = self.field(points, directions)
         channels = output.rgb
@@ -211,9 +211,9 @@ def _with_gradients(part: Rendering, leaf: Rendering, block: tuple[int, int]) ->
 
 
 @contextmanager
-def _evaluating(field: HashGridField) -> Iterator[None]:
+def _evaluating(field: Field) -> Iterator[None]:
     training = field.training
-    field.eval()
+    field.train(False)
     try:
         yield
     finally:

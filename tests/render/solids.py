@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +14,10 @@ class Solid(nn.Module):
     """Constant density and colour inside a ball or a box; a learnable factor on both."""
 
     bytes_per_sample = 400
+    view_dependent = False
 
     def __init__(self, shape: str, size: float, density: float, color: tuple[float, float, float] = (0.2, 0.6, 0.9)):
         super().__init__()
-        self.config = SimpleNamespace(view_dependent=False)
         self.shape, self.size = shape, size
         self.density_inside = nn.Parameter(torch.tensor(density))
         self.color = nn.Parameter(torch.tensor(color))
