@@ -5,13 +5,13 @@
 namespace n2m {
 
 // One chunk of points on one level. Coordinates and tangents come as one array per axis, padded with valid numbers up to
-// a multiple of MAX_LANES; everything else is laid out as in the ABI and already points at the chunk and at the level.
+// a multiple of MAX_LANES; features and their gradients come as one array [n, n_features] for the level.
 constexpr int MAX_LANES = 16;
 struct GridChunk {
   n2m_level level;
   bool smoothstep;
   int64_t n;
-  int64_t stride;  // floats between the rows of two points: n_levels * n_features
+  int64_t stride;  // floats between the features of two points
   const float* x[3];
   const float* tangent[3];
   const void* params;           // of this level
