@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from nerf2mesh.mesh import build_mesh, save_mesh
-from nerf2mesh.mesh.access import FieldAccess
+from nerf2mesh.mesh import extract_mesh, save_mesh
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, provenance, viewer_iframe, write_json, write_report, write_turntable
 from nerf2mesh.run_folder import RunFolder
@@ -36,7 +36,8 @@ def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageC
         seed=config.seed,
     )
     write_json(folder / "provenance.json", about)
-    save_mesh(result.mesh, folder / "mesh.glb", provenance=about)
+    result.mesh = replace(result.mesh, metadata={"generator": "nerf2mesh", "provenance": about})
+    save_mesh(result.mesh, folder / "mesh.glb")
     with clock.stage("turntable"):
         if config.report.turntable_frames:
             write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
@@ -45,19 +46,17 @@ def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageC
     write_json(folder / "warnings.json", result.warnings)
     write_json(folder / "timings.json", clock.to_dict())
     if config.report.html:
-        write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+        write_report(folder.path, observations=result.observations, facts=result.facts["mesh"], config=config.report)
 
 
 def _make_mesh(result: Result) -> None:
     renderer, config = result.renderer, result.config
     renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
-    result.field.eval()
     bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
-    access = FieldAccess.of(result.field, renderer.occupancy, renderer)
-    cameras = [view.camera for view in result.observations.views]
-    del cameras
     with bar:
-        result.mesh, result.facts = build_mesh(access, config.mesh, progress=lambda stage, share: bar.update(0, stage=stage))
+        result.mesh, result.facts = extract_mesh(
+            result.field, renderer.occupancy, renderer, config.mesh, lambda stage, _: bar.update(0, stage=stage)
+        )
 
 
 @torch.no_grad()
