@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerf2mesh.fields import Field
+from nerf2mesh.types import Rays, Rendering
+
 _ENTROPY_AT_HALF = 0.6931471805599453
 
 
@@ -54,6 +57,36 @@ def choose_samples(weights: Float[Tensor, "c"], n: int, generator: torch.Generat
     draws = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     rows = torch.searchsorted(total, draws.to(total) * total[-1], right=True)
     return rows.clamp_max(weights.numel() - 1)
+
+
+def surface_terms(
+    field: Field,
+    rays: Rays,
+    rendering: Rendering,
+    *,
+    n_points: int = 2048,
+    jitter_std: float = 0.02,
+    mode: str = "finite_difference",
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """`orientation` and `smoothness` at `n_points` visible samples of a rendering made with `extras=True`.
+
+    The samples are drawn by `choose_samples` from all of the flat `rays`; `jitter_std` (world units) says over which
+    distance normals should agree. `mode` as in HashGridField.normals. Both are 0 where nothing is visible.
+    """
+    rows = choose_samples(rendering.extra["weights"], n_points, generator)
+    if len(rows) == 0:
+        nothing = rendering.opacity.sum() * 0
+        return {"orientation": nothing, "smoothness": nothing}
+    points = rendering.extra["points"].detach()[rows]
+    directions = rays.directions[rendering.extra["ray_index"][rows].long()]
+    both = torch.cat([points, jittered(points, jitter_std, generator)])
+    normals, neighbours = field.normals(both, mode).chunk(2)
+    equal = torch.ones_like(points[:, 0])
+    return {
+        "orientation": orientation(normals, directions, equal),
+        "smoothness": normal_smoothness(normals, neighbours),
+    }
 
 
 def sparsity(opacity: Float[Tensor, "*r"]) -> Float[Tensor, ""]:

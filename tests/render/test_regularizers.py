@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from nerf2mesh.render import regularizers
+from nerf2mesh.types import Rays
+from tests.fields.make import rough_field
 from tests.render.solids import Solid, ball_chord, random_rays, renderer_of
 
 
@@ -40,6 +42,30 @@ def test_chosen_samples_stand_for_the_weights():
     torch.testing.assert_close(share, weights / 4, atol=1e-3, rtol=0)
     assert regularizers.choose_samples(torch.zeros(3), 5).numel() == 0
     assert regularizers.choose_samples(torch.zeros(0), 5).numel() == 0
+
+
+def test_surface_terms_of_a_ball_and_of_a_rough_field():
+    generator = torch.Generator().manual_seed(0)
+    rays = random_rays(300)
+    ball = renderer_of(Solid("ball", 0.6, 500.0), samples_per_ray=512)
+    rendering = ball.render_rays(rays, extras=True)
+    terms = regularizers.surface_terms(ball.field, rays, rendering, jitter_std=0.01, generator=generator)
+    assert terms["orientation"].item() == 0
+    assert terms["smoothness"].item() == pytest.approx(0.01**2 / 0.6**2, rel=0.1)
+
+    field = rough_field()
+    rendering = renderer_of(field).render_rays(rays, extras=True)
+    terms = regularizers.surface_terms(field, rays, rendering, n_points=500, generator=generator)
+    assert 0 < terms["orientation"] < 1 and 0 < terms["smoothness"] < 2
+    sum(terms.values()).backward()
+    assert field.encoding.params.grad.abs().sum() > 0
+
+
+def test_surface_terms_of_nothing_are_zero():
+    away = Rays(torch.tensor([[5.0, 0, 0]]), torch.tensor([[1.0, 0, 0]]))
+    field = rough_field()
+    terms = regularizers.surface_terms(field, away, renderer_of(field).render_rays(away, extras=True))
+    assert terms["orientation"].item() == terms["smoothness"].item() == 0
 
 
 def test_sparsity_and_entropy_have_their_bounds():
