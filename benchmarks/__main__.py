@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`: fidelity, kernels."""
+"""`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`: fidelity, compare, kernels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-NAMES = ("fidelity", "kernels")
+NAMES = ("fidelity", "compare", "kernels")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

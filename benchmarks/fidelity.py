@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from nerf2mesh.evaluate import protocols, tables
 from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES
 from nerf2mesh.evaluate.gate import check
 from nerf2mesh.evaluate.procedural_objects import procedural
+from nerf2mesh.evaluate.published import published_markdown
 from nerf2mesh.evaluate.results import Record, Results, machine_kind, named, run_case, today
 from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
 from nerf2mesh.types import Camera
@@ -50,7 +52,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--override", action="append", default=[], help="a config override for the fit, may be repeated"
     )
-    parser.add_argument("--out", type=Path, default=Path("outputs/fidelity"), help="folder for results and run folders")
+    parser.add_argument("--out", type=Path, help="folder for results and run folders, by default a new one")
+    parser.add_argument("--resume", action="store_true", help="go on in --out: finished records and runs are kept")
     parser.add_argument("--gate", action="store_true", help="compare with the committed results")
     parser.add_argument("--commit", action="store_true", help="add these results to the committed file")
     return parser.parse_args(argv)
@@ -59,14 +62,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     cases = SETS[args.set](args.objects)
     baselines = named(BLIND_BASELINES + (ORACLE_BASELINES if args.oracles else ()))
-    method = None if args.baselines_only else f"nerf2mesh {args.preset}"
-    results = Results(args.set, (), machine_kind(), today())
-    for record in _records(args, cases, baselines, method):
+    method = None if args.baselines_only else " ".join(["nerf2mesh", args.preset, *args.override])
+    results = _started(args)
+    done = {(r.method, r.object, r.seed) for r in results.records}
+    for record in _records(args, cases, baselines, method, done):
         results = results.merged(Results(args.set, (record,), results.machine, results.created))
         results.save(args.out / "results.json")
         state = f"failed: {record.failed}" if record.failed else f"{record.seconds:.1f} s"
         print(f"{record.object}: {record.method} (seed {record.seed}), {state}", file=sys.stderr)
-    text = tables.report(results, method, list(baselines))
+    text = tables.report(results, method, list(baselines), published=published_markdown(args.set))
     (args.out / "table.md").write_text(text)
     (args.out / "results.csv").write_text(tables.csv_text(results.records))
     if method is not None:
@@ -100,15 +104,29 @@ def library_method(preset: str, seed: int, overrides: Sequence[str], folder: Pat
     return fit
 
 
-def _records(args: argparse.Namespace, cases: list[Case], baselines: dict, method: str | None):
+def _started(args: argparse.Namespace) -> Results:
+    """Empty results, or with --resume those of the folder. Old figures never pass for new ones unasked."""
+    args.out = args.out or Path("outputs") / "fidelity" / datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = args.out / "results.json"
+    if args.resume and path.exists():
+        return Results.load(path)
+    if path.exists():
+        raise ValueError(f"--out: a folder without results wanted, got {args.out}; choose another or add --resume")
+    return Results(args.set, (), machine_kind(), today())
+
+
+def _records(args: argparse.Namespace, cases: list[Case], baselines: dict, method: str | None, done: set):
+    """The records that are not done yet, as they come."""
     for case in cases:
         folder = args.out / case.name
         folder.mkdir(parents=True, exist_ok=True)
         write_sheet(folder / "truth.png", case, case.mesh)
         for name, baseline in baselines.items():
-            yield run_case(name, baseline, case, is_baseline=True)
+            if (name, case.name, 0) not in done:
+                yield run_case(name, baseline, case, is_baseline=True)
         for seed in args.seeds if method else ():
-            yield _fit_record(args, case, method, seed, folder / f"seed{seed}")
+            if (method, case.name, seed) not in done:
+                yield _fit_record(args, case, method, seed, folder / f"{args.preset}-seed{seed}")
 
 
 def _fit_record(args: argparse.Namespace, case: Case, method: str, seed: int, folder: Path) -> Record:

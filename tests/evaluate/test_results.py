@@ -12,11 +12,14 @@ import pytest
 import torch
 
 from benchmarks import fidelity
+from benchmarks.compare import main as compare_main
+from benchmarks.compare import report as compare_results
 from nerf2mesh.evaluate import tables
 from nerf2mesh.evaluate.baselines import background, extruded_silhouette
 from nerf2mesh.evaluate.gate import check
 from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, make_case
 from nerf2mesh.evaluate.protocols import load_object as load
+from nerf2mesh.evaluate.published import PUBLISHED, published_markdown
 from nerf2mesh.evaluate.results import Record, Results, named, run_case
 from nerf2mesh.evaluate.scoring import Case, Settings
 from nerf2mesh.evaluate.statistics import bootstrap_interval, compare, estimate, sign_flip_p
@@ -138,14 +141,16 @@ def test_command_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cas
     monkeypatch.setitem(fidelity.SETS, "core", lambda objects: [case])
     monkeypatch.setattr(fidelity, "RESULTS_DIR", tmp_path / "committed")
     monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: extruded_silhouette(case))
-    out = ["--out", str(tmp_path / "out")]
-    assert fidelity.main([*out, "--seeds", "0,1", "--commit"]) == 0
-    assert fidelity.main([*out, "--gate"]) == 0
+    out, again, third = (["--out", str(tmp_path / name)] for name in ("out", "again", "third"))
+    assert fidelity.main([*out, "--seeds", "0", "--commit"]) == 0
+    assert fidelity.main([*out, "--seeds", "0,1"]) == 2  # old figures never pass for new ones
+    assert fidelity.main([*out, "--seeds", "0,1", "--resume", "--commit"]) == 0
+    assert fidelity.main([*again, "--gate"]) == 0
     printed = capsys.readouterr().out
     assert "Margins of nerf2mesh standard" in printed and "gate: " in printed
     assert len(Results.load(tmp_path / "committed" / "core.json").records) == 4 + 2
     monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: background(case))
-    assert fidelity.main([*out, "--gate"]) == 1
+    assert fidelity.main([*third, "--gate"]) == 1
     assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
     for name in ("results.json", "results.csv", "margins.json", "table.md", "avocado/truth.png"):
         assert (tmp_path / "out" / name).stat().st_size > 0
@@ -158,3 +163,25 @@ def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
 
 def test_names_are_words() -> None:
     assert list(named([extruded_silhouette])) == ["extruded silhouette"]
+
+
+def test_comparison_of_two_runs(tmp_path: Path, capsys: object) -> None:
+    names = [f"o{k}" for k in range(8)]
+    old = Results("core", records("m", {n: 10.0 + k for k, n in enumerate(names)}), created="before")
+    new = Results("core", records("m", {n: 11.0 + k for k, n in enumerate(names)}), created="after")
+    old.save(tmp_path / "old" / "results.json")
+    new.save(tmp_path / "new.json")
+    assert compare_main([str(tmp_path / "old"), str(tmp_path / "new.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "+1.00" in printed and "0.00781" in printed and "8 of 8" in printed
+    assert compare_main([str(tmp_path / "old"), str(tmp_path / "gone.json")]) == 2
+    other = Results("procedural", new.records)
+    with pytest.raises(ValueError, match="one protocol"):
+        compare_results(old, other)
+
+
+def test_published_figures_are_marked() -> None:
+    text = published_markdown("syncdreamer-gso")
+    assert text.count("Published, not measured here") == 2 and "| 0.0261 " in text
+    assert published_markdown("core") == ""
+    assert all(len(values) == len(t.columns) for t in PUBLISHED for _, values in t.rows)
