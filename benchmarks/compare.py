@@ -1,7 +1,7 @@
 """Two result files side by side: `python -m benchmarks.compare OLD NEW [--method NAME] [--against NAME]`.
 
 OLD and NEW are results.json files or folders that hold one. By default each method of NEW is compared with the
-method of the same name in OLD, paired over the objects that both have, seeds averaged first: mean margin, interval, p, wins.
+method of the same name in OLD, paired over the objects that both have, seeds averaged first: margin, interval, p, wins.
 """
 
 from __future__ import annotations
