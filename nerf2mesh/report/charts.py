@@ -79,14 +79,25 @@ class _Axis:
 
     def grid(self) -> str:
         parts = []
-        for value in self._ticks():
-            y = self.y(value)
+        ticks = self._ticks()
+        for value in ticks:
+            y, label = self.y(value), self._label(value, ticks)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
         for step in (self.x_low, self.x_low + self.x_span / 2, self.x_low + self.x_span):
             anchor = "start" if step == self.x_low else "middle" if step < self.x_low + self.x_span else "end"
             parts.append(f'<text x="{self.x(step):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{step:.6g}</text>')
         return "".join(parts)
+
+    def _label(self, value: float, ticks: list[float]) -> str:
+        """With as many digits as the distance between two ticks asks for."""
+        if self.is_log or len(ticks) < 2:
+            return f"{value:.3g}"
+        size, letter = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k") if abs(value) >= 1e4 else (1.0, "")
+        step = (ticks[1] - ticks[0]) / size
+        digits = max(0, math.ceil(-math.log10(step) - 1e-9))
+        digits += round(step * 10**digits, 6) % 1 > 0  # 0.25 and 2.5 need one more
+        return f"{value / size:.{digits}f}{letter}" if digits < 6 else f"{value:.3g}"
 
     def _ticks(self) -> list[float]:
         low, high = self.y_low, self.y_low + self.y_span

@@ -62,7 +62,7 @@ def write_report(
         _top(folder, config, sections.input_pictures(notes, framed)),
         sections.section("Warnings", _list(dict.fromkeys(noted)), "warnings"),
         _columns(
-            sections.section("Mesh", sections.fact_table({**(facts or {}), **_sizes(folder)})),
+            sections.section("Mesh", sections.mesh_facts(facts or {}, _sizes(folder))),
             sections.section("Metrics", sections.metric_table(metrics)),
         ),
         sections.section("Along the run", sections.timeline(list((folder / "previews").glob("*.png")))),
@@ -84,8 +84,9 @@ def _lead(folder: Path, stages: Mapping[str, Mapping[str, object]], facts: Mappi
     if stages:
         seconds = sum(float(stage.get("seconds", 0.0)) for stage in stages.values())
         said.append(f"made in <b>{sections.show_seconds(seconds)}</b>")
-    if facts and "faces" in facts:
-        said.append(f"<b>{escape(sections.show(facts['faces']))}</b> triangles")
+    faces = (facts or {}).get("faces") or dict((facts or {}).get("mesh") or {}).get("faces")
+    if faces:
+        said.append(f"<b>{escape(sections.show(faces))}</b> triangles")
     if provenance.get("seed") is not None:
         said.append(f"seed <b>{escape(str(provenance['seed']))}</b>")
     code = provenance.get("code") or {}

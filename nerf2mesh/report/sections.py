@@ -16,6 +16,11 @@ from nerf2mesh.report.charts import Curve, line_chart
 from nerf2mesh.report.turntable import to_uint8
 
 MAX_PREVIEWS = 14
+KEY_FACTS = (
+    *("vertices", "faces", "watertight", "components", "genus", "boundary edges", "nonmanifold edges", "volume"),
+    *("uv charts", "uv utilisation", "bake psnr", "threshold density"),
+)
+"""Shown first, where the mesh room measured them."""
 
 
 def section(title: str, body: str, kind: str = "") -> str:
@@ -89,6 +94,17 @@ def curve_panels(curves: Mapping[str, Curve]) -> str:
         home[rest or group] = curve
     panels = "".join(line_chart(group, panel) for group, members in groups.items() for panel in members)
     return f'<div class="charts">{panels}</div>' if panels else ""
+
+
+def mesh_facts(facts: Mapping[str, object], files: Mapping[str, str]) -> str:
+    """The facts that matter and the files' sizes; everything else that was measured is folded below."""
+    every = dict(flat({name: value for name, value in facts.items() if name != "mesh"}))
+    mesh = facts.get("mesh")
+    every |= dict(flat(mesh)) if isinstance(mesh, Mapping) else {}
+    shown = {name: every.pop(name) for name in KEY_FACTS if name in every}
+    rest = {name: value for name, value in every.items() if not (isinstance(value, list) and len(value) > 6)}
+    more = f"<details><summary>All that was measured</summary>{fact_table(rest)}</details>" if rest else ""
+    return fact_table({**shown, **files}) + more
 
 
 def fact_table(facts: Mapping[str, object]) -> str:

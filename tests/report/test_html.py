@@ -73,7 +73,7 @@ def _report(folder: Path, **changes: object) -> str:
         pass
     arguments = {
         "observations": Observations((View(torch.zeros(16, 16, 4), Camera.orbit(0, 0, width_px=16)),), notes=notes),
-        "facts": {"vertices": 162, "faces": 320, "watertight": True, "topology": {"genus": 0}},
+        "facts": {"mesh": {"vertices": 162, "faces": 320, "watertight": True, "aspect": {"p50": 1.25}}},
         "metrics": {"psnr": {"value": 20.0, "baseline": 18.0, "better": "higher"}, "chamfer": 0.03},
         "stages": clock.to_dict(),
         "warnings": ["the field was empty"],
@@ -90,6 +90,8 @@ def test_every_section_is_there(run_folder: Path) -> None:
     ]
     for shown in ("preset=demo", "seed: 7", "2.13.0", "step 100", "the field was empty", "Mask by plain: 25.0%", "+2"):
         assert shown in text
+    assert "<b>320</b> triangles" in text and text.index("watertight") < text.index("All that was measured")
+    assert text.index("All that was measured") < text.index("aspect p50")
     assert text.count('<div class="chart">') == 2
 
 
