@@ -3,8 +3,8 @@
 Every term is a mean, over rays or over the weight of the samples it is given, of something without dimension or in
 world units (the box is 2 wide), so that a weight means the same at any resolution and number of views or samples.
 
-Beside a mean squared colour error, 0.01 of orientation and of smoothness is a fair start: a ball learned in 300 steps went
-from 31.3 to 35.0 dB on new views, and its normals from 21 to 5 degrees off, for 1 ms more per step.
+Beside a mean squared colour error, 0.01 of orientation and of smoothness is a fair start: a ball learned in 300 steps
+went from 31.3 to 35.0 dB on new views, and its normals from 21 to 5 degrees off, for 1 ms more per step.
 """
 
 from __future__ import annotations
