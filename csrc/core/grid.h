@@ -9,7 +9,7 @@
 
 namespace n2m {
 
-constexpr uint32_t PRIMES[3] = {1u, 2654435761u, 805459861u};
+N2M_HD constexpr uint32_t prime(int axis) { return axis == 0 ? 1u : axis == 1 ? 2654435761u : 805459861u; }
 
 N2M_HD void split_cell(float p, uint32_t& cell, float& frac) {
   int32_t whole = truncate1(p);
@@ -56,7 +56,7 @@ struct Pairs {
 template <int D, class U>
 N2M_HD U hashed_index(const n2m_level& level, const U (&cell)[D], int pair, uint32_t end) {
   U index = cell[0] + end;
-  for (int d = 1; d < D; ++d) index ^= (cell[d] + static_cast<uint32_t>((pair >> (d - 1)) & 1)) * PRIMES[d];
+  for (int d = 1; d < D; ++d) index ^= (cell[d] + static_cast<uint32_t>((pair >> (d - 1)) & 1)) * prime(d);
   return index & (level.size - 1);
 }
 

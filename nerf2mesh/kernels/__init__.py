@@ -6,7 +6,7 @@ Importing this package loads no library; the first call on a device does.
 
 from __future__ import annotations
 
-from . import _cpu as _cpu
+from . import _native as _native
 from ._lib import available
 from .adam import FusedAdam, adam_step
 from .composite import Composited, composite

@@ -1,6 +1,7 @@
 """Operator schemas and shapes: what torch's dispatcher, `torch.compile` and `opcheck` know about the kernels.
 
-`geometry` is GridLayout.geometry; with the growth factor it stands for a whole layout. Devices are added by _cpu and _cuda.
+`geometry` is GridLayout.geometry; with the growth factor it stands for a whole layout. The
+implementations are in _native.
 """
 
 from __future__ import annotations

@@ -220,8 +220,9 @@ def build_cuda_command(arguments: argparse.Namespace, root: Path, parser: argpar
 
 
 def resource_table(text: str) -> str:
-    """One line per kernel and architecture from ptxas -v."""
-    rows, name, arch, spills = [], "", "", "0"
+    """One line per kernel from ptxas -v; per architecture: registers / spilled bytes / static shared bytes."""
+    table: dict[str, dict[str, str]] = {}
+    name, arch, spills = "", "", "0"
     for line in text.splitlines():
         if "Compiling entry function" in line:
             name, arch = line.split("'")[1], line.split("'")[3]
@@ -230,15 +231,23 @@ def resource_table(text: str) -> str:
         elif "Used" in line and "registers" in line:
             registers = line.split("Used ")[1].split(" registers")[0]
             shared = line.split(" bytes smem")[0].split()[-1] if "bytes smem" in line else "0"
-            rows.append((demangle(name), arch, registers, spills, shared))
-    head = ("kernel", "arch", "registers", "spill bytes", "shared bytes")
-    return "\n".join("\t".join(row) for row in [head, *sorted(set(rows))])
+            table.setdefault(name, {})[arch] = f"{registers}/{spills}/{shared}"
+    archs = sorted({arch for row in table.values() for arch in row})
+    names = demangle(list(table))
+    rows = [[names[name], *(row.get(arch, "-") for arch in archs)] for name, row in table.items()]
+    return "\n".join("\t".join(row) for row in [["kernel (registers/spills/shared)", *archs], *sorted(rows)])
 
 
-def demangle(name: str) -> str:
+def demangle(names: list[str]) -> dict[str, str]:
+    """Readable kernel names where binutils' c++filt is there."""
     tool = shutil.which("c++filt")
-    text = run([tool, name]).strip() if tool else name
-    return text.split("(")[0].replace("void ", "").replace("(anonymous namespace)::", "")
+    if not tool:
+        return {name: name for name in names}
+    plain = subprocess.run([tool], input="\n".join(names), capture_output=True, text=True).stdout.splitlines()
+    short = [
+        p.replace("(anonymous namespace)::", "").replace("void ", "").replace("n2m::", "").split("(")[0] for p in plain
+    ]
+    return dict(zip(names, short))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""CPU implementations of the operators: contiguous float32 memory handed to the native library, or the torch twins."""
+"""Implementations of the operators for CPU and CUDA: contiguous memory handed to a native library, or the torch twins.
+
+Everything a kernel writes is allocated here, by torch. On CUDA the work is enqueued on the current stream and nothing waits.
+"""
 
 from __future__ import annotations
-
-import ctypes
 
 import torch
 from torch import Tensor
@@ -14,16 +15,22 @@ from .layout import layout_from
 HALF = torch.float16
 
 
-def native() -> ctypes.CDLL | None:
-    """The library, told how many threads torch uses now."""
-    library = _lib.cpu()
-    if library is not None:
+def has_native(like: Tensor) -> bool:
+    return (_lib.cuda() if like.is_cuda else _lib.cpu()) is not None
+
+
+def call(name: str, like: Tensor, *arguments: object) -> None:
+    """Runs a native function where `like` is; tensors become pointers. RuntimeError when it reports a failure."""
+    values = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
+    if like.is_cuda:
+        with torch.cuda.device(like.device):
+            stream = torch.cuda.current_stream(like.device).cuda_stream
+            status = getattr(_lib.cuda(), f"n2m_{name}_cuda")(*values, stream)
+    else:
+        library = _lib.cpu()
         library.n2m_set_threads(torch.get_num_threads())
-    return library
-
-
-def pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+        status = getattr(library, f"n2m_{name}")(*values)
+    _lib.check(status, name)
 
 
 def packed(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -31,52 +38,49 @@ def packed(*tensors: Tensor | None) -> list[Tensor | None]:
 
 
 def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: float, n_active: int) -> Tensor:
-    layout, library = layout_from(tuple(geometry), growth), native()
-    if library is None:
+    layout = layout_from(tuple(geometry), growth)
+    if not has_native(points):
         return reference.hash_grid_encode(points, params, layout, n_active)
     points, params = packed(points, params)
     out = points.new_empty(points.shape[0], layout.n_outputs)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
-    status = library.n2m_grid_forward(grid, len(points), pointer(points), pointer(params), pointer(out))
-    _lib.check(status, "grid_forward")
+    call("grid_forward", points, grid, len(points), points, params, out)
     return out
 
 
 def grid_jvp(points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int], growth: float, n_active: int):
-    layout, library = layout_from(tuple(geometry), growth), native()
-    if library is None:
+    layout = layout_from(tuple(geometry), growth)
+    if not has_native(points):
         return tuple(t.detach() for t in reference.hash_grid_jvp(points, params, tangent, layout, n_active))
     points, params, tangent = packed(points, params, tangent)
     out = points.new_empty(points.shape[0], layout.n_outputs)
     out_tangent = torch.empty_like(out)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
-    arrays = [pointer(t) for t in (points, params, tangent, out, out_tangent)]
-    _lib.check(library.n2m_grid_jvp(grid, len(points), *arrays), "grid_jvp")
+    call("grid_jvp", points, grid, len(points), points, params, tangent, out, out_tangent)
     return out, out_tangent
 
 
 def grid_backward(points, grad_out, tangent, grad_tangent, geometry: list[int], growth: float, n_active: int) -> Tensor:
-    layout, library = layout_from(tuple(geometry), growth), native()
-    if library is None:
+    layout = layout_from(tuple(geometry), growth)
+    if not has_native(points):
         params = points.new_zeros(layout.n_params)
         return _twin_gradient(points, params, params, grad_out, tangent, grad_tangent, layout, n_active)
     points, grad_out, tangent, grad_tangent = packed(points, grad_out, tangent, grad_tangent)
     grad_params = points.new_zeros(layout.n_params)
     grid = _lib.grid_struct(layout, n_active, False)
-    arrays = [pointer(t) for t in (points, grad_out, tangent, grad_tangent, grad_params)]
-    _lib.check(library.n2m_grid_backward(grid, len(points), *arrays), "grid_backward")
+    call("grid_backward", points, grid, len(points), points, grad_out, tangent, grad_tangent, grad_params)
     return grad_params
 
 
 def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, growth: float, n_active: int) -> Tensor:
-    layout, library = layout_from(tuple(geometry), growth), native()
-    if library is None:
+    layout = layout_from(tuple(geometry), growth)
+    if not has_native(points):
         return _twin_gradient(points, params, points, grad_out, tangent, grad_tangent, layout, n_active)
     points, params, grad_out, tangent, grad_tangent = packed(points, params, grad_out, tangent, grad_tangent)
     grad_points = torch.empty_like(points)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
-    arrays = [pointer(t) for t in (points, params, grad_out, tangent, grad_tangent, grad_points)]
-    _lib.check(library.n2m_grid_input_grad(grid, len(points), *arrays), "grid_input_grad")
+    arrays = (points, params, grad_out, tangent, grad_tangent, grad_points)
+    call("grid_input_grad", points, grid, len(points), *arrays)
     return grad_points
 
 
@@ -98,46 +102,56 @@ def _twin_gradient(points, params, wanted, grad_out, tangent, grad_tangent, layo
 
 
 def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, step, capacity: int | None):
-    library = native()
-    lattice = {"near": near, "far": far, "step_size": step, "jitter": jitter, "n_cascades": n_cascades}
-    if library is None:
+    if not has_native(origins):
+        lattice = {"near": near, "far": far, "step_size": step, "jitter": jitter, "n_cascades": n_cascades}
         found = reference.march_rays(origins, directions, bits, resolution, capacity=capacity, **lattice)
-        wanted = found.n_samples + int(found.overflow)
-        return found.t, found.dt, found.ray_index, found.packed_info, torch.tensor(wanted)
+        return *_pad(found[:3], capacity, origins.is_cuda), found[3], torch.tensor(found.n_samples + found.overflow)
     origins, directions, bits, jitter = packed(origins, directions, bits, jitter)
-    n_rays, parameters = len(origins), _lib.March(resolution, n_cascades, near, far, step)
+    n_rays = len(origins)
     # One bit per lattice point that a ray can have; very fine lattices march twice instead of remembering.
     words = int(2.0 * 3.0**0.5 * 2 ** (n_cascades - 1) / step + 2) // 64 + 1
     masks = origins.new_empty(n_rays, words, dtype=torch.int64) if words <= 64 else None
-    info, wanted = origins.new_empty(n_rays, 2, dtype=torch.int32), torch.zeros((), dtype=torch.int64)
-    inputs = [pointer(x) for x in (origins, directions, bits, jitter, masks)]
-    status = library.n2m_march_count(parameters, n_rays, *inputs, words, pointer(info), pointer(wanted))
-    _lib.check(status, "march_count")
-    total = int(wanted)
-    if total >= 2**31:
-        raise ValueError(
-            f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or a larger step_size"
-        )
-    size = total if capacity is None else min(total, capacity)
-    if size < total:
-        start = info[:, 0].clamp(max=size)
-        info = torch.stack([start, torch.minimum(info[:, 1], size - start)], dim=-1)
-    t, dt, ray_index = origins.new_empty(size), origins.new_empty(size), info.new_empty(size)
-    outputs = [pointer(x) for x in (info, t, dt, ray_index)]
-    _lib.check(library.n2m_march_fill(parameters, n_rays, *inputs, words, *outputs), "march_fill")
+    info, wanted = origins.new_empty(n_rays, 2, dtype=torch.int32), origins.new_zeros((), dtype=torch.int64)
+    parameters = _lib.March(resolution, n_cascades, near, far, step)
+    inputs = (parameters, n_rays, origins, directions, bits, jitter, masks, words)
+    call("march_count", origins, *inputs, info, wanted)
+    info, size, used = _clip(info, wanted, capacity)
+    make = origins.new_zeros if size > used else origins.new_empty
+    t, dt, ray_index = make(size), make(size), make(size, dtype=torch.int32)
+    call("march_fill", origins, *inputs, info, t, dt, ray_index)
     return t, dt, ray_index, info, wanted
 
 
+def _clip(info: Tensor, wanted: Tensor, capacity: int | None) -> tuple[Tensor, int, int]:
+    """packed_info cut to the capacity, the size of the buffers, and how much of them is surely used."""
+    fixed = capacity is not None and wanted.is_cuda
+    total = capacity if fixed else int(wanted)  # the only place that waits for a GPU, and only without a capacity
+    if total >= 2**31:
+        raise ValueError(
+            f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or with a larger step_size"
+        )
+    size = total if capacity is None else min(total, capacity)
+    if fixed or size < total:
+        start = info[:, 0].clamp(max=size)
+        info = torch.stack([start, torch.minimum(info[:, 1], size - start)], dim=-1)
+    return info, size, 0 if fixed else size
+
+
+def _pad(buffers: tuple[Tensor, ...], capacity: int | None, fixed: bool) -> list[Tensor]:
+    if capacity is None or not fixed:
+        return list(buffers)
+    return [torch.nn.functional.pad(b, (0, capacity - len(b))) for b in buffers]
+
+
 def composite(density, channels, t, dt, packed_info, stop: float):
-    library = native()
-    if library is None:
+    if not has_native(density):
         return tuple(x.detach() for x in reference.composite(density, channels, t, dt, packed_info, stop=stop))
     inputs = packed(density, channels, t, dt, packed_info)
     n_rays, n_channels = packed_info.shape[0], channels.shape[1]
     out, weights = density.new_empty(n_rays, n_channels), density.new_zeros(density.shape[0])
     opacity, depth, distortion = (density.new_empty(n_rays) for _ in range(3))
-    arrays = [pointer(x) for x in (*inputs, out, opacity, depth, distortion, weights)]
-    _lib.check(library.n2m_composite_forward(n_rays, n_channels, stop, *arrays), "composite_forward")
+    outputs = (out, opacity, depth, distortion, weights)
+    call("composite_forward", density, n_rays, n_channels, stop, *inputs, *outputs)
     return out, opacity, depth, distortion, weights
 
 
@@ -145,16 +159,14 @@ def composite_backward(
     density, channels, t, dt, packed_info, opacity, depth, weights, grad_out, grad_opacity, grad_depth, grad_distortion,
     stop: float,
 ):  # fmt: skip
-    library = native()
     grads = (grad_out, grad_opacity, grad_depth, grad_distortion)
-    if library is None:
+    if not has_native(density):
         return _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop)
     inputs = packed(density, channels, t, dt, packed_info, opacity, depth, weights, *grads)
     # Samples of no ray (the padding of a fixed capacity) keep a zero gradient.
     grad_density, grad_channels = density.new_zeros(density.shape), channels.new_zeros(channels.shape)
-    arrays = [pointer(x) for x in (*inputs, grad_density, grad_channels)]
-    n_rays, n_channels = packed_info.shape[0], channels.shape[1]
-    _lib.check(library.n2m_composite_backward(n_rays, n_channels, stop, *arrays), "composite_backward")
+    sizes = (packed_info.shape[0], channels.shape[1])
+    call("composite_backward", density, *sizes, stop, *inputs, grad_density, grad_channels)
     return grad_density, grad_channels
 
 
@@ -168,16 +180,12 @@ def _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop:
 
 
 def update_occupancy(ema, bits, cells, values, decay: float, threshold: float, below_mean: bool) -> None:
-    library = native()
-    if library is None:
+    if not has_native(ema) or (below_mean and ema.is_cuda):  # on a GPU the mean is torch's to take
         reference.update_occupancy(ema, bits, cells, values, decay, threshold, below_mean=below_mean)
         return
     cells, values = packed(cells, values)
-    arrays = [pointer(x) for x in (cells, values)]
-    status = library.n2m_update_occupancy(
-        ema.numel(), pointer(ema), pointer(bits), cells.numel(), *arrays, decay, threshold, int(below_mean)
-    )
-    _lib.check(status, "update_occupancy")
+    sizes = (cells.numel(), cells, values, decay, threshold, int(below_mean))
+    call("update_occupancy", ema, ema.numel(), ema, bits, *sizes)
 
 
 def adam(
@@ -196,16 +204,14 @@ def adam(
     skip_zero_rows,
     zero_grad,
 ) -> None:
-    library = native()
-    if library is None:
+    if not has_native(param):
         options = {"weight_decay": weight_decay, "grad_scale": grad_scale, "row_size": row_size}
         options |= {"skip_zero_rows": skip_zero_rows, "zero_grad": zero_grad}
         reference.adam_step(param, grad, mean, square, step=step, lr=lr, betas=(beta1, beta2), eps=eps, **options)
         return
-    arrays = [pointer(x) for x in (param, grad, mean, square)]
     rates = (lr, beta1, beta2, eps, weight_decay, 1 - beta1**step, 1 - beta2**step, grad_scale)
-    status = library.n2m_adam(param.numel(), *arrays, *rates, row_size, int(skip_zero_rows), int(zero_grad))
-    _lib.check(status, "adam")
+    flags = (row_size, int(skip_zero_rows), int(zero_grad))
+    call("adam", param, param.numel(), param, grad, mean, square, *rates, *flags)
 
 
 IMPLEMENTATIONS = {
@@ -221,3 +227,4 @@ IMPLEMENTATIONS = {
 }
 for _name, _function in IMPLEMENTATIONS.items():
     LIBRARY.impl(_name, _function, "CPU")
+    LIBRARY.impl(_name, _function, "CUDA")

@@ -1,0 +1,146 @@
+// Hash grid on the device: gradient to the parameters, summed in float32.
+//
+// Coarse levels, where every sample would hit the same few thousand entries, are summed in shared memory by blocks that stay
+// for many points and flush once. The others go to memory by reductions, a pair of neighbours or a whole entry at a time.
+#include <algorithm>
+
+#include "cuda/grid.cuh"
+
+namespace n2m {
+namespace {
+
+constexpr int TILE_BYTES = 48 * 1024;  // what every architecture gives without asking
+constexpr int TILE_BLOCKS = 264;       // two for each of an H100's multiprocessors
+
+struct BackwardArgs {
+  LevelTable levels;
+  int64_t n;
+  int32_t n_levels, first_level;
+  bool smoothstep;
+  const float *points, *grad_out, *tangent, *grad_tangent;
+  float* grad_params;
+};
+
+// Calls sink(index, row) for the corners of one point with what each of them receives.
+template <int D, int NF, bool TANGENT, class Sink>
+__device__ __forceinline__ void corner_gradients(const BackwardArgs& a, int64_t i, int level_index, Sink&& sink) {
+  const n2m_level& level = a.levels.at[level_index];
+  const Place<D> at = place_point<D>(level, a.smoothstep, a.points + i * D);
+  const int64_t row = (i * a.n_levels + level_index) * NF;
+  const float x = at.s[0];
+  float lower[NF] = {}, upper[NF] = {}, moved_lower[NF] = {}, moved_upper[NF] = {}, slope[D], tangent[D];
+  if (a.grad_out) {
+    float g[NF];
+    load_aligned<NF>(a.grad_out + row, g);
+#pragma unroll
+    for (int f = 0; f < NF; ++f) lower[f] = (1.0f - x) * g[f], upper[f] = x * g[f];
+  }
+  if (TANGENT) {
+    float g[NF];
+    load_aligned<NF>(a.grad_tangent + row, g);
+    slopes<D>(level, a.smoothstep, at, slope);
+    for (int d = 0; d < D; ++d) tangent[d] = a.tangent[i * D + d];
+    const float step = slope[0] * tangent[0];
+#pragma unroll
+    for (int f = 0; f < NF; ++f) {
+      lower[f] -= step * g[f], upper[f] += step * g[f];
+      moved_lower[f] = (1.0f - x) * g[f], moved_upper[f] = x * g[f];
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < Pairs<D>::N; ++c) {
+    const float w = pair_weight<D>(at.s, c), moved = TANGENT ? pair_tangent<D>(at.s, slope, tangent, c) : 0.0f;
+    float to_lower[NF], to_upper[NF];
+#pragma unroll
+    for (int f = 0; f < NF; ++f) {
+      to_lower[f] = w * lower[f] + moved * moved_lower[f];
+      to_upper[f] = w * upper[f] + moved * moved_upper[f];
+    }
+    sink(at.lower[c], at.upper[c], to_lower, to_upper);
+  }
+}
+
+// Two neighbours of up to two features are one 16-byte (or 8-byte) reduction where the hardware has it.
+template <int NF>
+__device__ __forceinline__ void reduce_pair(float* table, uint32_t lower, uint32_t upper, const float (&low)[NF], const float (&up)[NF]) {
+#if __CUDA_ARCH__ >= 900
+  if constexpr (NF <= 2) {
+    if ((lower ^ upper) == 1u) {
+      const bool swapped = lower & 1u;
+      float both[2 * NF];
+#pragma unroll
+      for (int f = 0; f < NF; ++f) both[f] = swapped ? up[f] : low[f], both[NF + f] = swapped ? low[f] : up[f];
+      reduce_row<2 * NF>(table + static_cast<size_t>(lower & ~1u) * NF, both);
+      return;
+    }
+  }
+#endif
+  reduce_row<NF>(table + static_cast<size_t>(lower) * NF, low);
+  reduce_row<NF>(table + static_cast<size_t>(upper) * NF, up);
+}
+
+template <int D, int NF, bool TANGENT>
+__global__ void __launch_bounds__(THREADS) scatter(const __grid_constant__ BackwardArgs a) {
+  const int64_t i = global_index();
+  if (i >= a.n) return;
+  const int level_index = a.first_level + blockIdx.y;
+  float* table = a.grad_params + static_cast<size_t>(a.levels.at[level_index].offset) * NF;
+  corner_gradients<D, NF, TANGENT>(a, i, level_index, [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
+    reduce_pair<NF>(table, lower, upper, low, up);
+  });
+}
+
+template <int D, int NF, bool TANGENT>
+__global__ void __launch_bounds__(THREADS) scatter_tile(const __grid_constant__ BackwardArgs a) {
+  extern __shared__ float tile[];
+  const int level_index = a.first_level;
+  const n2m_level& level = a.levels.at[level_index];
+  const uint32_t n_values = level.size * NF;
+  for (uint32_t v = threadIdx.x; v < n_values; v += blockDim.x) tile[v] = 0.0f;
+  __syncthreads();
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = global_index(); i < a.n; i += step) {
+    corner_gradients<D, NF, TANGENT>(a, i, level_index, [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
+#pragma unroll
+      for (int f = 0; f < NF; ++f) atomicAdd(tile + lower * NF + f, low[f]), atomicAdd(tile + upper * NF + f, up[f]);
+    });
+  }
+  __syncthreads();
+  float* table = a.grad_params + static_cast<size_t>(level.offset) * NF;
+  for (uint32_t v = threadIdx.x; v < n_values; v += blockDim.x)
+    if (tile[v] != 0.0f) atomicAdd(table + v, tile[v]);
+}
+
+template <int D, int NF, bool TANGENT>
+void launch(BackwardArgs a, int n_active, cudaStream_t stream) {
+  // Below this many points a tile is flushed for too few of them.
+  const bool tiles = a.n >= 65536;
+  int level = 0;
+  for (; tiles && level < n_active; ++level) {
+    const size_t bytes = static_cast<size_t>(a.levels.at[level].size) * NF * sizeof(float);
+    if (bytes > TILE_BYTES) break;
+    a.first_level = level;
+    const unsigned blocks = std::min<unsigned>(TILE_BLOCKS, blocks_for(a.n));
+    scatter_tile<D, NF, TANGENT><<<blocks, THREADS, bytes, stream>>>(a);
+  }
+  if (level == n_active) return;
+  a.first_level = level;
+  scatter<D, NF, TANGENT><<<dim3(blocks_for(a.n), n_active - level), THREADS, 0, stream>>>(a);
+}
+
+}  // namespace
+}  // namespace n2m
+
+using namespace n2m;
+
+extern "C" N2M_API int32_t n2m_grid_backward_cuda(const n2m_grid* g, int64_t n, const float* points, const float* grad_out,
+                                                  const float* tangent, const float* grad_tangent, float* grad_params,
+                                                  void* stream) {
+  if (n == 0 || g->n_active == 0) return N2M_OK;
+  const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+#define CALL(D, NF) grad_tangent ? launch<D, NF, true>(a, g->n_active, on) : launch<D, NF, false>(a, g->n_active, on)
+  N2M_DISPATCH_GRID(*g, CALL)
+#undef CALL
+  return launch_status();
+}

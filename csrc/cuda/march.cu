@@ -1,0 +1,138 @@
+// Marching on the device: count, scan, fill. The order of the samples is that of the rays; nothing waits for the host.
+#include "core/march.h"
+#include "cuda/launch.cuh"
+
+namespace n2m {
+namespace {
+
+constexpr int SCAN_THREADS = 1024;
+
+struct MarchArgs {
+  n2m_march m;
+  int64_t n_rays;
+  const float *origins, *directions, *jitter;
+  const uint8_t* bits;
+  unsigned long long* masks;
+  int64_t mask_words;
+};
+
+struct Ray {
+  float o[3], d[3], jitter;
+  __device__ Ray(const MarchArgs& a, int64_t r) : jitter(a.jitter ? a.jitter[r] : 0.5f) {
+    for (int i = 0; i < 3; ++i) o[i] = a.origins[3 * r + i], d[i] = a.directions[3 * r + i];
+  }
+};
+
+__global__ void __launch_bounds__(THREADS) count_samples(const __grid_constant__ MarchArgs a, int32_t* packed_info) {
+  const int64_t r = global_index();
+  if (r >= a.n_rays) return;
+  const Ray ray(a, r);
+  int32_t count = 0;
+  int64_t word = 0;
+  unsigned long long pending = 0;
+  unsigned long long* const mask = a.masks ? a.masks + r * a.mask_words : nullptr;
+  march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) {
+    if (mask) {
+      if (k >> 6 >= a.mask_words) return false;
+      for (; word < k >> 6; ++word, pending = 0) mask[word] = pending;
+      pending |= 1ull << (k & 63);
+    }
+    ++count;
+    return true;
+  });
+  if (mask)
+    for (; word < a.mask_words; ++word, pending = 0) mask[word] = pending;
+  packed_info[2 * r + 1] = count;
+}
+
+__device__ __forceinline__ long long warp_inclusive_sum(long long value) {
+  const int lane = threadIdx.x % WARP;
+  for (int step = 1; step < static_cast<int>(WARP); step *= 2) {
+    const long long other = __shfl_up_sync(ALL_LANES, value, step);
+    if (lane >= step) value += other;
+  }
+  return value;
+}
+
+// One block turns counts into starts: some microseconds for the rays of a training step, and no second buffer.
+__global__ void __launch_bounds__(SCAN_THREADS) scan_counts(int64_t n_rays, int32_t* packed_info, int64_t* n_samples) {
+  __shared__ long long warp_totals[WARP];
+  __shared__ long long carry;
+  if (threadIdx.x == 0) carry = 0;
+  const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  for (int64_t begin = 0; begin < n_rays; begin += SCAN_THREADS) {
+    const int64_t r = begin + threadIdx.x;
+    const long long count = r < n_rays ? packed_info[2 * r + 1] : 0;
+    const long long inclusive = warp_inclusive_sum(count);
+    if (lane == WARP - 1) warp_totals[warp] = inclusive;
+    __syncthreads();
+    if (warp == 0) warp_totals[lane] = warp_inclusive_sum(warp_totals[lane]);
+    __syncthreads();
+    const long long start = carry + (warp ? warp_totals[warp - 1] : 0) + inclusive - count;
+    if (r < n_rays) packed_info[2 * r] = static_cast<int32_t>(start < INT32_MAX ? start : INT32_MAX);
+    __syncthreads();
+    if (threadIdx.x == 0) carry += warp_totals[WARP - 1];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) *n_samples = carry;
+}
+
+__global__ void __launch_bounds__(THREADS) fill_samples(const __grid_constant__ MarchArgs a, const int32_t* packed_info, float* t,
+                                                        float* dt, int32_t* ray_index) {
+  const int64_t r = global_index();
+  if (r >= a.n_rays) return;
+  const int32_t count = packed_info[2 * r + 1];
+  float t_enter, t_exit;
+  const Ray ray(a, r);
+  if (count <= 0 || !clip_ray(a.m, ray.o, ray.d, t_enter, t_exit)) return;
+  int64_t at = packed_info[2 * r];
+  const int64_t last = at + count;
+  auto write = [&](int32_t k) {
+    t[at] = lattice_t(a.m, t_enter, k, ray.jitter);
+    dt[at] = a.m.step;
+    ray_index[at] = static_cast<int32_t>(r);
+    return ++at < last;
+  };
+  if (!a.masks) {
+    march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, write);
+    return;
+  }
+  const unsigned long long* mask = a.masks + r * a.mask_words;
+  for (int64_t word = 0; word < a.mask_words && at < last; ++word)
+    for (unsigned long long left = mask[word]; left && at < last; left &= left - 1)
+      write(static_cast<int32_t>(word * 64 + __ffsll(static_cast<long long>(left)) - 1));
+}
+
+MarchArgs make_args(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
+                    const float* jitter, const uint64_t* masks, int64_t mask_words) {
+  auto* words = reinterpret_cast<unsigned long long*>(const_cast<uint64_t*>(masks));
+  return {*m, n_rays, origins, directions, jitter, bits, words, mask_words};
+}
+
+}  // namespace
+}  // namespace n2m
+
+using namespace n2m;
+
+extern "C" {
+
+N2M_API int32_t n2m_march_count_cuda(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
+                                     const uint8_t* bits, const float* jitter, uint64_t* masks, int64_t mask_words,
+                                     int32_t* packed_info, int64_t* n_samples, void* stream) {
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
+  if (n_rays > 0) count_samples<<<blocks_for(n_rays), THREADS, 0, on>>>(a, packed_info);
+  scan_counts<<<1, SCAN_THREADS, 0, on>>>(n_rays, packed_info, n_samples);
+  return launch_status();
+}
+
+N2M_API int32_t n2m_march_fill_cuda(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
+                                    const uint8_t* bits, const float* jitter, const uint64_t* masks, int64_t mask_words,
+                                    const int32_t* packed_info, float* t, float* dt, int32_t* ray_index, void* stream) {
+  if (n_rays == 0) return N2M_OK;
+  const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
+  fill_samples<<<blocks_for(n_rays), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a, packed_info, t, dt, ray_index);
+  return launch_status();
+}
+
+}  // extern "C"
