@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class DistillConfig:
     """Score distillation: which gradient, how strongly guided, at which noise levels."""
 
-    weight: float = 1.0
+    weight: float = 10.0
     """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels."""
     weighting: str = "x0"
     """w(t): "x0" pulls the view straight to the denoised one, "sds" is sigma^2 (DreamFusion), "uniform" is 1."""

@@ -10,8 +10,8 @@ class OptimizeConfig:
     """The loop. Weights multiply means (over pixels, rays or samples), so they mean the same at any resolution."""
 
     steps: int = 600
-    lr_encoding: float = 2e-2
-    lr_network: float = 2e-3
+    lr_encoding: float = 6e-2
+    lr_network: float = 6e-3
     lr_final_share: float = 0.1
     """The rates fall exponentially to this share of themselves."""
     levels_full_at: float = 0.5

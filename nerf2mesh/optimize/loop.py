@@ -143,6 +143,8 @@ def optimize(
     on_step is called after each step, for callers with plans of their own (adapting the prior again, stopping).
     """
     c = problem.config
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     log = MetricsLog(folder / "metrics.jsonl", resume_step=state.step) if folder else None
     watch = HealthWatch(state)
     state.field.train()

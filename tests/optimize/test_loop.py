@@ -1,0 +1,116 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from nerf2mesh.optimize import LAST, optimize, step
+from nerf2mesh.report import read_metrics
+from nerf2mesh.types import Camera
+from tests.optimize.scene import BallPrior, ball_views, problem
+
+
+def test_distillation_finds_the_side_that_no_picture_shows() -> None:
+    """From one picture of the red side: the other sides of the ball, blue back included, to 24 dB."""
+    state, task = problem(steps=150)
+    optimize(state, task)
+    cameras = Camera.orbit(torch.tensor([60.0, 180.0, 250.0]), torch.tensor([20.0, 0.0, -10.0]), width_px=48)
+    found, truth = task.renderer.render(cameras), ball_views(cameras)
+    error = (found.over(1.0) - (truth[..., :3] + 1 - truth[..., 3:])).square().mean()
+    assert -10 * math.log10(float(error)) > 24.0
+    blank = -10 * math.log10(float((truth[..., 3:] - truth[..., :3]).square().mean()))
+    assert blank < 12.0, "the test would be empty if white were nearly as good"
+    middle = found.rgb[1, 24, 24]
+    assert float(middle[2]) > 2 * float(middle[0]), "the back is blue"
+
+
+def test_same_seed_same_run_bit_for_bit() -> None:
+    runs = []
+    for _ in range(2):
+        state, task = problem(steps=6)
+        optimize(state, task)
+        runs.append(state.field.state_dict())
+    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
+
+
+def test_stopped_and_resumed_is_bit_equal(tmp_path: Path) -> None:
+    whole, task = problem(steps=8)
+    optimize(whole, task, folder=tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    def stop(state) -> None:
+        if state.step == 5:
+            raise Stop
+
+    first, task = problem(steps=8)
+    with pytest.raises(Stop):
+        optimize(first, task, folder=tmp_path / "parts", on_step=stop)
+    second, task = problem(steps=8)
+    second.load(tmp_path / "parts" / LAST)
+    assert second.step == 4
+    optimize(second, task, folder=tmp_path / "parts")
+    a = torch.load(tmp_path / "whole" / LAST, weights_only=True)
+    b = torch.load(tmp_path / "parts" / LAST, weights_only=True)
+    assert_equal(a, b)
+    rows = [[(r["step"], r["loss/colour"]) for r in read_metrics(tmp_path / n / "metrics.jsonl")] for n in ("whole", "parts")]
+    assert rows[0] == rows[1]
+
+
+def assert_equal(a: object, b: object, path: str = "") -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_equal(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}/{i}")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b, path
+
+
+def test_a_bad_checkpoint_is_named(tmp_path: Path) -> None:
+    state, _ = problem(steps=4)
+    path = tmp_path / "last.pt"
+    state.save(path)
+    for content in (path.read_bytes()[:200], b"", b"not a checkpoint at all"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="cannot be read back"):
+            state.load(path)
+
+
+def test_checkpoint_of_another_field_is_refused(tmp_path: Path) -> None:
+    state, _ = problem(steps=4)
+    values = state.values()
+    values["field"] = {k: v[..., :1].clone() if v.ndim else v for k, v in values["field"].items()}
+    torch.save(values, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match="cannot be read back"):
+        state.load(tmp_path / "x.pt")
+
+
+def test_levels_and_rates_follow_the_schedule() -> None:
+    state, task = problem(steps=100)
+    seen = []
+    for at in (0, 25, 50, 99):
+        state.step = at
+        step(state, task)
+        seen.append((state.field.n_active_levels, state.optimizer.param_groups[0]["lr"]))
+    assert [levels for levels, _ in seen] == [4, 5, 6, 6]
+    rates = [rate for _, rate in seen]
+    assert rates[0] == pytest.approx(task.config.lr_encoding)
+    assert rates[2] == pytest.approx(task.config.lr_encoding * 0.1**0.5)
+
+
+def test_no_distillation_weight_is_plain_reconstruction() -> None:
+    class Silent(BallPrior):
+        def predict(self, *_, **__):
+            raise AssertionError("the prior was asked")
+
+    state, task = problem(steps=3, prior=Silent())
+    task.distill.weight = 0.0
+    optimize(state, task)
+    assert state.step == 3

@@ -1,0 +1,99 @@
+"""The prior that comes in the package: it must know something about objects that it has never seen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nerf2mesh.priors import PriorConfig, load_prior
+from nerf2mesh.priors.builtin import PACKAGED, BuiltinPrior, reduced_rgba
+from nerf2mesh.priors.denoiser import DenoiserConfig
+from nerf2mesh.distill import to_x0
+from nerf2mesh.procedural.dataset import VALIDATION_SEED
+from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
+from nerf2mesh.procedural.render import SceneRenderer
+from nerf2mesh.types import Camera, Observations, View
+
+
+@pytest.fixture(scope="module")
+def prior() -> BuiltinPrior:
+    return load_prior(PriorConfig())
+
+
+def straight(premultiplied: torch.Tensor) -> torch.Tensor:
+    alpha = premultiplied[..., 3:]
+    return torch.cat([premultiplied[..., :3] / alpha.clamp_min(1e-6), alpha], dim=-1)
+
+
+def test_denoised_views_of_unseen_objects_beat_copying_the_input(prior: BuiltinPrior) -> None:
+    """From almost pure noise (t = 0.9) and one picture, 24 held-out scenes; mean squared error on white."""
+    seeds = range(VALIDATION_SEED, VALIDATION_SEED + 24)
+    cameras = sample_cameras(seeds, ViewConfig(n_views=4, orthographic_share=0.0))
+    rgba = SceneRenderer().render(sample_scenes(seeds), cameras)["rgba"]
+    generator = torch.Generator().manual_seed(0)
+    ours, copied, blank = [], [], []
+    for i in range(len(seeds)):
+        condition = prior.condition(Observations((View(straight(rgba[i, 0]), cameras[i, 0]),)))
+        t = torch.tensor([0.9])
+        level = prior.level(t)
+        latents = prior.encode(rgba[i : i + 1, 1:])
+        noisy = level.add(latents, torch.randn(latents.shape, generator=generator))
+        with torch.no_grad():
+            v = prior.predict(noisy, t, cameras[i : i + 1, 1:], condition, conditional=True)
+        guess = prior.decode(to_x0(prior.kind, v, noisy, level))[0]
+        on_white = [x[..., :3] + 1 - x[..., 3:] for x in (rgba[i, 1:], guess, rgba[i, :1].expand(3, -1, -1, -1))]
+        ours.append((on_white[1].clamp(0, 1) - on_white[0]).square().mean())
+        copied.append((on_white[2] - on_white[0]).square().mean())
+        blank.append((1 - on_white[0]).square().mean())
+    ours, copied, blank = (float(torch.stack(errors).mean()) for errors in (ours, copied, blank))
+    assert ours < 0.5 * min(copied, blank)
+
+
+def test_packaged_file_is_small_and_says_what_it_is() -> None:
+    from safetensors import safe_open
+
+    assert PACKAGED.stat().st_size < 32e6
+    with safe_open(PACKAGED, framework="pt") as file:
+        assert {"network", "training"} <= set(file.metadata())
+
+
+def test_condition_takes_several_views(prior: BuiltinPrior) -> None:
+    image = torch.rand(64, 64, 4)
+    views = tuple(View(image, Camera.orbit(a, 10.0, width_px=64)) for a in (0.0, 90.0))
+    condition = prior.condition(Observations(views))
+    noisy = torch.randn(1, 3, 4, prior.image_size, prior.image_size)
+    cameras = Camera.orbit(torch.tensor([[30.0, 150.0, 270.0]]), 0.0, width_px=prior.image_size)
+    assert prior.predict(noisy, torch.tensor([0.5]), cameras, condition, conditional=True).shape == noisy.shape
+
+
+def test_reduced_picture_is_premultiplied_by_area() -> None:
+    image = torch.zeros(4, 4, 4)
+    image[:2, :, 0] = 1.0
+    image[:2, :2, 3] = 1.0
+    small = reduced_rgba(image, 2)
+    assert small[0, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert small[0, 1].tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no file"):
+        load_prior(PriorConfig(weights=str(tmp_path / "none.safetensors")))
+    (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="not a readable"):
+        load_prior(PriorConfig(weights=str(tmp_path / "torn.safetensors")))
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(ValueError, match="which network"):
+        load_prior(PriorConfig(weights=str(tmp_path / "foreign.safetensors")))
+    small = DenoiserConfig(channels=8).as_dict()
+    import json
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "shape.safetensors", metadata={"network": json.dumps(small)})
+    with pytest.raises(ValueError, match="does not fit"):
+        load_prior(PriorConfig(weights=str(tmp_path / "shape.safetensors")))
+
+
+def test_a_wide_picture_is_refused(prior: BuiltinPrior) -> None:
+    view = View(torch.rand(10, 20, 4), Camera.orbit(0.0, 0.0, width_px=20, height_px=10))
+    with pytest.raises(ValueError, match="square"):
+        prior.condition(Observations((view,)))

@@ -1,0 +1,65 @@
+"""Plumbing of the network on small random weights (they prove shapes and invariances, never quality)."""
+
+import pytest
+import torch
+
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, decode_rgba, encode_rgba
+from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.types import Camera
+
+SMALL = DenoiserConfig(image_size=16, channels=8, volume_size=8, volume_channels=8, deep_channels=16, n_deep=1, n_ray_samples=6)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    net = SMALL.build()
+    for parameter in net.parameters():
+        if parameter.abs().sum() == 0:
+            torch.nn.init.normal_(parameter, std=0.05)
+    return net.eval()
+
+
+def frames(turn: float = 0.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, FrameGeometry]:
+    g = torch.Generator().manual_seed(1)
+    camera = Camera.orbit(torch.tensor([[0.0, 90.0, 200.0]]) + turn, torch.tensor([[10.0, 0.0, 30.0]]), width_px=16)
+    kind = torch.tensor([[CLEAN, NOISY, NOISY]])
+    return torch.randn(1, 3, 4, 16, 16, generator=g), torch.tensor([0.3]), kind, FrameGeometry.of(camera)
+
+
+def test_encoding_round_trip() -> None:
+    images = torch.rand(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(decode_rgba(encode_rgba(images)), images)
+    clear = encode_rgba(torch.zeros(4, 1, 1)).flatten()
+    assert clear.tolist() == [0.0, 0.0, 0.0, -1.0], "nothing is mid-grey and transparent"
+
+
+def test_world_azimuth_does_not_matter(network) -> None:
+    with torch.no_grad():
+        a, b = (network(*frames(turn)) for turn in (0.0, 77.0))
+    torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
+
+
+def test_hidden_frames_do_not_speak(network) -> None:
+    images, level, kind, geometry = frames()
+    kind = torch.where(kind == CLEAN, ABSENT, kind)
+    other = images.clone()
+    other[:, 0] = 7.0
+    with torch.no_grad():
+        a, b = (network(x, level, kind, geometry) for x in (images, other))
+    torch.testing.assert_close(a, b)
+
+
+def test_given_frame_is_seen_in_the_others(network) -> None:
+    images, level, kind, geometry = frames()
+    other = images.clone()
+    other[:, 0] += 1.0
+    with torch.no_grad():
+        a, b = (network(x, level, kind, geometry) for x in (images, other))
+    assert (a[:, 1:] - b[:, 1:]).abs().max() > 1e-4
+
+
+def test_gradients_reach_every_parameter(network) -> None:
+    network(*frames()).square().sum().backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    assert silent == []

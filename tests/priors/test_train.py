@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+
+import torch
+
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
+from nerf2mesh.priors.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
+from nerf2mesh.priors import train
+from nerf2mesh.priors.builtin import read_network
+from nerf2mesh.procedural.dataset import render_seeds
+from nerf2mesh.procedural.grammar import ViewConfig
+from nerf2mesh.procedural.render import SceneRenderer
+
+VIEWS = ViewConfig(n_views=4, size_px=16, orthographic_share=0.0)
+TINY = DenoiserConfig(image_size=16, channels=16, volume_size=8, volume_channels=16, deep_channels=16, n_deep=1, n_ray_samples=8)
+
+
+def config(**more) -> PriorTrainConfig:
+    return PriorTrainConfig(network=TINY, views=VIEWS, batch_scenes=4, warmup_steps=5, learning_rate=2e-3, cooldown_share=0.0, **more)
+
+
+def test_frames_keep_their_cameras_through_mirroring() -> None:
+    """A drawn frame, mirrored or not, still shows the object where its camera says: the mask's centre projects right."""
+    batch = render_seeds(range(8), VIEWS, SceneRenderer())
+    images, geometry, kind = draw_frames(batch, config(), torch.Generator().manual_seed(3))
+    assert images.shape == (8, 4, 4, 16, 16)
+    assert ((kind[:, 0] == CLEAN) | (kind[:, 0] == ABSENT)).all()
+    assert (kind[:, 2:] == NOISY).all()
+    handed = torch.linalg.det(geometry.pose[..., :3, :3])
+    torch.testing.assert_close(handed, torch.ones_like(handed), atol=1e-5, rtol=1e-5)
+    # The visual hull of all four masks is not empty only if pictures and cameras belong together.
+    axis = torch.linspace(-0.9, 0.9, 24)
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    grid = geometry.project(points)
+    alpha = (images[:, :, 3:] + 1) / 2
+    seen = torch.nn.functional.grid_sample(alpha.flatten(0, 1), grid.flatten(0, 1)[:, None], align_corners=False)
+    hull = seen.reshape(8, 4, -1).amin(1) > 0.4
+    reprojected = [grid[i, j][hull[i]] for i in range(8) for j in range(4)]
+    for i in range(8):
+        for j in range(4):
+            spread = reprojected[4 * i + j]
+            mask = alpha[i, j, 0] > 0.4
+            rows, columns = mask.nonzero().unbind(-1)
+            middle = torch.stack([columns, rows], -1).float().add(0.5).div(8).sub(1)
+            assert (spread.mean(0) - middle.mean(0)).abs().max() < 0.3
+
+
+def test_loss_falls_on_one_batch() -> None:
+    batch = render_seeds(range(4), VIEWS, SceneRenderer())
+    c = config()
+    state = TrainState.fresh(c)
+    losses = [train._train_step(state.network, state, batch, c, 2e-3) for _ in range(60)]
+    assert sum(losses[-10:]) < 0.6 * sum(losses[:5]) * 2
+
+
+def test_rate_warms_up_and_falls() -> None:
+    c = PriorTrainConfig(learning_rate=1.0, warmup_steps=10, cooldown_share=0.5)
+    assert learning_rate(c, 0, 0.0) == 0.1
+    assert learning_rate(c, 100, 0.4) == 1.0
+    assert abs(learning_rate(c, 100, 0.75) - 0.5) < 1e-9
+    assert learning_rate(c, 100, 1.0) == 0.05
+
+
+def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
+    monkeypatch.setattr(train, "write_shards", _eager_shards)
+    c = config(output_dir=str(tmp_path), data_dir=str(tmp_path / "scenes"), n_scenes=8, minutes=1.0, total_steps=3, validate_every=2)
+    first = train_prior(c)
+    assert first.step == 3
+    second = train_prior(PriorTrainConfig(**(vars(c) | {"total_steps": 5})))
+    assert second.step == 5
+    network = read_network(tmp_path / "prior.safetensors")
+    for key, value in second.average.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[key], value.half().float())
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+
+
+def _eager_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True) -> None:
+    from nerf2mesh.procedural.dataset import write_shards
+
+    write_shards(folder, range(seeds.start, seeds.start + 8), views, compiled=False, batch=8)
