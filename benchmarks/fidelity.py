@@ -1,13 +1,14 @@
 """How true the meshes are: `python -m benchmarks.fidelity --set core [--preset standard] [--objects spot,bob]`.
 
 Fits each object's input picture with the library, scores the exported mesh and the field beside the trivial baselines,
-prints the table, and writes results.json, results.csv, margins.json, table.md and pictures under --out. With --gate the
-result is compared with the committed file (exit code 1 where it is worse); --commit writes that file.
+prints the table, and writes results.json, results.csv, margins.json, table.md and page.html under --out. With --gate
+the result is compared with the committed file (exit code 1 where it is worse); --commit writes that file.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,11 +20,13 @@ from torch import Tensor
 
 from nerf2mesh.evaluate import protocols, tables
 from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES
-from nerf2mesh.evaluate.gate import check
+from nerf2mesh.evaluate.gate import check, check_bars
+from nerf2mesh.evaluate.page import write_page, write_png, write_sheet
 from nerf2mesh.evaluate.procedural_objects import procedural
 from nerf2mesh.evaluate.published import published_markdown
 from nerf2mesh.evaluate.results import Record, Results, machine_kind, named, run_case, today
-from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
+from nerf2mesh.evaluate.scoring import Case, Prediction
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera
 
 RESULTS_DIR = Path(__file__).parent / "results"
@@ -70,17 +73,13 @@ def run(args: argparse.Namespace) -> int:
         results.save(args.out / "results.json")
         state = f"failed: {record.failed}" if record.failed else f"{record.seconds:.1f} s"
         print(f"{record.object}: {record.method} (seed {record.seed}), {state}", file=sys.stderr)
-    text = tables.report(results, method, list(baselines), published=published_markdown(args.set))
-    (args.out / "table.md").write_text(text)
-    (args.out / "results.csv").write_text(tables.csv_text(results.records))
-    if method is not None:
-        (args.out / "margins.json").write_text(tables.json_text(results.records, method, list(baselines)))
-    print(text)
-    return _gate_and_commit(args, results, list(baselines))
+    print(_write_tables(args.out, results, method, list(baselines)))
+    print("\n".join(line for _, line in (check_bars(results, method) if method else [])))
+    return 0 if _gate_and_commit(args, results, list(baselines)) else 1
 
 
 def library_method(preset: str, seed: int, overrides: Sequence[str], folder: Path):
-    """The library as a method: writes the picture, fits it with the protocol's camera, returns its mesh and field."""
+    """The library as a method: writes the picture, fits it with the protocol's camera, reads back the exported mesh."""
 
     def fit(image: Float[Tensor, "h w 4"], camera: Camera) -> Prediction:
         from nerf2mesh.api import fit
@@ -99,9 +98,23 @@ def library_method(preset: str, seed: int, overrides: Sequence[str], folder: Pat
         settings = [f"input.{key}={v if isinstance(v, str) else round(v, 4)}" for key, v in given.items()]
         settings = [f"preset={preset}", *settings, f"seed={seed}", *overrides]
         result = fit(image=folder / "input.png", overrides=settings, output_dir=folder / "run")
-        return Prediction(mesh=result.mesh, render=result.render)
+        exported = folder / "run" / "mesh.glb"
+        mesh = TriangleMesh.from_file(exported) if exported.exists() else result.mesh
+        return Prediction(mesh=mesh, render=result.render)
 
     return fit
+
+
+def _write_tables(out: Path, results: Results, method: str | None, baselines: list[str]) -> str:
+    """Writes table.md, results.csv, margins.json and page.html; returns the Markdown."""
+    text = tables.report(results, method, baselines, published=published_markdown(results.protocol))
+    (out / "table.md").write_text(text)
+    (out / "results.csv").write_text(tables.csv_text(results.records))
+    if method is not None:
+        (out / "margins.json").write_text(tables.json_text(results.records, method, baselines))
+    sheets = {(path.stem, path.parent.parent.name): path for path in sorted(out.glob("*/views/*.png"))}
+    write_page(out / "page.html", results, sheets, method=method, baselines=baselines)
+    return text
 
 
 def _started(args: argparse.Namespace) -> Results:
@@ -119,20 +132,20 @@ def _records(args: argparse.Namespace, cases: list[Case], baselines: dict, metho
     """The records that are not done yet, as they come."""
     for case in cases:
         folder = args.out / case.name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_sheet(folder / "truth.png", case, case.mesh)
+        write_sheet(folder / "views" / "truth.png", case, case.mesh)
         for name, baseline in baselines.items():
             if (name, case.name, 0) not in done:
                 yield run_case(name, baseline, case, is_baseline=True)
+                write_sheet(folder / "views" / f"{name}.png", case, baseline(case))
         for seed in args.seeds if method else ():
             if (method, case.name, seed) not in done:
-                yield _fit_record(args, case, method, seed, folder / f"{args.preset}-seed{seed}")
+                yield _fit_record(args, case, method, seed, folder)
 
 
 def _fit_record(args: argparse.Namespace, case: Case, method: str, seed: int, folder: Path) -> Record:
-    fitted = library_method(args.preset, seed, args.override, folder)
-
-    found = []
+    """One fit in a run folder of its own, scored; its views are drawn where it did not fail."""
+    run_name = re.sub(r"[^\w.=-]+", "-", method)
+    fitted, found = library_method(args.preset, seed, args.override, folder / f"{run_name}-seed{seed}"), []
 
     def fit_and_keep(image: Tensor, camera: Camera) -> Prediction:
         found.append(fitted(image, camera))
@@ -140,11 +153,11 @@ def _fit_record(args: argparse.Namespace, case: Case, method: str, seed: int, fo
 
     record = run_case(method, fit_and_keep, case, seed=seed)
     if not record.failed:
-        write_sheet(folder / "mesh_views.png", case, found[0].mesh)
+        write_sheet(folder / "views" / f"{method.replace('/', '-')}.png", case, found[0])
     return record
 
 
-def _gate_and_commit(args: argparse.Namespace, results: Results, baselines: list[str]) -> int:
+def _gate_and_commit(args: argparse.Namespace, results: Results, baselines: list[str]) -> bool:
     path = RESULTS_DIR / f"{args.set}.json"
     passed = True
     if args.gate:
@@ -155,24 +168,7 @@ def _gate_and_commit(args: argparse.Namespace, results: Results, baselines: list
     if args.commit:
         (Results.load(path).merged(results) if path.exists() else results).save(path)
         print(f"written: {path}")
-    return 0 if passed else 1
-
-
-def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
-    from PIL import Image
-
-    Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(path)
-
-
-def write_sheet(path: Path, case: Case, mesh: object) -> None:
-    """The mesh in the protocol's novel views, eight in a row, at half size."""
-    from PIL import Image
-
-    views = render_views(mesh, case.novel_cameras, case.settings).over(case.settings.background)
-    rows = [torch.cat(list(row), dim=1) for row in views.split(8)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet = Image.fromarray((torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy())
-    sheet.resize((sheet.width // 2, sheet.height // 2)).save(path)
+    return passed
 
 
 if __name__ == "__main__":

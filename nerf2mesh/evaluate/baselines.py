@@ -35,12 +35,12 @@ def sphere(case: Case) -> Prediction:
     center, distance = _on_origin_plane(camera, pixels.mean(0, keepdim=True))[0], float(camera.position.norm())
     disc = math.sqrt(len(pixels) / math.pi) * distance / float(camera.focal_px[1])
     radius = disc if camera.orthographic else distance * math.sin(math.atan(disc / distance))
-    import trimesh
+    from nerf2mesh.mesh.shapes import icosphere
 
-    ball = trimesh.creation.icosphere(subdivisions=4, radius=radius)
+    ball = icosphere(4, radius)
     color = case.image[mask][:, :3].mean(0).numpy()
     colors = np.broadcast_to(color, (len(ball.vertices), 3)).copy()
-    return Prediction(mesh=_mesh(np.array(ball.vertices) + center.numpy(), np.array(ball.faces), colors))
+    return Prediction(mesh=_mesh(ball.vertices + center.numpy(), ball.faces, colors))
 
 
 def extruded_silhouette(case: Case) -> Prediction:

@@ -1,4 +1,7 @@
-"""The gate: new results against committed ones, each metric in its direction and within its tolerance."""
+"""The gate: new results against committed ones, each metric in its direction and within its tolerance; and the bars.
+
+The gate keeps what was reached; a protocol's bars say what a result is good for at all.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 from nerf2mesh.evaluate.results import Results
 from nerf2mesh.evaluate.scoring import METRIC_BY_KEY
-from nerf2mesh.evaluate.statistics import per_object
+from nerf2mesh.evaluate.statistics import compare, per_object
 
 EXACT_SHARE = 0.05
 """Baselines are deterministic: their tolerance is this share of a trained method's, for rounding and sampling."""
@@ -40,6 +43,36 @@ class Verdict:
             f"{state} {self.method}, {self.object}, {self.metric}: {direction} {self.committed:.4f}"
             f" within {self.tolerance:g}, found {self.found:.4f}"
         )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a method must reach to be worth showing: beat a baseline in a metric, on at least so many objects."""
+
+    metric: str
+    baseline: str
+    objects: int
+
+
+BARS = {
+    "core": (
+        Bar("psnr", "background", 3),
+        Bar("psnr", "copied input", 3),
+        Bar("volume_iou", "extruded silhouette", 2),
+    )
+}
+
+
+def check_bars(results: Results, method: str) -> list[tuple[bool, str]]:
+    """Whether each bar of the protocol is met, and a line that says so. Empty where the protocol has none."""
+    lines = []
+    for bar in BARS.get(results.protocol, ()):
+        found = compare(results.records, method, bar.baseline, bar.metric)
+        met = found.n_won >= min(bar.objects, found.n_objects) and found.n_objects > 0
+        title = METRIC_BY_KEY[bar.metric].title
+        line = f"{title} above {bar.baseline} on {bar.objects} objects: {found.n_won} of {found.n_objects}"
+        lines.append((met, f"{'met   ' if met else 'MISSED'} {line}"))
+    return lines
 
 
 def check(results: Results, committed: Results, *, baselines: Sequence[str]) -> list[Verdict]:

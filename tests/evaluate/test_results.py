@@ -16,7 +16,7 @@ from benchmarks.compare import main as compare_main
 from benchmarks.compare import report as compare_results
 from nerf2mesh.evaluate import tables
 from nerf2mesh.evaluate.baselines import background, extruded_silhouette
-from nerf2mesh.evaluate.gate import check
+from nerf2mesh.evaluate.gate import check, check_bars
 from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, make_case
 from nerf2mesh.evaluate.protocols import load_object as load
 from nerf2mesh.evaluate.published import PUBLISHED, published_markdown
@@ -152,8 +152,11 @@ def test_command_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cas
     monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: background(case))
     assert fidelity.main([*third, "--gate"]) == 1
     assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
-    for name in ("results.json", "results.csv", "margins.json", "table.md", "avocado/truth.png"):
+    for name in ("results.json", "results.csv", "margins.json", "table.md", "avocado/views/truth.png"):
         assert (tmp_path / "out" / name).stat().st_size > 0
+    page = (tmp_path / "out" / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 1 + 4 + 1 and "http" not in page
+    assert '<td class="won">' in page and "<h2>avocado</h2>" in page
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
@@ -185,3 +188,15 @@ def test_published_figures_are_marked() -> None:
     assert text.count("Published, not measured here") == 2 and "| 0.0261 " in text
     assert published_markdown("core") == ""
     assert all(len(values) == len(t.columns) for t in PUBLISHED for _, values in t.rows)
+
+
+def test_bars_say_what_a_result_is_good_for() -> None:
+    base = (
+        *records("background", {"x": 10.0, "y": 10.0, "z": 10.0}),
+        *records("copied input", {"x": 11.0, "y": 11.0, "z": 11.0}),
+    )
+    results = Results("core", (*base, *records("mine", {"x": 12.0, "y": 10.5, "z": 12.0})))
+    lines = check_bars(results, "mine")
+    assert [met for met, _ in lines] == [True, False, False]
+    assert "MISSED PSNR above copied input on 3 objects: 2 of 3" in lines[1][1]
+    assert check_bars(Results("procedural", base), "mine") == []
