@@ -130,6 +130,9 @@ def user_message(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, ImportError) and getattr(error, "name", None) and not str(error.name).startswith("nerf2mesh"):
         return f"the package {error.name} is not installed; pip install {error.name.split('.')[0]}"
+    refused = re.search(r"I/O error.*\(os error (\d+)\)", str(error))  # what safetensors makes of the system's errors
+    if refused:
+        return _file_message(OSError(int(refused.group(1)), os.strerror(int(refused.group(1)))))
     if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):
         return _NO_SPACE.format("a checkpoint")  # torch.save does not pass the system's error on
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
