@@ -1,6 +1,6 @@
 """Builds the native library beside the Python package. Nothing here imports torch.
 
-The libraries speak a C ABI and are loaded with ctypes, so the wheel fits every Python 3: it is tagged py3-none-PLATFORM.
+The libraries speak a C ABI and are loaded with ctypes, so that a wheel fits every Python 3 (py3-none-PLATFORM).
 `N2M_CUDA=0` leaves CUDA out, `N2M_CUDA=1` makes a failed CUDA build an error. Without a compiler the package installs
 all the same and runs on its plain torch twins.
 """

@@ -138,8 +138,8 @@ def cuda() -> ctypes.CDLL | None:
         library = _open("libn2m_cuda.so")
     except (OSError, AttributeError) as error:
         warnings.warn(
-            f"nerf2mesh runs on its plain torch operators on this GPU, which are many times slower: {error}. With nvcc on "
-            "the PATH, `N2M_CUDA=1 pip install --force-reinstall --no-deps nerf2mesh` builds the native ones.",
+            f"nerf2mesh runs on its plain torch operators on this GPU, which are slower: {error}. With nvcc on the "
+            "PATH, `N2M_CUDA=1 pip install --force-reinstall --no-deps nerf2mesh` builds the native ones.",
             stacklevel=2,
         )
         return None

@@ -1,6 +1,7 @@
 """Implementations of the operators for CPU and CUDA: contiguous memory handed to a native library, or the torch twins.
 
-Everything a kernel writes is allocated here, by torch. On CUDA the work is enqueued on the current stream and nothing waits.
+Everything a kernel writes is allocated here, by torch. On CUDA the work is enqueued on the current stream and nothing
+waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Operator schemas and shapes: what torch's dispatcher, `torch.compile` and `opcheck` know about the kernels.
 
-`geometry` is GridLayout.geometry; with the growth factor it stands for a whole layout. The
-implementations are in _native.
+`geometry` is GridLayout.geometry; with the growth factor it stands for a whole layout. The implementations are
+in _native.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ SCHEMAS = {
     "Tensor? grad_opacity, Tensor? grad_depth, Tensor? grad_distortion, float stop) -> (Tensor, Tensor)",
     "update_occupancy": "(Tensor(a!) ema, Tensor(b!) bits, Tensor cells, Tensor values, float decay, float threshold, "
     "bool below_mean) -> ()",
-    "adam": "(Tensor(a!) param, Tensor(b!) grad, Tensor(c!) mean, Tensor(d!) square, float lr, float beta1, float beta2, "
-    "float eps, float weight_decay, int step, float grad_scale, int row_size, bool skip_zero_rows, bool zero_grad) -> ()",
+    "adam": "(Tensor(a!) param, Tensor(b!) grad, Tensor(c!) mean, Tensor(d!) square, "
+    "float lr, float beta1, float beta2, float eps, float weight_decay, int step, float grad_scale, "
+    "int row_size, bool skip_zero_rows, bool zero_grad) -> ()",
 }
 for _name, _schema in SCHEMAS.items():
     LIBRARY.define(_name + _schema)

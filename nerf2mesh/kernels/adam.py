@@ -1,7 +1,9 @@
 """Adam as one pass over memory, and the optimiser class around it.
 
-Kingma and Ba 2015 with the decoupled weight decay of Loshchilov and Hutter 2019; m, v the running moments, p the parameter:
-    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p = (1 - lr decay) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+Kingma and Ba 2015 with the decoupled weight decay of Loshchilov and Hutter 2019. Letters: g gradient, m and v its
+running moments, p the parameter, b1 and b2 the betas, n the number of the step:
+    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
+    p = (1 - lr decay) p - lr (m / (1 - b1^n)) / (sqrt(v / (1 - b2^n)) + eps)
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ def adam_step(
 ) -> None:
     """One step in place on four contiguous float32 tensors of one size; `step` counts from 1.
 
-    skip_zero_rows: rows of `row_size` values with an all-zero gradient keep parameter and moments (the hash grid's entries
-    that no sample touched). zero_grad clears the gradient in the same pass. grad_scale multiplies the gradient first.
+    skip_zero_rows: rows of `row_size` values with an all-zero gradient keep parameter and moments (the hash grid's
+    entries that no sample touched). zero_grad clears the gradient in the same pass. grad_scale multiplies it first.
     """
     for name, value in {"param": param, "grad": grad, "mean": mean, "square": square}.items():
         check_tensor(name, value, tuple(param.shape), like=param)
@@ -51,10 +53,10 @@ def adam_step(
 
 
 class FusedAdam(torch.optim.Optimizer):
-    """AdamW over float32 parameters with one native pass for each; every option may differ between parameter groups.
+    """AdamW over float32 parameters with one native pass for each; every option may differ between groups.
 
-    A group with `row_size` > 0 leaves rows of that many values with an all-zero gradient untouched: their moments do not
-    decay either, as with torch.optim.SparseAdam. State and state_dict are those of torch.optim.AdamW (step, exp_avg, exp_avg_sq).
+    A group with `row_size` > 0 leaves rows of that many values with an all-zero gradient untouched: their moments do
+    not decay either, as with torch.optim.SparseAdam. State and state_dict are those of torch.optim.AdamW.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class FusedAdam(torch.optim.Optimizer):
     ) -> None:
         if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= b < 1 for b in betas):
             raise ValueError(
-                f"lr, eps, weight_decay: non-negative, betas: in [0, 1) wanted, got {lr}, {eps}, {weight_decay}, {betas}"
+                "lr, eps, weight_decay: non-negative, betas: in [0, 1) wanted, "
+                f"got {lr}, {eps}, {weight_decay}, {betas}"
             )
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "row_size": row_size}
         super().__init__(params, options)

@@ -6,7 +6,7 @@ Standard library only, because setup.py runs this file before torch is installed
     python -m nerf2mesh.kernels.build --cuda --resource-report  the CUDA library alone, with ptxas' resource usage
     python -m nerf2mesh.kernels.build --sanitize address,undefined --output build/asan
 
-CXX and CXXFLAGS, N2M_CUDA (0: leave out, 1: a failure is an error), N2M_CUDA_ARCHITECTURES ("80;90") and MAX_JOBS are obeyed.
+Obeyed: CXX, CXXFLAGS, N2M_CUDA (0: leave out, 1: a failure is an error), N2M_CUDA_ARCHITECTURES ("80;90"), MAX_JOBS.
 """
 
 from __future__ import annotations
@@ -89,12 +89,8 @@ def build_cpu(folder: Path, root: Path, extra: tuple[str, ...] = ()) -> Path:
     """Compiles csrc/cpu/*.cpp; a file name that ends in _avx2 or _avx512 gets those instructions (x86 only)."""
     compiler = cxx()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    common = CXX_FLAGS + [
-        f"-I{root / 'csrc'}",
-        f"-DN2M_X86={int(x86)}",
-        *shlex.split(os.environ.get("CXXFLAGS", "")),
-        *extra,
-    ]
+    named = shlex.split(os.environ.get("CXXFLAGS", ""))
+    common = [*CXX_FLAGS, f"-I{root / 'csrc'}", f"-DN2M_X86={int(x86)}", *named, *extra]
     sources = sorted((root / "csrc" / "cpu").glob("*.cpp"))
     cache = root / "build" / "n2m"
     cache.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Hash-grid encoding with gradients to parameters and points, and its Jacobian-vector product as a forward operator.
 
-Letters: x a point in [0, 1]^D, p the parameters, y = E(x, p) the features, J = dE/dx. Indices and weights are recomputed
-in every backward pass, never stored. The encoding is differentiable twice: the gradient to the points is itself an
-operator with a first-order backward, including the cross terms and smoothstep's curvature.
+Letters: x a point in [0, 1]^D, p the parameters, y = E(x, p) the features, J = dE/dx. Indices and weights are
+recomputed in every backward pass, never stored. The encoding is differentiable twice: the gradient to the points is
+itself an operator with a first-order backward, including the cross terms and smoothstep's curvature.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def hash_grid_encode(
 ) -> Float[Tensor, "n f"]:
     """Features of `points` in [0, 1]^D, float32 [n, n_levels * n_features]; coordinates outside wrap around.
 
-    params: flat [layout.n_params], float32 or float16 (sums are float32 either way). Levels from `n_active_levels` on give
-    zeros and cost nothing. Raises ValueError for wrong shapes, types or mixed devices. Mueller et al. 2022, eq. 1 to 4.
+    params: flat [layout.n_params], float32 or float16 (sums are float32 either way). Levels from `n_active_levels` on
+    give zeros and cost nothing. ValueError for wrong shapes, types or mixed devices. Mueller et al. 2022, eq. 1 to 4.
     """
     spec = _checked(points, params, layout, n_active_levels)
     return _Encode.apply(points, params, spec)
@@ -38,7 +38,7 @@ def hash_grid_jvp(
     layout: GridLayout,
     n_active_levels: int | None = None,
 ) -> tuple[Float[Tensor, "n f"], Float[Tensor, "n f"]]:
-    """E(x) and J(x) tangent in one pass over the tables; one first-order backward reaches points, params and tangent."""
+    """E(x) and J(x) tangent in one pass over the tables; a first-order backward reaches points, params and tangent."""
     spec = _checked(points, params, layout, n_active_levels)
     check_tensor("tangent", tangent, tuple(points.shape), like=points)
     return _Jvp.apply(points, params, tangent, spec)
@@ -82,7 +82,7 @@ class _Encode(torch.autograd.Function):
 
 
 class _ParamGrad(torch.autograd.Function):
-    """d<grad, E(x, p)>/dp. Linear in grad; its derivative to points is what _InputGrad with a tangent cannot express."""
+    """d<grad, E(x, p)>/dp, an operator of its own so that it can be differentiated again."""
 
     @staticmethod
     def forward(ctx, points, params, grad, spec):

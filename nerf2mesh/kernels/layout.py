@@ -1,9 +1,10 @@
 """Level geometry of a multi-resolution hash grid, interchangeable with tiny-cuda-nn.
 
-Level l has scale s_l = base * b^l - 1 (float32) and ceil(s_l) + 1 vertices along an axis. A level whose vertices fit into
-2^log2_table_size entries is stored densely (rounded up to a multiple of 8 entries), a larger one is hashed into exactly that many.
-Parameters are one flat vector: level, then entry, then feature. Source: Mueller et al. 2022, "Instant neural graphics
-primitives with a multiresolution hash encoding", section 3, and the grid encoding of tiny-cuda-nn 2.0.
+Level l has scale s_l = base * b^l - 1 (float32) and ceil(s_l) + 1 vertices along an axis. A level whose vertices fit
+into 2^log2_table_size entries is stored densely (rounded up to a multiple of 8 entries), a larger one is hashed into
+exactly that many. Parameters are one flat vector: level, then entry, then feature. Source: Mueller et al. 2022,
+"Instant neural graphics primitives with a multiresolution hash encoding", section 3; the grid encoding of
+tiny-cuda-nn 2.0.
 """
 
 from __future__ import annotations

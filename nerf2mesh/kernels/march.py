@@ -1,8 +1,8 @@
 """Marching rays through an occupancy bit grid into packed samples.
 
 Letters: ray r runs o_r + t d_r; it enters the box at t_enter. Its lattice is t_k = t_enter + (k + jitter_r) step for
-k = 0, 1, ..., jitter 0.5 where none is given. A lattice point is a sample when the cell it lies in is occupied. Samples are
-sorted by ray, then by t, on every device. packed_info[r] = (start, count).
+k = 0, 1, ..., jitter 0.5 where none is given. A lattice point is a sample when the cell it lies in is occupied.
+Samples are sorted by ray, then by t, on every device. packed_info[r] = (start, count).
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def march_rays(
 ) -> Samples:
     """Samples of the rays inside occupied cells of [-1, 1]^3 between `near` and `far` (units of |rays_d|).
 
-    occupancy_bits: uint8 [n_cascades * resolution^3 / 8]; cell (x, y, z) of cascade c, which covers [-2^c, 2^c]^3, is bit
-    i & 7 of byte i >> 3 with i = ((c * res + x) * res + y) * res + z. jitter: in [0, 1). capacity: None gives buffers of the
-    exact size (on a GPU this waits once for the count); a number bounds them, on a GPU without any waiting.
-    No gradients. Source of the scheme: Mueller et al. 2022, appendix C and E.
+    occupancy_bits: uint8 [n_cascades * resolution^3 / 8]; cell (x, y, z) of cascade c, which covers [-2^c, 2^c]^3, is
+    bit i & 7 of byte i >> 3 with i = ((c * res + x) * res + y) * res + z. jitter: in [0, 1). capacity: None gives
+    buffers of the exact size (on a GPU this waits once for the count); a number bounds them, on a GPU without any
+    waiting. No gradients. Source of the scheme: Mueller et al. 2022, appendix C and E.
     """
     check_tensor("rays_o", rays_o, (None, 3))
     check_tensor("rays_d", rays_d, tuple(rays_o.shape), like=rays_o)
@@ -71,7 +71,8 @@ def _check_lattice(bits: Tensor, like: Tensor, resolution, n_cascades, near, far
         raise ValueError(f"resolution: an even number from 2 to 1024 wanted, got {resolution}")
     if not 1 <= n_cascades <= 8 or (n_cascades > 1 and resolution % 4):
         raise ValueError(
-            f"n_cascades: 1 to 8 wanted, and a resolution divisible by 4 for more than one, got {n_cascades} at {resolution}"
+            "n_cascades: 1 to 8 wanted, and a resolution divisible by 4 for more than one, "
+            f"got {n_cascades} at {resolution}"
         )
     if not step_size > 0.0:
         raise ValueError(f"step_size: a positive number wanted, got {step_size}")

@@ -21,8 +21,9 @@ def update_occupancy(
 ) -> None:
     """In place: ema *= decay, ema[cells] = max(ema[cells], values), bits = ema > threshold.
 
-    `cells` may repeat; they must lie in [0, len(ema)) (checked on the CPU). With `below_mean` the threshold is the smaller of `threshold` and
-    ema's mean, computed where the tensors are. ema and bits must be contiguous. Mueller et al. 2022, appendix C.
+    `cells` may repeat; they must lie in [0, len(ema)) (checked on the CPU). With `below_mean` the threshold is the
+    smaller of `threshold` and ema's mean, computed where the tensors are. `values` are densities, not negative. ema and
+    bits must be contiguous. Source: Mueller et al. 2022, appendix C.
     """
     check_tensor("ema", ema, (None,))
     if ema.numel() % 8 or not (ema.is_contiguous() and bits.is_contiguous()):
@@ -30,7 +31,7 @@ def update_occupancy(
     check_tensor("bits", bits, (ema.numel() // 8,), (torch.uint8,), like=ema)
     check_tensor("cells", cells, (None,), (torch.int64,), like=ema)
     check_tensor("values", values, tuple(cells.shape), like=ema)
-    if not cells.is_cuda and cells.numel() and not (0 <= int(cells.min()) and int(cells.max()) < ema.numel()):
+    if not cells.is_cuda and cells.numel() and (int(cells.min()) < 0 or int(cells.max()) >= ema.numel()):
         raise ValueError(
             f"cells: indices from 0 to {ema.numel() - 1} wanted, got {int(cells.min())} to {int(cells.max())}"
         )

@@ -1,7 +1,7 @@
 """Plain torch twins of the native operators: same signatures, any device, any floating type, autograd throughout.
 
-They are the oracle of the tests (in float64), the fallback where no native library could be built, and the way to second
-derivatives. Clarity first; memory grows with samples times levels.
+They are the oracle of the tests (in float64), the fallback where no native library could be built, and the way to
+second derivatives. Clarity first; memory grows with samples times levels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UINT32 = 0xFFFFFFFF
 
 
 def grid_indices(cell: Tensor, layout: GridLayout, level: int) -> Tensor:
-    """Entries [n, 2^n_dims] (within the level) of the corners of cells [n, n_dims] int64, in unsigned 32-bit arithmetic."""
+    """Entries [n, 2^n_dims] of the corners of cells [n, n_dims] int64, in unsigned 32-bit arithmetic."""
     size, resolution = layout.sizes[level], layout.resolutions[level]
     corners = []
     for corner in range(1 << layout.n_dims):
@@ -131,7 +131,7 @@ def _pack(t: Tensor, hit: Tensor, step_size: float, capacity: int | None) -> Sam
 def composite(
     density: Tensor, channels: Tensor, t: Tensor, dt: Tensor, packed_info: Tensor, *, stop: float = 0.0
 ) -> Composited:
-    """Twin of `nerf2mesh.kernels.composite`: rays padded to one length, the distortion summed over all pairs' prefix sums."""
+    """Twin of `nerf2mesh.kernels.composite`: rays padded to one length, sums along them by cumsum."""
     n_rays, longest = len(packed_info), int(packed_info[:, 1].max()) if len(packed_info) else 0
     place = torch.arange(longest, device=density.device)
     used = place < packed_info[:, 1:]

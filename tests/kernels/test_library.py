@@ -23,7 +23,8 @@ with warnings.catch_warnings(record=True) as caught:
     kernels.hash_grid_encode(x, p, layout).sum().backward()
     kernels.hash_grid_encode(x, p, layout).sum().backward()
     out = kernels.hash_grid_jvp(x, p, x, layout)[1].sum().backward()
-    s = kernels.march_rays(torch.tensor([[2.0, 0, 0]]), torch.tensor([[-1.0, 0, 0]]), torch.full((64,), 255, dtype=torch.uint8), 8, step_size=0.1)
+    ray, bits = torch.tensor([[2.0, 0, 0]]), torch.full((64,), 255, dtype=torch.uint8)
+    s = kernels.march_rays(ray, -0.5 * ray, bits, 8, step_size=0.1)
     kernels.composite(s.t.clone().requires_grad_(), s.t[:, None], s.t, s.dt, s.packed_info).opacity.sum().backward()
     kernels.FusedAdam([p, x]).step()
     ours = [w for w in caught if "nerf2mesh" in str(w.message)]

@@ -1,4 +1,4 @@
-"""What torch's dispatcher wants of an operator: schema, fake, no surprise for torch.compile; and the same bits everywhere."""
+"""What torch's dispatcher and compiler want of an operator, and the same bits for any number of threads."""
 
 from __future__ import annotations
 
