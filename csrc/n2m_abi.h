@@ -45,6 +45,9 @@ N2M_API int32_t n2m_set_isa(const char* name);
 // torch's own parallel_for, or null for the library's small pool.
 N2M_API void n2m_set_parallel(n2m_parallel_fn parallel);
 N2M_API void n2m_set_threads(int32_t n_threads);
+// Asks for huge pages in freshly allocated memory before it is first written: a page fault for every 4 KiB costs more than
+// the kernels themselves. A hint; does nothing where the system has none.
+N2M_API void n2m_prefer_huge_pages(void* memory, int64_t n_bytes);
 
 // ---- hash grid: points [n, n_dims], out and grad_out [n, n_levels * n_features] ------------------------------------
 N2M_API int32_t n2m_grid_forward(const n2m_grid*, int64_t n, const float* points, const void* params, float* out);

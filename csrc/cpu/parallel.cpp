@@ -1,5 +1,6 @@
 #include "cpu/parallel.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -13,6 +14,7 @@
 namespace n2m {
 namespace {
 
+constexpr int64_t HUGE_PAGE = 1 << 21;
 std::atomic<n2m_parallel_fn> torch_parallel{nullptr};
 std::atomic<int> n_threads{1};
 
@@ -95,8 +97,9 @@ void* scratch(int slot, int64_t n_bytes) {
   thread_local Buffers buffers;
   if (buffers.size[slot] < n_bytes) {
     std::free(buffers.data[slot]);
-    const int64_t size = (n_bytes + n_bytes / 4 + 4095) / 4096 * 4096;
-    buffers.data[slot] = std::aligned_alloc(4096, static_cast<size_t>(size));
+    const int64_t size = (n_bytes + n_bytes / 4 + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    buffers.data[slot] = std::aligned_alloc(HUGE_PAGE, static_cast<size_t>(size));
+    if (buffers.data[slot]) n2m_prefer_huge_pages(buffers.data[slot], size);
     buffers.size[slot] = buffers.data[slot] == nullptr ? 0 : size;
   }
   return buffers.data[slot];
@@ -107,5 +110,14 @@ void* scratch(int slot, int64_t n_bytes) {
 extern "C" {
 int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
 void n2m_set_parallel(n2m_parallel_fn parallel) { n2m::torch_parallel = parallel; }
+void n2m_prefer_huge_pages(void* memory, int64_t n_bytes) {
+#ifdef MADV_HUGEPAGE
+  const uintptr_t size = n2m::HUGE_PAGE, begin = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t first = (begin + size - 1) / size * size, last = (begin + static_cast<uintptr_t>(n_bytes)) / size * size;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)memory, (void)n_bytes;
+#endif
+}
 void n2m_set_threads(int32_t n_threads) { n2m::n_threads = n_threads < 1 ? 1 : n_threads; }
 }

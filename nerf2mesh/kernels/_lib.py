@@ -112,6 +112,7 @@ def cpu() -> ctypes.CDLL | None:
         return None
     _declare(library, "", [])
     library.n2m_cpu_isa.restype = c_char_p
+    library.n2m_prefer_huge_pages.argtypes = [c_void_p, c_int64]
     _lend_threads(library)
     if os.environ.get("N2M_ISA"):
         check(library.n2m_set_isa(os.environ["N2M_ISA"].encode()), f"instruction set {os.environ['N2M_ISA']}")

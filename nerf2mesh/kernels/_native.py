@@ -34,6 +34,14 @@ def call(name: str, like: Tensor, *arguments: object) -> None:
     _lib.check(status, name)
 
 
+def fresh(like: Tensor, *shape: int) -> Tensor:
+    """Uninitialised float32 memory; a large piece of main memory is asked for in huge pages."""
+    made = like.new_empty(shape, dtype=torch.float32)
+    if made.numel() >= 1 << 20 and not made.is_cuda:
+        _lib.cpu().n2m_prefer_huge_pages(made.data_ptr(), 4 * made.numel())
+    return made
+
+
 def packed(*tensors: Tensor | None) -> list[Tensor | None]:
     return [None if t is None else t.contiguous() for t in tensors]
 
@@ -43,7 +51,7 @@ def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: fl
     if not has_native(points):
         return reference.hash_grid_encode(points, params, layout, n_active)
     points, params = packed(points, params)
-    out = points.new_empty(points.shape[0], layout.n_outputs)
+    out = fresh(points, len(points), layout.n_outputs)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
     call("grid_forward", points, grid, len(points), points, params, out)
     return out
@@ -54,8 +62,7 @@ def grid_jvp(points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int
     if not has_native(points):
         return tuple(t.detach() for t in reference.hash_grid_jvp(points, params, tangent, layout, n_active))
     points, params, tangent = packed(points, params, tangent)
-    out = points.new_empty(points.shape[0], layout.n_outputs)
-    out_tangent = torch.empty_like(out)
+    out, out_tangent = (fresh(points, len(points), layout.n_outputs) for _ in range(2))
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
     call("grid_jvp", points, grid, len(points), points, params, tangent, out, out_tangent)
     return out, out_tangent
@@ -67,7 +74,7 @@ def grid_backward(points, grad_out, tangent, grad_tangent, geometry: list[int], 
         params = points.new_zeros(layout.n_params)
         return _twin_gradient(points, params, params, grad_out, tangent, grad_tangent, layout, n_active)
     points, grad_out, tangent, grad_tangent = packed(points, grad_out, tangent, grad_tangent)
-    grad_params = points.new_zeros(layout.n_params)
+    grad_params = fresh(points, layout.n_params).zero_()
     grid = _lib.grid_struct(layout, n_active, False)
     call("grid_backward", points, grid, len(points), points, grad_out, tangent, grad_tangent, grad_params)
     return grad_params
@@ -78,7 +85,7 @@ def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, g
     if not has_native(points):
         return _twin_gradient(points, params, points, grad_out, tangent, grad_tangent, layout, n_active)
     points, params, grad_out, tangent, grad_tangent = packed(points, params, grad_out, tangent, grad_tangent)
-    grad_points = torch.empty_like(points)
+    grad_points = fresh(points, *points.shape)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
     arrays = (points, params, grad_out, tangent, grad_tangent, grad_points)
     call("grid_input_grad", points, grid, len(points), *arrays)
