@@ -11,6 +11,8 @@ from jaxtyping import Float
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from nerf2mesh.evaluate.geometry import nearest_point_distance
+
 Cloud = Float[Tensor, "n 3"]
 
 
@@ -43,7 +45,7 @@ def iterative_closest_points(cloud: Cloud, target: Cloud, *, iterations: int = 5
 def kabsch(cloud: Cloud, match: Cloud) -> Float[Tensor, "3 3"]:
     """The rotation that best turns the cloud onto points that correspond to it one by one, both about their means."""
     u, _, vt = torch.linalg.svd((cloud - cloud.mean(0)).T @ (match - match.mean(0)))
-    flip = torch.ones(3, dtype=u.dtype)
+    flip = torch.ones(3, dtype=u.dtype, device=u.device)
     flip[2] = torch.linalg.det(vt.T @ u.T).sign()
     return vt.T @ torch.diag(flip) @ u.T
 
@@ -88,11 +90,7 @@ def _two_way(a: Cloud, b: Cloud) -> Tensor:
 
 
 def _two_way_trees(a: Cloud, b: Cloud) -> float:
-    there, back = (
-        cKDTree(b.numpy(), balanced_tree=False).query(a.numpy())[0],
-        cKDTree(a.numpy(), balanced_tree=False).query(b.numpy())[0],
-    )
-    return float(there.mean() + back.mean())
+    return float(nearest_point_distance(a, b).mean() + nearest_point_distance(b, a).mean())
 
 
 def _thinned(points: Cloud, count: int) -> Cloud:

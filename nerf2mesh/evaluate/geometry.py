@@ -102,7 +102,8 @@ def volume_iou(mesh: object, target: object, *, resolution: int = 128, half_exte
     """Intersection over union of the solids, counted at the voxel centres of [-half_extent, half_extent]^3.
 
     Inside is decided by `solids.occupancy`, which copes with open boundaries and overlapping parts. What lies outside
-    the cube is not seen. 1 if both are empty.
+    the cube is not seen. 1 if both are empty. A flat face along the lattice may be off by half a voxel: at 128^3 the
+    baselines of protocol `core` are within 0.002 of their values at 256^3.
     """
     a, b = occupancy(mesh, resolution, half_extent), occupancy(target, resolution, half_extent)
     union = int((a | b).sum())

@@ -18,6 +18,7 @@ from nerf2mesh.evaluate.geometry import (
     surface_distances,
     volume_iou,
 )
+from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, load_object
 from nerf2mesh.evaluate.solids import grid_axis, occupancy, winding_numbers
 from nerf2mesh.evaluate.surface import Surface, closest_on_triangle
 from tests.evaluate.shapes import CHICKEN, chicken_cameras, chicken_views, cube, sphere
@@ -150,6 +151,26 @@ def test_open_boundary_and_overlap() -> None:
     assert volume_iou(both, union, resolution=64) == 1.0
     empty = SimpleNamespace(vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), int))
     assert volume_iou(empty, a, resolution=16) == 0.0 and volume_iou(empty, empty, resolution=16) == 1.0
+
+
+def test_open_avocado_equals_the_solid_angle_sum() -> None:
+    """Six directions' vote against the exact generalised winding number (Jacobson et al. 2013), voxel by voxel."""
+    mesh = load_object(CORE_OBJECTS[2], DATA_DIR)
+    triangles = Surface.of(mesh).triangles
+    axis = grid_axis(24)
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    exact = torch.cat([_solid_angles(p, triangles) for p in points.split(2_000)]).abs() > 0.5
+    assert int(exact.sum()) > 500
+    assert torch.equal(occupancy(mesh, 24).reshape(-1), exact)
+
+
+def _solid_angles(points: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor:
+    """Winding numbers by van Oosterom and Strackee's formula."""
+    a, b, c = (triangles[None, :, i] - points[:, None] for i in range(3))
+    la, lb, lc = (v.norm(dim=-1) for v in (a, b, c))
+    numerator = (a * torch.linalg.cross(b, c)).sum(-1)
+    denominator = la * lb * lc + (a * b).sum(-1) * lc + (b * c).sum(-1) * la + (c * a).sum(-1) * lb
+    return torch.atan2(numerator, denominator).sum(1) / (2 * math.pi)
 
 
 def test_chicken_depth_maps_lie_on_the_mesh() -> None:
