@@ -22,8 +22,6 @@ class FieldAccess:
     inverse_activation: Callable[[Tensor], Tensor] = torch.log
     color: Callable[[Tensor, Tensor], Tensor] | None = None
     """(points, unit viewing directions) -> sRGB [N, 3]."""
-    normals: Callable[[Tensor], Tensor] | None = None
-    """Unit normals [N, 3], outward."""
     render: Callable[[Camera], Rendering] | None = None
     occupancy: np.ndarray | None = None
     """bool [r, r, r] over the box, index (x, y, z): cells outside are empty. None: anything may be anywhere."""
@@ -49,7 +47,6 @@ class FieldAccess:
             activation=field.activation,
             inverse_activation=field.inverse_activation,
             color=color,
-            normals=field.normals,
             render=None if renderer is None else renderer.render,
             occupancy=grid,
             level=0.0 if signed_distance else None,
@@ -60,8 +57,16 @@ class FieldAccess:
 class LevelSet:
     """The field minus the surface's logit on numpy points, in pieces; counts what was asked and the range seen."""
 
-    def __init__(self, access: FieldAccess, level: float, chunk_points: int = 1 << 18) -> None:
+    def __init__(
+        self,
+        access: FieldAccess,
+        level: float,
+        chunk_points: int = 1 << 18,
+        fill: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        """`fill` (see `solidify`) makes points inside that the field itself leaves outside."""
         self.access = access
+        self.fill = fill
         self.level = float(level)
         self.chunk_points = chunk_points
         self.n_evaluations = 0
@@ -85,4 +90,5 @@ class LevelSet:
             )
         values = np.clip(values, -1e30, 1e30)
         self.smallest, self.largest = min(self.smallest, values.min()), max(self.largest, values.max())
-        return values - np.float32(self.level)
+        values -= np.float32(self.level)
+        return values if self.fill is None else np.maximum(values, self.fill(points))

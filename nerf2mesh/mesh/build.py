@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
 from nerf2mesh.mesh.bake import bake_loss, bake_texture, bake_vertices, normal_march
-from nerf2mesh.mesh.calibrate import Calibration, calibrate
+from nerf2mesh.mesh.calibrate import Calibration, calibrate, coarse_logits
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.mesh.extract import extract_surface
 from nerf2mesh.mesh.inspect import inspect_mesh
 from nerf2mesh.mesh.project import project_vertices, surface_normals
-from nerf2mesh.mesh.repair import keep_largest, split_pinches, taubin_smooth
+from nerf2mesh.mesh.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.simplify import simplify
+from nerf2mesh.mesh.smooth import SmoothedLevel
+from nerf2mesh.mesh.solidify import hidden_fill
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.mesh.unwrap import unwrap
 
@@ -49,14 +52,17 @@ def build_mesh(
     config = MeshConfig() if config is None else config
     stages = _Stages(progress)
     report: dict[str, object] = {"seconds": stages.seconds}
-    with_progress = stages.fraction
 
     stages.enter("calibrate")
-    level = find_level(access, config, with_progress)
+    coarse = coarse_logits(access, min(config.calibration_resolution, config.resolution), config.chunk_points)
+    level = find_level(access, config, coarse, stages.fraction)
+    fill = hidden_fill(_densities(access, coarse)) if config.fill_hidden else None
     report["threshold"] = {"logit": level.level, "density": level.density, "curve": level.curve}
 
     stages.enter("extract")
-    level_set = LevelSet(access, level.level, config.chunk_points)
+    level_set = LevelSet(access, level.level, config.chunk_points, fill)
+    if config.smooth_radius:
+        level_set = SmoothedLevel(level_set, coarse, config.smooth_radius)
     surface = extract_surface(
         level_set, config.resolution, occupancy=access.occupancy, refine_steps=config.refine_steps
     )
@@ -65,14 +71,14 @@ def build_mesh(
     stages.enter("repair")
     mesh, report["repair"] = keep_largest(surface, config.keep_components, config.min_component_share)
     mesh, report["repair"]["pinches_split"] = split_pinches(mesh)
-    mesh = taubin_smooth(mesh, config.smooth_steps) if config.smooth_steps else mesh
 
     stages.enter("simplify")
     mesh, method = simplify(mesh, config.target_faces) if config.target_faces else (mesh, "unchanged")
     report["simplify"] = {"method": method, "target": config.target_faces, "faces": mesh.n_faces}
     if config.project:
         mesh, report["simplify"]["projected"] = project_vertices(mesh, level_set, 2.0 / config.resolution)
-    mesh = replace(mesh, vertex_normals=surface_normals(mesh, access), metadata={})
+    normals = surface_normals(mesh, level_set, 2.0 / config.resolution)
+    mesh = replace(mesh, vertex_normals=normals, metadata={})
 
     mesh = paint(mesh, access, config, stages, report)
     stages.enter("inspect")
@@ -81,9 +87,10 @@ def build_mesh(
     return mesh, report
 
 
-def find_level(access: FieldAccess, config: MeshConfig, progress: Callable[[float], None]) -> Calibration:
+def find_level(
+    access: FieldAccess, config: MeshConfig, coarse: np.ndarray, progress: Callable[[float], None]
+) -> Calibration:
     """The surface's logit: the field's own, the user's density, or the calibrated one."""
-    import torch
 
     def converted(value: float, function) -> float:
         return float(function(torch.tensor(float(value), device=access.device)))
@@ -95,12 +102,16 @@ def find_level(access: FieldAccess, config: MeshConfig, progress: Callable[[floa
         return Calibration(converted(density, access.inverse_activation), density, [])
     return calibrate(
         access,
-        resolution=min(config.calibration_resolution, config.resolution),
+        coarse,
         n_views=config.calibration_views,
         size_px=config.calibration_size_px,
-        chunk_points=config.chunk_points,
         progress=progress,
     )
+
+
+@torch.no_grad()
+def _densities(access: FieldAccess, logits: np.ndarray) -> np.ndarray:
+    return access.activation(torch.from_numpy(logits).to(access.device)).float().cpu().numpy()
 
 
 def paint(mesh: TriangleMesh, access: FieldAccess, config: MeshConfig, stages: _Stages, report: dict) -> TriangleMesh:

@@ -24,7 +24,7 @@ DENSITY_RANGE = (0.5, 500.0)
 """A world unit of the lowest keeps 60 % of the light; a hundredth of a unit of the highest keeps 1 %."""
 N_COARSE = 14
 N_FINE = 6
-TIE = 1e-3
+TIE = 3e-4
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ def view_ring(n: int, size_px: int) -> Camera:
 
 def calibrate(
     access: FieldAccess,
+    volume: np.ndarray,
     *,
-    resolution: int = 96,
     n_views: int = 16,
     size_px: int = 128,
-    chunk_points: int = 1 << 18,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
-    """The threshold of a density field that can be rendered; ValueError when nothing is opaque from any camera."""
+    """The threshold of a density field that can be rendered. `volume`: see `coarse_logits`.
+
+    Raises ValueError when nothing is opaque from any camera.
+    """
     assert access.render is not None
     cameras = view_ring(n_views, size_px)
     shown = [access.render(cameras[k]) for k in range(n_views)]
@@ -64,7 +66,7 @@ def calibrate(
             f"field: something opaque wanted for calibration, got a largest opacity of {float(opacity.max()):.3g}; "
             "optimise longer, or set mesh.threshold to a density"
         )
-    volume = _coarse_volume(access, resolution, chunk_points)
+    volume = np.pad(volume, 1, constant_values=volume.min())
     low, high = DENSITY_RANGE
     high = min(high, _density(access, float(volume.max())))
     low = min(low, 0.5 * high)
@@ -104,8 +106,8 @@ def _search(tried: Callable[[float], float], low: float, high: float) -> None:
             at_d = tried(math.exp(d))
 
 
-def _coarse_volume(access: FieldAccess, resolution: int, chunk_points: int) -> np.ndarray:
-    """Logits [r + 3]^3 on the nodes, unoccupied and surrounding ones at the lowest value seen."""
+def coarse_logits(access: FieldAccess, resolution: int, chunk_points: int = 1 << 18) -> np.ndarray:
+    """Logits at the box's (resolution + 1)^3 nodes; unoccupied ones at the lowest value seen."""
     level = LevelSet(access, 0.0, chunk_points)
     nodes = np.linspace(-1.0, 1.0, resolution + 1, dtype=np.float32)
     grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), axis=-1)
@@ -117,8 +119,8 @@ def _coarse_volume(access: FieldAccess, resolution: int, chunk_points: int) -> n
         index = np.clip(((nodes + 1.0) * 0.5 * len(occupied)).astype(int), 0, len(occupied) - 1)
         wanted = occupied[np.ix_(index, index, index)]
     values = level(grid[wanted])
-    volume = np.full((resolution + 3,) * 3, values.min() if len(values) else -1e30, np.float32)
-    volume[1:-1, 1:-1, 1:-1][wanted] = values
+    volume = np.full(wanted.shape, values.min() if len(values) else -1e30, np.float32)
+    volume[wanted] = values
     return volume
 
 

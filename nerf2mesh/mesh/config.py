@@ -13,14 +13,17 @@ class MeshConfig:
     """Evaluations of the field per vertex that bring it onto the level set."""
     threshold: float | None = None
     """Density of the surface; None finds it by silhouettes. A signed-distance field has its own and ignores this."""
-    calibration_views: int = 16
+    fill_hidden: bool = True
+    """Make solid what no light reaches: fields are hollow inside, and tunnels lead in."""
+    smooth_radius: float = 0.01
+    """Noise below this scale (world units) is taken off the level set; 0 meshes the field as it is, bit for bit."""
+    calibration_views: int = 12
     calibration_size_px: int = 128
     calibration_resolution: int = 96
+    """Cells of the coarse grid on which the threshold and what is hidden are found."""
     keep_components: int = 1
     """How many of the largest pieces stay; 0 keeps all that have `min_component_share` of the largest one's volume."""
     min_component_share: float = 0.01
-    smooth_steps: int = 2
-    """Taubin steps that take the sampling noise off before decimation; 0 leaves every vertex on the level set."""
     target_faces: int = 20000
     """Face budget; 0 keeps every face."""
     project: bool = True
@@ -47,7 +50,7 @@ class MeshConfig:
             raise ValueError(f"mesh.resolution: 16 to 2048 cells wanted, got {self.resolution}")
         if not 64 <= self.texture_size <= 16384:
             raise ValueError(f"mesh.texture_size: 64 to 16384 pixels wanted, got {self.texture_size}")
-        for name in ("refine_steps", "keep_components", "smooth_steps", "target_faces", "bake_views"):
+        for name in ("refine_steps", "keep_components", "smooth_radius", "target_faces", "bake_views"):
             if getattr(self, name) < 0:
                 raise ValueError(f"mesh.{name}: 0 or more wanted, got {getattr(self, name)}")
         if self.threshold is not None and not self.threshold > 0.0:

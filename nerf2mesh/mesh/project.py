@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from nerf2mesh.mesh.access import FieldAccess, LevelSet
+from nerf2mesh.mesh.access import LevelSet
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
 
 MAX_STEP_CELLS = 0.5
@@ -58,15 +57,8 @@ def _undo_turned(mesh: TriangleMesh, points: np.ndarray) -> np.ndarray:
     return mesh.vertices
 
 
-@torch.no_grad()
-def surface_normals(mesh: TriangleMesh, access: FieldAccess, chunk: int = 1 << 16) -> np.ndarray:
-    """Unit normals [V, 3] of the field where they agree with the mesh's own, else the mesh's."""
+def surface_normals(mesh: TriangleMesh, level: LevelSet, cell: float) -> np.ndarray:
+    """Unit normals [V, 3] of the level set where they agree with the mesh's own, else the mesh's."""
     own = TriangleMesh(mesh.vertices, mesh.faces).normals
-    if access.normals is None:
-        return own
-    normals = np.zeros_like(own)
-    for start in range(0, len(own), chunk):
-        points = torch.from_numpy(np.float32(mesh.vertices[start : start + chunk])).to(access.device)
-        normals[start : start + chunk] = access.normals(points).float().cpu().numpy()
-    normals = unit(np.nan_to_num(normals))
+    normals = unit(-_gradient(level, mesh.vertices, 0.5 * cell))
     return np.where((normals * own).sum(1, keepdims=True) > MIN_COSINE, normals, own)

@@ -1,7 +1,8 @@
 """Decimation to a face budget that never makes an edge of more than two faces.
 
 The native collapse (csrc/cpu/simplify_cpu.cpp) keeps a manifold by construction. Without it fast-simplification serves,
-checked afterwards: where it broke an edge, gentler budgets are tried and manifold3d's simplification comes last.
+checked afterwards: where it broke an edge, gentler settings are tried, then manifold3d's simplification;
+where that fails too the mesh stays as it is.
 """
 
 from __future__ import annotations
@@ -58,9 +59,16 @@ def _fallback(mesh: TriangleMesh, target_faces: int) -> tuple[TriangleMesh, str]
     for aggression in (7.0, 4.0, 2.0):
         result = fast_simplification.simplify(points, faces, target_count=target_faces, agg=aggression)
         candidate = _bare(mesh, *result)
-        if candidate.edges[1].max(initial=0) <= 2 and candidate.is_watertight == closed:
+        if _is_sound(candidate, closed):
             return candidate, "fast-simplification"
-    return _by_manifold(mesh, target_faces), "manifold3d"
+    result = _by_manifold(mesh, target_faces) if closed else mesh
+    return result, "unchanged" if result is mesh else "manifold3d"
+
+
+def _is_sound(mesh: TriangleMesh, closed: bool) -> bool:
+    """Also once coinciding vertices are merged, as every reader of an STL will."""
+    welded = mesh.welded()
+    return welded.edges[1].max(initial=0) <= 2 and welded.is_watertight == closed
 
 
 def _by_manifold(mesh: TriangleMesh, target_faces: int) -> TriangleMesh:
@@ -73,7 +81,11 @@ def _by_manifold(mesh: TriangleMesh, target_faces: int) -> TriangleMesh:
     for _ in range(8):
         result = solid.simplify(tolerance).to_mesh()
         candidate = _bare(mesh, result.vert_properties[:, :3], result.tri_verts)
-        if candidate.n_faces < best.n_faces and (best is mesh or candidate.n_faces <= target_faces):
+        if (
+            _is_sound(candidate, True)
+            and candidate.n_faces < best.n_faces
+            and (best is mesh or candidate.n_faces <= target_faces)
+        ):
             best = candidate
         if candidate.n_faces > target_faces and tolerance == high:
             break  # its topology does not allow fewer

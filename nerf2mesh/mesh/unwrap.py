@@ -23,7 +23,7 @@ def unwrap(
     mesh: TriangleMesh, size: int, *, padding_px: int = 4, time_limit_s: float = 120.0
 ) -> tuple[np.ndarray, dict[str, object]]:
     """UV [F, 3, 2] for a square texture of `size` texels, and how they were made: method, charts, overlap_texels."""
-    uv, report = None, {"method": "xatlas"}
+    uv, report = None, {"reason": "xatlas was given no time"}
     if time_limit_s > 0.0:
         uv, report = _by_xatlas(mesh, size, padding_px, time_limit_s)
     if uv is not None:
