@@ -52,7 +52,7 @@ def adapt(state: LoopState, prior: Prior, observations: Observations, config: Co
 
 
 def refresher(problem: Problem, config: Config) -> Callable[[LoopState], None]:
-    """For the loop's `on_step`: at the configured share of the run, fit the subject adapter again, now on renderings too."""
+    """For the loop's `on_step`: at the configured share of the run the adapter is fitted again, also on renderings."""
     due = max(1, round(config.lora.refresh_at * config.optimize.steps))
 
     def refresh(state: LoopState) -> None:

@@ -1,61 +1,23 @@
-"""The data's way from a picture to a mesh: `fit`, and the `Result` that it returns."""
+"""The data's way from a picture to a mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from nerf2mesh import adaptation
-from nerf2mesh.config import Config, load_config, to_yaml
+from nerf2mesh import adaptation, outputs
+from nerf2mesh.config import Config, load_config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
 from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Problem, optimize
 from nerf2mesh.priors import load_prior
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import Progress, StageClock
+from nerf2mesh.result import Result
 from nerf2mesh.run_folder import RunFolder
-from nerf2mesh.types import Camera, Observations, Rendering
-
-if TYPE_CHECKING:
-    from nerf2mesh.mesh import TriangleMesh
-
-
-@dataclass
-class Result:
-    """What a run gives: the mesh, the field behind it, and what was measured.
-
-    mesh is in world axes (+Z up, front +X, inside [-1, 1]^3). metrics and facts are plain numbers by name.
-    """
-
-    mesh: TriangleMesh
-    field: HashGridField
-    renderer: VolumeRenderer
-    observations: Observations
-    config: Config
-    metrics: dict[str, object] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def render(self, camera: Camera) -> Rendering:
-        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], colour premultiplied."""
-        return self.renderer.render(camera)
-
-    def save(self, folder: str | Path, formats: Sequence[str] = ("glb",)) -> list[Path]:
-        """Writes mesh.<format> for each of glb, obj, ply, stl, usdz into `folder`; returns the paths."""
-        from nerf2mesh.mesh import save_mesh
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return [Path(save_mesh(self.mesh, folder / f"mesh.{suffix}")) for suffix in formats]
-
-    def _repr_html_(self) -> str:
-        from nerf2mesh.outputs import notebook_html
-
-        return notebook_html(self)
 
 
 def fit(
@@ -89,15 +51,19 @@ def fit(
     with clock.stage("adapt"):
         adaptation.adapt(state, prior, observations, config, folder)
     problem = Problem(
-        observations, prior, prior.condition(observations), renderer, GivenPixels(observations, renderer.occupancy.bits.device),
-        config.optimize, config.distill, clock,
-    )  # fmt: skip
+        observations,
+        prior,
+        prior.condition(observations),
+        renderer,
+        GivenPixels(observations, torch.device(device)),
+        config.optimize,
+        config.distill,
+        clock,
+    )
     with clock.stage("optimize"):
         _run_loop(state, problem, config, folder)
     result = Result(None, state.field, renderer, observations, config, warnings=[*resumed, *state.events])
-    from nerf2mesh.outputs import finish
-
-    finish(result, prior, folder, clock)
+    outputs.finish(result, prior, folder, clock)
     return result
 
 
@@ -140,17 +106,15 @@ def _resume(state: LoopState, folder: RunFolder | None) -> list[str]:
 
 
 def _run_loop(state: LoopState, problem: Problem, config: Config, folder: RunFolder | None) -> None:
-    from nerf2mesh.outputs import save_preview
-
     bar = Progress(config.optimize.steps, "optimize", quiet=config.report.quiet, initial=state.step)
     optimize(
         state,
         problem,
         folder=folder.path if folder else None,
         progress=bar,
-        on_preview=(lambda views, step: save_preview(folder, views, step)) if folder else None,
+        on_preview=(lambda views, step: outputs.save_preview(folder, views, step)) if folder else None,
         on_step=adaptation.refresher(problem, config) if config.lora.subject and config.lora.refresh_at else None,
     )
 
 
-__all__ = ["Result", "fit", "load_config", "to_yaml"]
+__all__ = ["Result", "fit"]

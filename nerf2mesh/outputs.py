@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nerf2mesh.mesh import extract_mesh, save_mesh
 from nerf2mesh.priors import Prior
-from nerf2mesh.report import Progress, StageClock, provenance, viewer_iframe, write_json, write_report, write_turntable
+from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.result import Result
 from nerf2mesh.run_folder import RunFolder
 from nerf2mesh.types import Camera, Rendering
-
-if TYPE_CHECKING:
-    from nerf2mesh.api import Result
 
 PREVIEW_GREY = 0.92
 
@@ -32,7 +28,10 @@ def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageC
         return
     about = provenance(
         inputs={"image": config.input.image},
-        weights={"prior": str(getattr(prior, "source", "")), **{f"lora/{i}": p for i, p in enumerate(config.lora.adapters)}},
+        weights={
+            "prior": str(getattr(prior, "source", "")),
+            **{f"lora/{i}": p for i, p in enumerate(config.lora.adapters)},
+        },
         seed=config.seed,
     )
     write_json(folder / "provenance.json", about)
@@ -74,7 +73,10 @@ def reference_metrics(result: Result) -> dict[str, object]:
             "better": "higher",
             "unit": "dB",
         },
-        "input view mask IoU": {"value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])), "better": "higher"},
+        "input view mask IoU": {
+            "value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])),
+            "better": "higher",
+        },
     }
 
 
@@ -101,13 +103,3 @@ def _turntable(result: Result) -> list[Tensor]:
     )
     views = rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")
     return list(_eight_bit(views.over(PREVIEW_GREY)))
-
-
-def notebook_html(result: Result) -> str:
-    """The mesh in a viewer that turns, for notebooks."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mesh.glb"
-        save_mesh(result.mesh, path)
-        return viewer_iframe(path)

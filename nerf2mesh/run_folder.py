@@ -1,7 +1,7 @@
 """The run folder: what was asked, what came of it, and all that is needed to go on after a stop.
 
-    config.yaml overrides.yaml versions.json provenance.json timings.json metrics.json metrics.jsonl warnings.json
-    previews/ checkpoints/ adapters/ mesh.glb turntable.mp4 report.html
+config.yaml overrides.yaml versions.json provenance.json timings.json metrics.json metrics.jsonl warnings.json
+previews/ checkpoints/ adapters/ mesh.glb turntable.mp4 report.html
 """
 
 from __future__ import annotations
@@ -80,5 +80,3 @@ def _write(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text)
     os.replace(part, path)
-
-

@@ -2,7 +2,8 @@
 
 Letters
     t in [0, 1]: 0 clean, 1 pure noise. x_t = alpha(t) x0 + sigma(t) noise.
-    Variance preserving (diffusion): alpha^2 + sigma^2 = 1, v = alpha noise - sigma x0 (Salimans & Ho 2022, arXiv 2202.00512).
+    Variance preserving (diffusion): alpha^2 + sigma^2 = 1, v = alpha noise - sigma x0 (Salimans & Ho 2022,
+    arXiv 2202.00512).
     Flow (rectified flow, Liu et al. 2022, arXiv 2209.03003): alpha = 1 - t, sigma = t, flow = noise - x0.
 """
 

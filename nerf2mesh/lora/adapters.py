@@ -1,13 +1,15 @@
 """LoRA adapters (Hu et al. 2021, arXiv 2106.09685) on a prior's network: attach, stack with weights, save, load.
 
-peft does the work; this room fixes the conventions. alpha is always equal to the rank, so the scale is 1 for every reader.
-Files are safetensors with peft's keys (`base_model.model.<module>.lora_A.weight`) and the rank in the header. Several
-adapters live on one network: which are active, and how strongly, is set by `stack`; which one learns, by `train_only`.
+peft does the work; this room fixes the conventions. alpha is always equal to the rank, so the scale is 1 for every
+reader. Files are safetensors with peft's keys (`base_model.model.<module>.lora_A.weight`) and the rank in the header.
+Several adapters live on one network: which are active, and how strongly, is set by `stack`; which one learns, by
+`train_only`.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +30,9 @@ def attach(network: nn.Module, name: str, rank: int, targets: tuple[str, ...] = 
     if name in names(network):
         raise ValueError(f"name: an adapter {name!r} is there already; choose another name")
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(targets), init_lora_weights=True)
-    inject_adapter_in_model(config, network, adapter_name=name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
+        inject_adapter_in_model(config, network, adapter_name=name)
     network.requires_grad_(False)
 
 
@@ -115,7 +119,7 @@ def save_adapter(path: Path, state: dict[str, Tensor]) -> None:
 
 
 def read_adapter(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, with alpha folded into lora_B so that the scale is 1. ValueError where it is unreadable."""
+    """The tensors of a file, with alpha folded into lora_B so the scale is 1. ValueError where it is unreadable."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -125,7 +129,7 @@ def read_adapter(path: Path) -> dict[str, Tensor]:
             about = file.metadata() or {}
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"lora.adapters: {path} is not a readable safetensors file ({error}); get it anew") from error
+        raise ValueError(f"lora.adapters: {path} is not readable safetensors ({error}); get it again") from error
     rank = rank_of(state)
     scale = float(about.get("lora_alpha", rank)) / rank
     return {key: value * scale if ".lora_B." in key else value for key, value in state.items()}

@@ -29,7 +29,7 @@ N_NOISY = 3
 
 @dataclass(frozen=True)
 class Frames:
-    """Pictures to learn from: premultiplied RGBA [n, 4, s, s] at any size, poses [n, 4, 4], focal [n] in image heights."""
+    """Pictures to learn from: premultiplied RGBA [n, 4, s, s] any size, pose [n, 4, 4], focal [n] in image heights."""
 
     images: Tensor
     pose: Tensor

@@ -19,7 +19,7 @@ MAX_REMEDIES = 4
 
 @dataclass(frozen=True)
 class Vitals:
-    """What is looked at after a step: the loss, the mean opacity of the distillation views, the share of half-open rays."""
+    """What is looked at after a step: the loss, the distillation views' mean opacity and share of half-open rays."""
 
     loss: float
     mean_opacity: float
@@ -58,7 +58,9 @@ class HealthWatch:
                 f"optimize: the run is {what} again after {MAX_REMEDIES} remedies ({'; '.join(state.events)}); "
                 "check the mask in the report, lower distill.weight, or change the seed"
             )
-        said = {"non-finite": self._rewind, "empty": self._regrow, "full": self._thin, "collapsed": self._harden}[what](state)
+        said = {"non-finite": self._rewind, "empty": self._regrow, "full": self._thin, "collapsed": self._harden}[what](
+            state
+        )
         state.events.append(said)
         return said
 
@@ -83,7 +85,9 @@ class HealthWatch:
 
     def _thin(self, state: LoopState) -> str:
         state.factors["sparsity"] = state.factors.get("sparsity", 0.0) + 0.05
-        return f"step {state.step}: every ray was blocked; a sparsity weight of {state.factors['sparsity']:.2f} was added"
+        return (
+            f"step {state.step}: every ray was blocked; a sparsity weight of {state.factors['sparsity']:.2f} was added"
+        )
 
     def _harden(self, state: LoopState) -> str:
         state.factors["entropy"] = 4.0 * state.factors.get("entropy", 1.0)

@@ -36,7 +36,9 @@ class LoopState:
     events: list[str] = field(default_factory=list)
 
     @staticmethod
-    def fresh(field: HashGridField, occupancy: OccupancyGrid, lr_encoding: float, lr_network: float, seed: int) -> LoopState:
+    def fresh(
+        field: HashGridField, occupancy: OccupancyGrid, lr_encoding: float, lr_network: float, seed: int
+    ) -> LoopState:
         generators = {name: torch.Generator().manual_seed(seed * 1000 + i) for i, name in enumerate(STREAMS)}
         return LoopState(field, occupancy, FusedAdam(field.param_groups(lr_encoding, lr_network)), generators)
 
@@ -90,7 +92,15 @@ class LoopState:
         try:
             values = torch.load(path, map_location=self.field_device, weights_only=True)
             self.restore(values)
-        except (RuntimeError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+        except (
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            EOFError,
+            AttributeError,
+            pickle.UnpicklingError,
+        ) as error:
             first = (str(error).splitlines() or ["unreadable"])[0]
             raise ValueError(
                 f"checkpoint: {path} cannot be read back ({first}); delete it to start this run anew, "

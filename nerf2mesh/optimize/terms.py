@@ -113,16 +113,15 @@ def sample_terms(
         return None
 
     def terms(rendering: Rendering) -> Tensor:
-        extra = rendering.extra
-        rows = reg.choose_samples(extra["weights"], config.regularizer_samples, generator)
-        if len(rows) == 0:
-            return rendering.opacity.sum() * 0.0
-        points, ones = extra["points"][rows], torch.ones(len(rows), device=rendering.opacity.device)
-        moved = reg.jittered(points, config.smoothness_std, generator)
-        normals = field.normals(torch.cat([points, moved]), "finite_difference")
-        here, there = normals.split(len(rows))
-        away = reg.orientation(here, rays.directions[extra["ray_index"][rows].long()], ones)
-        bend = reg.normal_smoothness(here, there)
-        return config.weight_orientation * away + config.weight_smoothness * bend
+        found = reg.surface_terms(
+            field,
+            rays,
+            rendering,
+            n_points=config.regularizer_samples,
+            jitter_std=config.smoothness_std,
+            mode="finite_difference",
+            generator=generator,
+        )
+        return config.weight_orientation * found["orientation"] + config.weight_smoothness * found["smoothness"]
 
     return terms

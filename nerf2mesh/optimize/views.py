@@ -67,5 +67,7 @@ def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:
     reach = max(3, view.camera.width_px // 32) | 1
     near = torch.nn.functional.max_pool2d(alpha, reach, stride=1, padding=reach // 2).flatten() > 0.05
     if not bool(near.any()):
-        raise ValueError("observations: a view with an object wanted, got an empty mask; choose another foreground method")
+        raise ValueError(
+            "observations: a view with an object wanted, got an empty mask; choose another foreground method"
+        )
     return view.image.reshape(-1, 4).to(device), near.nonzero()[:, 0]

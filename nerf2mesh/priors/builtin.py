@@ -112,7 +112,9 @@ def read_network(path: Path) -> MultiViewDenoiser:
     except (SafetensorError, OSError) as error:
         raise ValueError(f"prior.weights: {path} is not a readable safetensors file ({error}); get it anew") from error
     if "network" not in about:
-        raise ValueError(f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file")
+        raise ValueError(
+            f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
+        )
     network = DenoiserConfig(**json.loads(about["network"])).build()
     try:
         network.load_state_dict(weights)
@@ -125,8 +127,7 @@ def read_network(path: Path) -> MultiViewDenoiser:
 def _check_square(cameras: list[Camera]) -> None:
     for i, camera in enumerate(cameras):
         if camera.width_px != camera.height_px:
-            raise ValueError(
-                f"observations.views[{i}]: a square picture wanted, got {camera.width_px} x {camera.height_px} px; pad it"
-            )
+            size = f"{camera.width_px} x {camera.height_px}"
+            raise ValueError(f"observations.views[{i}]: a square picture wanted, got {size} px; pad it")
     if len({camera.orthographic for camera in cameras}) > 1:
-        raise ValueError("observations.views: one projection wanted, got perspective and orthographic; convert one kind")
+        raise ValueError("observations.views: one projection wanted, got perspective and orthographic; convert one")

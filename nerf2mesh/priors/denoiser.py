@@ -1,8 +1,8 @@
 """The built-in prior's network: a multi-view denoiser that thinks in 3D.
 
-Frames (some clean, some noisy, all with known cameras) are encoded in 2D, lifted into a feature volume, reasoned about in
-3D (convolutions, and attention at half resolution for what is far apart: the other side, the mirror image), rendered back
-into every frame and decoded in 2D to the velocity v = alpha * noise - sigma * x0 (Salimans & Ho 2022). The idea of
+Frames (some clean, some noisy, all with known cameras) are encoded in 2D, lifted into a feature volume, reasoned about
+in 3D (convolutions, and attention at half resolution for what is far apart: the other side, the mirror image), rendered
+back into every frame and decoded in 2D to the velocity v = alpha * noise - sigma * x0 (Salimans & Ho 2022). The idea of
 denoising through a 3D volume is that of Viewset Diffusion (Szymanowicz et al. 2023) and DMV3D (Xu et al. 2024).
 
 Letters: B scenes, V frames, C channels. Images are [B, V, 4, s, s] in the range of `encode_rgba`.
@@ -116,8 +116,9 @@ class MultiViewDenoiser(nn.Module):
     def forward(self, images: Tensor, log_snr: Tensor, kind: Tensor, geometry: FrameGeometry) -> Tensor:
         """Velocity [B, V, 4, s, s].
 
-        images [B, V, 4, s, s]: noisy frames at their noise level, clean ones as they are. log_snr [B]: of the noisy frames,
-        log(alpha^2 / sigma^2). kind [B, V]: NOISY, CLEAN or ABSENT. The output means something for noisy frames only.
+        images [B, V, 4, s, s]: noisy frames at their noise level, clean ones as they are. log_snr [B]: of the noisy
+        frames, log(alpha^2 / sigma^2). kind [B, V]: NOISY, CLEAN or ABSENT. The output has a meaning for noisy
+        frames only.
         """
         n_scenes, n_frames, _, size, _ = images.shape
         geometry = geometry.turned_to_front()
@@ -175,7 +176,7 @@ class MultiViewDenoiser(nn.Module):
 
 
 def encode_rgba(premultiplied: Tensor) -> Tensor:
-    """Premultiplied RGBA in [0, 1] with channels at dimension -3 -> network range: colour on mid-grey, alpha, in [-1, 1]."""
+    """Premultiplied RGBA in [0, 1], channels at dimension -3 -> network range [-1, 1]: colour on mid-grey, alpha."""
     rgb, alpha = premultiplied.split([3, 1], dim=-3)
     return torch.cat([2 * rgb - alpha, 2 * alpha - 1], dim=-3)
 

@@ -1,4 +1,4 @@
-"""Geometry between frames and a feature volume: where voxels fall in the frames, and where pixels' rays cross the volume.
+"""Geometry between frames and a feature volume: where voxels fall in the frames, where pixels' rays cross the volume.
 
 Letters
     B scenes, V frames a scene, G voxels a side, D samples along a ray. The volume covers the world box [-1, 1]^3 with
@@ -102,11 +102,13 @@ def ray_features(volume: Tensor, geometry: FrameGeometry, size: int, n_samples: 
     grid = points.flip(-1).flatten(1, 3)[:, None, None]
     values = F.grid_sample(volume.float(), grid, align_corners=False, padding_mode="zeros")
     n_scenes, n_frames = geometry.focal.shape
-    return values.reshape(n_scenes, -1, n_frames, size * size, n_samples).transpose(1, 2), offset.expand_as(points[..., 0])
+    return values.reshape(n_scenes, -1, n_frames, size * size, n_samples).transpose(1, 2), offset.expand_as(
+        points[..., 0]
+    )
 
 
 def composite_along_rays(features: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
-    """Front-to-back compositing (Max 1995): features [B, V, C, P, D], density >= 0 [B, V, P, D] (optical depth a sample).
+    """Front-to-back compositing (Max 1995): features [B, V, C, P, D], optical depth of samples [B, V, P, D].
 
     Returns pixel features [B, V, C, P] and the weights [B, V, P, D].
     """

@@ -96,7 +96,9 @@ class TrainState:
         self.step, self.frames_seen, self.seconds = values["counts"]
 
 
-def draw_frames(batch: Batch, config: PriorTrainConfig, generator: torch.Generator) -> tuple[Tensor, FrameGeometry, Tensor]:
+def draw_frames(
+    batch: Batch, config: PriorTrainConfig, generator: torch.Generator
+) -> tuple[Tensor, FrameGeometry, Tensor]:
     """Picks and augments frames: images [B, V, 4, s, s] in network range, their cameras, and kind [B, V].
 
     Frame 0 is the given one (the scene's input view in half of the cases), 15 % of scenes give two, and the given ones
@@ -114,7 +116,9 @@ def draw_frames(batch: Batch, config: PriorTrainConfig, generator: torch.Generat
     row = torch.arange(n)[:, None]
     device = batch["rgba"].device
     images = batch["rgba"][row.to(device), order.to(device)].permute(0, 1, 4, 2, 3).float() / 255.0
-    geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(order.to(device))
+    geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(
+        order.to(device)
+    )
     mirror = torch.rand(n, generator=generator).to(device) < 0.5
     images = torch.where(mirror[:, None, None, None, None], images.flip(-1), images)
     side = torch.tensor([1.0, -1.0, 1.0, 1.0], device=device)
@@ -196,7 +200,12 @@ def train_prior(config: PriorTrainConfig) -> TrainState:
         rate = learning_rate(config, state.step, elapsed / (60 * config.minutes))
         loss = _train_step(network, state, next(batches), config, rate)
         if state.step % config.validate_every == 0:
-            line = {"step": state.step, "frames": state.frames_seen, "seconds": round(spent_before + elapsed), "rate": rate}
+            line = {
+                "step": state.step,
+                "frames": state.frames_seen,
+                "seconds": round(spent_before + elapsed),
+                "rate": rate,
+            }
             line |= {"loss": loss} | validate(state.average, check, config)
             line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
             with (folder / "curve.jsonl").open("a") as file:

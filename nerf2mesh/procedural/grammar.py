@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerf2mesh.procedural.families import FAMILIES, random_axes, turned
+from nerf2mesh.procedural.families import FAMILIES
+from nerf2mesh.procedural.families.building import random_axes, turned
 from nerf2mesh.procedural.looks import Palette
 from nerf2mesh.procedural.parts import pack_parts, scene_distance
 from nerf2mesh.procedural.render import Scenes

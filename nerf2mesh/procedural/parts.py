@@ -1,8 +1,8 @@
 """Parts: the one primitive of the shape grammar, its numbers, and the signed distance of a scene made of them.
 
 A part is a rounded, tapered, bent prism over a rounded (optionally hollow) rectangle, or an ellipsoid with the same
-bends: boxes, cylinders, cones, capsules, tubes, rings, discs, eggs and horns are all points of one parameter space, so a
-batch of scenes with different shapes is one dense computation without branches.
+bends: boxes, cylinders, cones, capsules, tubes, rings, discs, eggs and horns are all points of one parameter space, so
+a batch of scenes with different shapes is one dense computation without branches.
 
 Letters
     B scenes, K parts a scene, R points a scene. Scene frame: +Z up, front +X, symmetric in y where a part says so.
@@ -26,7 +26,22 @@ SHAPE = {
     for index, name in enumerate(
         ["cx", "cy", "cz"]
         + [f"r{i}{j}" for i in range(3) for j in range(3)]
-        + ["a", "b", "h", "corner", "edge", "wall", "taper", "bend", "ellipsoid", "cut", "mirror", "fold", "blend", "safe"]
+        + [
+            "a",
+            "b",
+            "h",
+            "corner",
+            "edge",
+            "wall",
+            "taper",
+            "bend",
+            "ellipsoid",
+            "cut",
+            "mirror",
+            "fold",
+            "blend",
+            "safe",
+        ]
     )
 }
 N_SHAPE = len(SHAPE)
@@ -116,10 +131,16 @@ def part_distance(s: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
     corner, edge, wall = get("corner"), get("edge"), get("wall")
     qu, qv = u.abs() - (a - corner), v.abs() - (b - corner)
-    q = (qu.clamp_min(0).square() + qv.clamp_min(0).square() + 1e-12).sqrt() + torch.maximum(qu, qv).clamp_max(0) - corner
+    q = (
+        (qu.clamp_min(0).square() + qv.clamp_min(0).square() + 1e-12).sqrt()
+        + torch.maximum(qu, qv).clamp_max(0)
+        - corner
+    )
     q = (q + wall).abs() - wall
     e0, e1 = q + edge, w.abs() - h + edge
-    prism = (e0.clamp_min(0).square() + e1.clamp_min(0).square() + 1e-12).sqrt() + torch.maximum(e0, e1).clamp_max(0) - edge
+    prism = (
+        (e0.clamp_min(0).square() + e1.clamp_min(0).square() + 1e-12).sqrt() + torch.maximum(e0, e1).clamp_max(0) - edge
+    )
     return torch.where(get("ellipsoid") > 0.5, egg, prism) * scale.clamp_max(1.0) * get("safe")
 
 

@@ -55,9 +55,11 @@ class Scenes:
 
 
 class SceneRenderer:
-    """Sphere tracing of scene batches; `compiled` fuses the inner loops (a minute to compile, then several times faster)."""
+    """Sphere tracing of scene batches; `compiled` fuses the inner loops (minutes to compile, then far faster)."""
 
-    def __init__(self, *, cone_steps: int = 20, n_steps: int = 20, supersample: int = 2, compiled: bool = False) -> None:
+    def __init__(
+        self, *, cone_steps: int = 20, n_steps: int = 20, supersample: int = 2, compiled: bool = False
+    ) -> None:
         self.cone_steps, self.n_steps, self.supersample = cone_steps, n_steps, supersample
         self.scene_distance = torch.compile(scene_distance, dynamic=True) if compiled else scene_distance
         self._albedo = torch.compile(scene_albedo, dynamic=True) if compiled else scene_albedo

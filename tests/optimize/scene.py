@@ -1,7 +1,7 @@
 """A known object as a prior: the loop must arrive at it, which no picture of one side could tell.
 
-The analytic prior knows what a two-coloured ball looks like from everywhere: whatever noisy view it is shown, it answers
-with the true one. Score distillation from it has one fixed point, the ball.
+The analytic prior knows what a two-coloured ball looks like from everywhere: whatever noisy view it is shown, it
+answers with the true one. Score distillation from it has one fixed point, the ball.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FRONT, BACK = torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.9])
 
 
 def ball_views(cameras: Camera) -> torch.Tensor:
-    """Premultiplied RGBA [*b, h, w, 4] of the ball, red for x > 0 and blue behind, antialiased by 3 x 3 rays a pixel."""
+    """Premultiplied RGBA [*b, h, w, 4] of the ball, red for x > 0 and blue behind, antialiased by 3 x 3 rays."""
     fine = cameras.resized(cameras.width_px * 3, cameras.height_px * 3).rays()
     along = -(fine.origins * fine.directions).sum(-1)
     nearest = (fine.origins + along[..., None] * fine.directions).square().sum(-1)
@@ -66,10 +66,14 @@ def observations(size_px: int = 48) -> Observations:
     return Observations((View(torch.cat([rgba[..., :3] / alpha.clamp_min(1e-6), alpha], dim=-1), camera),))
 
 
-def problem(steps: int, *, seed: int = 0, prior=None, views: Observations | None = None, **weights) -> tuple[LoopState, Problem]:
+def problem(
+    steps: int, *, seed: int = 0, prior=None, views: Observations | None = None, **weights
+) -> tuple[LoopState, Problem]:
     """A small run on the ball."""
     config = OptimizeConfig(steps=steps, rays=256, regularizer_samples=64, checkpoint_every=2, log_every=1, **weights)
-    field = HashGridField(FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32), torch.Generator().manual_seed(seed))
+    field = HashGridField(
+        FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32), torch.Generator().manual_seed(seed)
+    )
     occupancy = OccupancyGrid(32)
     state = LoopState.fresh(field, occupancy, config.lr_encoding, config.lr_network, seed)
     renderer = VolumeRenderer(RendererConfig(samples_per_ray=96, occupancy_resolution=32), field, occupancy)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from nerf2mesh.optimize.health import MAX_REMEDIES, HealthWatch, Vitals
 from nerf2mesh.optimize import optimize
+from nerf2mesh.optimize.health import MAX_REMEDIES, HealthWatch, Vitals
 from tests.optimize.scene import BallPrior, problem
 
 WELL = Vitals(loss=0.1, mean_opacity=0.2, half_open=0.1, progress=0.5)

@@ -54,7 +54,10 @@ def test_stopped_and_resumed_is_bit_equal(tmp_path: Path) -> None:
     a = torch.load(tmp_path / "whole" / LAST, weights_only=True)
     b = torch.load(tmp_path / "parts" / LAST, weights_only=True)
     assert_equal(a, b)
-    rows = [[(r["step"], r["loss/colour"]) for r in read_metrics(tmp_path / n / "metrics.jsonl")] for n in ("whole", "parts")]
+    rows = [
+        [(r["step"], r["loss/colour"]) for r in read_metrics(tmp_path / n / "metrics.jsonl")]
+        for n in ("whole", "parts")
+    ]
     assert rows[0] == rows[1]
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nerf2mesh.distill import to_x0
 from nerf2mesh.priors import PriorConfig, load_prior
 from nerf2mesh.priors.builtin import PACKAGED, BuiltinPrior, reduced_rgba
 from nerf2mesh.priors.denoiser import DenoiserConfig
-from nerf2mesh.distill import to_x0
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
@@ -47,7 +47,7 @@ def test_denoised_views_of_unseen_objects_beat_copying_the_input(prior: BuiltinP
         copied.append((on_white[2] - on_white[0]).square().mean())
         blank.append((1 - on_white[0]).square().mean())
     ours, copied, blank = (float(torch.stack(errors).mean()) for errors in (ours, copied, blank))
-    assert ours < 0.5 * min(copied, blank)
+    assert ours < 0.5 * min(copied, blank), (ours, copied, blank)
 
 
 def test_packaged_file_is_small_and_says_what_it_is() -> None:

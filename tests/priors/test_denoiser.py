@@ -7,7 +7,9 @@ from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, deco
 from nerf2mesh.priors.lifting import FrameGeometry
 from nerf2mesh.types import Camera
 
-SMALL = DenoiserConfig(image_size=16, channels=8, volume_size=8, volume_channels=8, deep_channels=16, n_deep=1, n_ray_samples=6)
+SMALL = DenoiserConfig(
+    image_size=16, channels=8, volume_size=8, volume_channels=8, deep_channels=16, n_deep=1, n_ray_samples=6
+)
 
 
 @pytest.fixture

@@ -3,24 +3,28 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
 from nerf2mesh.priors import train
 from nerf2mesh.priors.builtin import read_network
+from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
+from nerf2mesh.priors.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
 from nerf2mesh.procedural.dataset import render_seeds
 from nerf2mesh.procedural.grammar import ViewConfig
 from nerf2mesh.procedural.render import SceneRenderer
 
 VIEWS = ViewConfig(n_views=4, size_px=16, orthographic_share=0.0)
-TINY = DenoiserConfig(image_size=16, channels=16, volume_size=8, volume_channels=16, deep_channels=16, n_deep=1, n_ray_samples=8)
+TINY = DenoiserConfig(
+    image_size=16, channels=16, volume_size=8, volume_channels=16, deep_channels=16, n_deep=1, n_ray_samples=8
+)
 
 
 def config(**more) -> PriorTrainConfig:
-    return PriorTrainConfig(network=TINY, views=VIEWS, batch_scenes=4, warmup_steps=5, learning_rate=2e-3, cooldown_share=0.0, **more)
+    return PriorTrainConfig(
+        network=TINY, views=VIEWS, batch_scenes=4, warmup_steps=5, learning_rate=2e-3, cooldown_share=0.0, **more
+    )
 
 
 def test_frames_keep_their_cameras_through_mirroring() -> None:
-    """A drawn frame, mirrored or not, still shows the object where its camera says: the mask's centre projects right."""
+    """A drawn frame, mirrored or not, still shows the object where its camera says: its mask's centre fits."""
     batch = render_seeds(range(8), VIEWS, SceneRenderer())
     images, geometry, kind = draw_frames(batch, config(), torch.Generator().manual_seed(3))
     assert images.shape == (8, 4, 4, 16, 16)
@@ -64,7 +68,14 @@ def test_rate_warms_up_and_falls() -> None:
 def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
     monkeypatch.setattr(train, "write_shards", _eager_shards)
-    c = config(output_dir=str(tmp_path), data_dir=str(tmp_path / "scenes"), n_scenes=8, minutes=1.0, total_steps=3, validate_every=2)
+    c = config(
+        output_dir=str(tmp_path),
+        data_dir=str(tmp_path / "scenes"),
+        n_scenes=8,
+        minutes=1.0,
+        total_steps=3,
+        validate_every=2,
+    )
     first = train_prior(c)
     assert first.step == 3
     second = train_prior(PriorTrainConfig(**(vars(c) | {"total_steps": 5})))

@@ -76,7 +76,7 @@ def test_tracing_agrees_with_brute_force() -> None:
 def test_batch_cameras_are_those_that_rendered() -> None:
     views = ViewConfig(n_views=3, size_px=16)
     batch = render_seeds(range(4), views, SceneRenderer())
-    (rows, cameras), = batch_cameras(batch)
+    ((rows, cameras),) = batch_cameras(batch)
     wanted = sample_cameras(range(4), views)
     assert rows.tolist() == [0, 1, 2, 3]
     torch.testing.assert_close(cameras.camera_to_world, wanted.camera_to_world)
