@@ -12,7 +12,7 @@ from nerf2mesh.evaluate.results import Results
 from nerf2mesh.evaluate.scoring import METRIC_BY_KEY
 from nerf2mesh.evaluate.statistics import compare, per_object
 
-EXACT_SHARE = 0.05
+EXACT_SHARE = 0.1
 """Baselines are deterministic: their tolerance is this share of a trained method's, for rounding and sampling."""
 
 
