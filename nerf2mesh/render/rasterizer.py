@@ -11,13 +11,13 @@ from __future__ import annotations
 import ctypes
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nerf2mesh.kernels import _lib
 from nerf2mesh.types import Camera, Rendering
 
 SHADINGS = ("albedo", "lambert", "normal")
@@ -70,13 +70,10 @@ class ViewArrays(NamedTuple):
 
 @cache
 def native_library() -> ctypes.CDLL | None:
-    """The CPU library, or None (with one warning) where it was not built: the numpy twin then serves."""
-    path = Path(__file__).resolve().parents[1] / "kernels" / "libn2m_cpu.so"
-    hint = "the native rasteriser is not built: a slow numpy twin draws meshes; install a C++ compiler and reinstall"
-    try:
-        library = ctypes.CDLL(str(path))
-        library.n2m_rasterize.restype = ctypes.c_int32
-    except (OSError, AttributeError):
+    """The CPU library, or None (with one warning) where it cannot be loaded: the numpy twin then serves."""
+    library = _lib.cpu()
+    if library is not None and not hasattr(library, "n2m_rasterize"):
+        hint = "the native library is older than the rasteriser: a slow numpy twin draws meshes; build it again"
         warnings.warn(hint, stacklevel=2)
         return None
     return library

@@ -1,13 +1,17 @@
-"""The rasteriser's twin in plain numpy: the same arrays in and out, one Python step per face.
+"""The rasteriser's twin in plain numpy: the same arrays in and out, faces of like size together.
 
 For tests, and for machines without a compiler.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nerf2mesh.render.rasterizer import GREY, MeshArrays, ViewArrays, allocate_images
+
+CHUNK_SAMPLES = 1 << 20
 
 
 def rasterize_arrays_reference(
@@ -43,33 +47,62 @@ def _one_view(mesh: MeshArrays, views: ViewArrays, n: int) -> dict[str, np.ndarr
 
 
 def _visibility(q: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: int, width: int, near: float) -> tuple:
-    z, face = np.full((height, width), np.inf, np.float32), np.full((height, width), -1, np.int32)
-    bary, layers = np.zeros((height, width, 3)), np.zeros((height, width), np.int32)
-    for f, index in enumerate(faces):
-        corners, corner_depth = q[index], depth[index]
-        y0, y1, x0, x1 = 0, height, 0, width
-        if (corner_depth <= near).all():
-            continue
-        if (corner_depth > near).all():
-            pixels = corners[:, :2] / corners[:, 2:]
-            x0, y0 = np.maximum(np.floor(pixels.min(0) - 0.5), 0).astype(int)
-            x1, y1 = np.minimum(np.ceil(pixels.max(0) + 0.5), [width, height]).astype(int)
-        edge = np.cross(corners[[1, 2, 0]], corners[[2, 0, 1]])
-        determinant = edge[0] @ corners[0]
-        if determinant == 0.0 or x0 >= x1 or y0 >= y1:
-            continue
-        edge *= np.sign(determinant)
-        y, x = np.mgrid[y0:y1, x0:x1] + 0.5
-        e = edge[:, 0, None, None] * x + (edge[:, 1, None, None] * y + edge[:, 2, None, None])
-        owns = (edge[:, 0] > 0) | ((edge[:, 0] == 0) & (edge[:, 1] > 0))
-        hit = ((e > 0) | ((e == 0) & owns[:, None, None])).all(0)
-        b = np.moveaxis(e / np.where(hit, e.sum(0), 1.0), 0, -1)
-        d = (b @ corner_depth).astype(np.float32)
-        hit &= d > near
-        layers[y0:y1, x0:x1] += hit
-        hit &= d < z[y0:y1, x0:x1]
-        z[y0:y1, x0:x1][hit], face[y0:y1, x0:x1][hit], bary[y0:y1, x0:x1][hit] = d[hit], f, b[hit]
-    return z, face, bary, layers
+    """Nearest depth, face and barycentrics per sample, and how many faces cover it."""
+    z, face = np.full(height * width, np.inf, np.float32), np.full(height * width, -1, np.int32)
+    bary, layers = np.zeros((height * width, 3)), np.zeros(height * width, np.int32)
+    for chosen, x, y in _boxes(q, depth, faces, height, width, near):
+        for start in range(0, len(chosen), max(1, CHUNK_SAMPLES // x.shape[1])):
+            part = slice(start, start + max(1, CHUNK_SAMPLES // x.shape[1]))
+            at, hit_depth, hit_face, b = _hits(q, depth, faces, chosen[part], x[part], y[part], height, width, near)
+            np.add.at(layers, at, 1)
+            order = np.lexsort((hit_face, hit_depth, at))
+            first = order[np.unique(at[order], return_index=True)[1]]
+            at, hit_depth, hit_face, b = at[first], hit_depth[first], hit_face[first], b[first]
+            better = (hit_depth < z[at]) | ((hit_depth == z[at]) & (hit_face < face[at]))
+            at = at[better]
+            z[at], face[at], bary[at] = hit_depth[better], hit_face[better], b[better]
+    shape = (height, width)
+    return z.reshape(shape), face.reshape(shape), bary.reshape(*shape, 3), layers.reshape(shape)
+
+
+def _boxes(
+    q: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: int, width: int, near: float
+) -> Iterator[tuple]:
+    """Groups of faces of like size: their numbers and the columns and rows [n, k * k] of a square that holds each."""
+    in_front = (depth[faces] > near).sum(1)
+    pixels = q[:, :2] / np.where(depth > near, q[:, 2], 1.0)[:, None]
+    low, high = np.floor(pixels[faces].min(1) - 0.5), np.ceil(pixels[faces].max(1) + 0.5)
+    low[in_front < 3], high[in_front < 3] = 0.0, [width, height]
+    low, high = np.clip(low, 0, [width, height]), np.clip(high, 0, [width, height])
+    side = np.where(in_front > 0, (high - low).max(1), 0) * ((high - low).min(1) > 0)
+    size = 1
+    while size < 2 * max(width, height):
+        chosen = np.flatnonzero((side > size // 2) & (side <= size))
+        if len(chosen):
+            y, x = np.mgrid[:size, :size].reshape(2, 1, -1)
+            yield chosen, low[chosen, :1] + x, low[chosen, 1:] + y
+        size *= 2
+
+
+def _hits(q, depth, faces, chosen, x, y, height: int, width: int, near: float) -> tuple:
+    """Samples that faces cover: flat pixel, depth, face, barycentrics."""
+    corners = q[faces[chosen]]
+    edge = np.cross(corners[:, [1, 2, 0]], corners[:, [2, 0, 1]])
+    determinant = (edge[:, 0] * corners[:, 0]).sum(-1)
+    edge = edge * np.sign(determinant)[:, None, None]
+    e = [edge[:, k, :1] * (x + 0.5) + (edge[:, k, 1:2] * (y + 0.5) + edge[:, k, 2:]) for k in range(3)]
+    owns = (edge[..., 0] > 0) | ((edge[..., 0] == 0) & (edge[..., 1] > 0))
+    hit = (x < width) & (y < height) & (determinant != 0.0)[:, None]
+    for k in range(3):
+        hit &= (e[k] > 0) | ((e[k] == 0) & owns[:, k, None])
+    row, column = np.nonzero(hit)
+    b = np.stack([e[k][row, column] for k in range(3)], axis=1)
+    b /= b.sum(1, keepdims=True)
+    d = (b * depth[faces[chosen[row]]]).sum(1).astype(np.float32)
+    keep = d > near
+    row, column, b, d = row[keep], column[keep], b[keep], d[keep]
+    at = (y[row, column] * width + x[row, column]).astype(np.int64)
+    return at, d, chosen[row].astype(np.int32), b
 
 
 def _shade(mesh: MeshArrays, views: ViewArrays, n: int, face: np.ndarray, bary: np.ndarray) -> dict[str, np.ndarray]:
