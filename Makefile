@@ -10,7 +10,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow cuda wheel lint bench train-prior notebook clean
+.PHONY: help demo test gltf-validator test-slow cuda wheel lint bench train-prior notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ demo: $(VENV)/.ready  ## One picture becomes a mesh, a turntable and a report in
 
 test: $(VENV)/.ready-dev  ## The tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+gltf-validator:  ## Khronos' validator from npm, used by the tests of exported files
+	npm install --no-audit --no-fund --silent --prefix .cache gltf-validator@2.0.0-dev.3.10
 
 test-slow: $(VENV)/.ready-dev  ## All tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
