@@ -15,7 +15,7 @@ from nerf2mesh.report import viewer_iframe
 from nerf2mesh.types import Camera, Observations, Rendering
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """What a run gives: the mesh, the field behind it, and what was measured.
 
@@ -30,6 +30,10 @@ class Result:
     metrics: dict[str, object] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        mesh = "no mesh" if self.mesh is None else f"{len(self.mesh.vertices)} vertices, {len(self.mesh.faces)} faces"
+        return f"Result({mesh}, metrics={self.metrics})"
 
     def render(self, camera: Camera) -> Rendering:
         """The field seen by a camera or a batch of cameras; [*b, h, w, ...], colour premultiplied."""

@@ -1,9 +1,9 @@
 """The few values that travel between rooms: cameras, rays, views, observations, renderings.
 
 Frames and letters
-    World: right-handed, +Z up, the object inside the box [-1, 1]^3, its front along +X. Azimuth 0 looks at the front,
-    grows counter-clockwise seen from above; elevation is above the horizon.
-    Camera: OpenGL axes (x right, y up, looking along -z). Pixel (row, column) has its centre at (column + 0.5, row + 0.5),
+    World: right-handed, +Z up, the object inside the box [-1, 1]^3, its front along +X. Azimuth 0 looks at the front
+    and grows counter-clockwise seen from above; elevation is above the horizon.
+    Camera: OpenGL axes (x right, y up, looking along -z). A pixel's centre is at (column + 0.5, row + 0.5),
     rows grow downward. Images are float32 in [0, 1], sRGB, channels last.
     Depth is the distance along a unit ray direction, in world units.
 """
@@ -151,8 +151,8 @@ class Camera:
     ) -> Camera:
         """Cameras that look at the origin; the angles broadcast to the batch shape.
 
-        `fov_deg` is the vertical field of view. An orthographic camera shows at the origin what a perspective one of the
-        same distance and field of view shows there.
+        `fov_deg` is the vertical field of view. An orthographic camera shows at the origin what a perspective one of
+        the same distance and field of view shows there.
         """
         height_px = width_px if height_px is None else height_px
         values = [torch.as_tensor(v, dtype=torch.float32) for v in (azimuth_deg, elevation_deg, distance, fov_deg)]
@@ -207,7 +207,7 @@ class Observations:
 class Rendering:
     """A rendered image or batch of rays. Colour and normals are premultiplied by opacity; no background is added.
 
-    rgb [..., 3] sRGB, opacity [...], depth [...] (opacity-weighted mean distance along the ray, 0 where nothing is hit),
+    rgb [..., 3] sRGB, opacity [...], depth [...] (opacity-weighted mean distance along the ray, 0 without a hit),
     normal [..., 3] in world axes or None, `extra` for anything else a renderer measured.
     """
 

@@ -13,15 +13,15 @@ class DistillConfig:
     """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels."""
     weighting: str = "x0"
     """w(t): "x0" pulls the view straight to the denoised one, "sds" is sigma^2 (DreamFusion), "uniform" is 1."""
-    guidance_scale: float = 2.0
+    guidance_scale: float = 1.5
     """Classifier-free guidance: uncond + scale * (cond - uncond). 1 is the conditional prediction alone."""
     n_views: int = 3
     """Views a step, denoised together."""
-    supersample: int = 2
+    supersample: int = 1
     """Rays a pixel side for the views that the prior sees; it was trained on antialiased pictures."""
     t_start: float = 0.95
     """Noise level at the first step, as time in [0, 1]."""
-    t_end: float = 0.2
+    t_end: float = 0.5
     t_spread: float = 0.05
     """Each step draws its time uniformly within +- this of the schedule."""
     schedule: str = "linear"

@@ -115,6 +115,7 @@ def save_adapter(path: Path, state: dict[str, Tensor]) -> None:
     temporary = path.with_name(path.name + ".part")
     rank = str(rank_of(state))
     save_file(state, temporary, metadata={"format": "pt", "r": rank, "lora_alpha": rank})
+    temporary.chmod(0o644)
     os.replace(temporary, path)
 
 

@@ -26,8 +26,8 @@ class OptimizeConfig:
     weight_entropy: float = 0.02
     """Opacity of every ray towards 0 or 1, over the second half of the run."""
     weight_sparsity: float = 0.0
-    weight_orientation: float = 0.05
-    weight_smoothness: float = 0.05
+    weight_orientation: float = 0.5
+    weight_smoothness: float = 0.5
     smoothness_std: float = 0.03
     """How far apart the compared normals are, in world units."""
     weight_distortion: float = 0.05

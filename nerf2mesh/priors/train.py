@@ -252,4 +252,5 @@ def export_prior(state: TrainState, path: Path) -> None:
     }
     temporary = path.with_suffix(".tmp")
     save_file(weights, temporary, metadata=about)
+    temporary.chmod(0o644)
     os.replace(temporary, path)
