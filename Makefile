@@ -56,9 +56,9 @@ $(BIN)/python:
 	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || echo "note: no C++ compiler found; the slow torch twins will be used (Debian: apt-get install g++)"
 
 $(VENV)/.ready: $(BUILD_FILES) | $(BIN)/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.ready-dev: $(BUILD_FILES) | $(BIN)/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.ready
