@@ -73,7 +73,7 @@ def _quality(mesh: TriangleMesh) -> dict[str, object]:
     a, b, c = np.maximum(np.sort(sides, axis=1), 1e-300).T
     smallest = np.degrees(np.arccos(np.clip((b * b + c * c - a * a) / (2 * b * c), -1.0, 1.0)))
     area = mesh.face_areas
-    aspect = np.where(area > 0, np.sqrt(3.0) / 4.0 * c * c / np.maximum(area, 1e-300), np.inf)
+    aspect = np.where(area > 0, np.sqrt(3.0) / 4.0 * c * c / np.maximum(area, 1e-300), 1e9)
     shares = (0.0, 0.01, 0.05, 0.5)
     return {
         "degenerate_faces": int((area <= 1e-14 * max(float(area.max()), 1e-300)).sum()),

@@ -15,8 +15,8 @@ CHUNK_PAIRS = 1 << 18
 def count_self_intersections(mesh: TriangleMesh) -> int:
     """Number of pairs of faces of which an edge of one pierces the inside of the other.
 
-    Edges that share a vertex with the other face do not count, nor does mere touching; every crossing of two faces in general
-    position has such an edge.
+    Edges that share a vertex with the other face do not count, nor does mere touching; two faces in general position
+    that cross always have such an edge.
     """
     total = 0
     for pairs in _candidates(mesh):

@@ -17,7 +17,8 @@ def joined(*meshes: TriangleMesh) -> TriangleMesh:
 
 
 def test_topology_of_known_meshes():
-    two = joined(torus(), TriangleMesh(icosphere(2, 0.2).vertices + [2, 0, 0], icosphere(2).faces))
+    ball = icosphere(2, 0.2)
+    two = joined(torus(), TriangleMesh(ball.vertices + np.array([2, 0, 0]), ball.faces))
     report = json.loads(json.dumps(inspect_mesh(two, self_intersections=True)))
     assert report["watertight"] and report["components"] == 2 and report["genus"] == 1 and report["euler"] == 2
     assert report["edge_valence"] == {"2": 3 * two.n_faces // 2} and report["self_intersections"] == 0
@@ -77,7 +78,12 @@ def test_intersections_are_counted_like_brute_force():
     )
     expected = sum(crosses(soup.corners[i], soup.corners[j]) for i in range(60) for j in range(i))
     assert expected > 50 and count_self_intersections(soup) == expected
-    assert count_self_intersections(joined(box(), TriangleMesh(box().vertices + 0.3, box().faces))) > 0
+    assert (
+        count_self_intersections(
+            joined(box(), TriangleMesh(box().vertices + np.array([0.31, 0.17, 0.23]), box().faces))
+        )
+        > 0
+    )
 
 
 def crosses(one: np.ndarray, two: np.ndarray) -> bool:
