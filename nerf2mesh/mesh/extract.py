@@ -80,7 +80,7 @@ def extract_surface(
     seeds = np.arange(lattice.n_blocks**3) if dense else find_seeds(level, lattice, occupancy)
     crossings, n_blocks = _follow(level, lattice, seeds)
     if not crossings.n_vertices:
-        density = [float(level.access.activation(_tensor(v))) for v in (level.smallest, level.largest, level.level)]
+        density = [_density(level, v) for v in (level.smallest, level.largest, level.level)]
         raise ValueError(
             f"field: a surface wanted, got logits in [{level.smallest:.4g}, {level.largest:.4g}] that never cross "
             f"{level.level:.4g} (densities {density[0]:.4g} to {density[1]:.4g}, threshold {density[2]:.4g}); "
@@ -241,7 +241,7 @@ def _canonical(faces: np.ndarray) -> np.ndarray:
     return faces[np.lexsort(faces.T[::-1])]
 
 
-def _tensor(value: float):
+def _density(level: LevelSet, logit: float) -> float:
     import torch
 
-    return torch.tensor(float(value))
+    return float(level.access.activation(torch.tensor(float(logit), device=level.access.device)))
