@@ -17,6 +17,7 @@ from nerf2mesh.render.rasterizer import rasterize_uv
 
 WORKER = Path(__file__).with_name("unwrap_worker.py")
 MAX_SPLITS = 8
+MAX_CUTS = 4
 
 
 def unwrap(
@@ -27,10 +28,15 @@ def unwrap(
     if time_limit_s > 0.0:
         uv, report = _by_xatlas(mesh, size, padding_px, time_limit_s)
     if uv is not None:
-        report["overlap_texels"] = overlap_texels(uv, size)
-        if not report["overlap_texels"]:
-            return uv, report
-        report = {"reason": f"xatlas left {report['overlap_texels']} overlapping texels"}
+        report["faces_cut_out"] = 0
+        overlap = overlap_texels(uv, size)
+        for _ in range(MAX_CUTS):  # a cut shrinks the atlas, and the texels then fall elsewhere
+            if not overlap:
+                return uv, {**report, "overlap_texels": 0}
+            uv, n_cut = cut_overlaps(mesh, uv, size, padding_px)
+            report["faces_cut_out"] += n_cut
+            overlap = overlap_texels(uv, size)
+        report = {"reason": f"xatlas left {overlap} overlapping texels"}
     boxed, charts = unwrap_box(mesh, size, padding_px)
     overlap = overlap_texels(boxed, size)
     return boxed, {"method": "box projection", **report, "charts": charts, "overlap_texels": overlap}
@@ -39,6 +45,49 @@ def unwrap(
 def overlap_texels(uv: np.ndarray, size: int) -> int:
     """Texels whose centre lies in more than one face."""
     return int((rasterize_uv(uv, size, size)["layers"] > 1).sum())
+
+
+def cut_overlaps(mesh: TriangleMesh, uv: np.ndarray, size: int, padding_px: int) -> tuple[np.ndarray, int]:
+    """Moves the few faces that lie over others into a strip along the top, and returns their number.
+
+    The uv come back unchanged where the strip cannot hold them.
+    """
+    out = np.zeros(len(uv), bool)
+    for _ in range(MAX_SPLITS):
+        kept = np.flatnonzero(~out)
+        images = rasterize_uv(uv[kept], 2 * size, 2 * size)
+        over = np.unique(images["face"][images["layers"] > 1])
+        if not len(over):
+            break
+        out[kept[over]] = True
+    moved = np.flatnonzero(out)
+    if not len(moved):
+        return uv, 0
+    flat = _flattened(mesh.corners[moved]) * _uv_per_unit(mesh, uv)
+    gap = (1.0 + padding_px) / size
+    width, height = np.ptp(flat, axis=1).T + gap
+    right = np.cumsum(width)
+    if right[-1] > 1.0 or height.max() > 0.2:
+        return uv, 0
+    corner = np.stack([right - width + 0.5 * gap, np.full(len(moved), 1.0 + 0.5 * gap)], axis=1)
+    result = uv.copy()
+    result[moved] = flat - flat.min(axis=1, keepdims=True) + corner[:, None]
+    return (result / (1.0 + height.max())).astype(np.float32), len(moved)
+
+
+def _flattened(corners: np.ndarray) -> np.ndarray:
+    """Triangles [n, 3, 3] laid into the plane [n, 3, 2]: first corner at the origin, first side along x."""
+    side, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    length = np.maximum(np.linalg.norm(side, axis=1), 1e-30)
+    along = (side * other).sum(1) / length
+    up = np.linalg.norm(np.cross(side, other), axis=1) / length
+    zero = np.zeros_like(length)
+    return np.stack([np.stack(p, axis=1) for p in ((zero, zero), (length, zero), (along, up))], axis=1)
+
+
+def _uv_per_unit(mesh: TriangleMesh, uv: np.ndarray) -> float:
+    a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    return float(np.sqrt(0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / mesh.area))
 
 
 def _by_xatlas(mesh: TriangleMesh, size: int, padding: int, limit_s: float) -> tuple[np.ndarray | None, dict]:

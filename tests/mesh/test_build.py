@@ -13,7 +13,7 @@ from nerf2mesh.mesh import unwrap as unwrap_module
 from nerf2mesh.mesh.bake import bake_texture, normal_march
 from nerf2mesh.mesh.calibrate import calibrate, coarse_logits
 from nerf2mesh.mesh.shapes import icosphere, torus
-from nerf2mesh.mesh.unwrap import overlap_texels, unwrap, unwrap_box
+from nerf2mesh.mesh.unwrap import cut_overlaps, overlap_texels, unwrap, unwrap_box
 
 QUICK = {"resolution": 64, "target_faces": 3000, "texture_size": 256, "calibration_views": 4, "calibration_size_px": 48}
 QUICK |= {"calibration_resolution": 64, "bake_views": 2, "bake_view_size_px": 64}
@@ -117,6 +117,15 @@ def test_a_slow_or_broken_unwrap_falls_back(monkeypatch, tmp_path):
         monkeypatch.setattr(unwrap_module, "WORKER", script)
         uv, report = unwrap(mesh, 128, time_limit_s=0.5)
         assert report["method"] == "box projection" and word in report["reason"] and overlap_texels(uv, 128) == 0
+
+
+def test_faces_that_lie_over_others_are_moved_aside():
+    ring = torus(0.6, 0.25, 40, 20)
+    uv = 0.9 * ring.uv
+    uv[[5, 300]] = uv[[100, 200]]
+    cut, n = cut_overlaps(ring, uv, 512, 2)
+    assert n == 2 and overlap_texels(cut, 512) == 0 and cut.min() >= 0.0 and cut.max() <= 1.0
+    assert cut_overlaps(ring, 0.9 * ring.uv, 512, 2)[1] == 0
 
 
 def test_box_projection_cuts_charts_that_would_overlap():
