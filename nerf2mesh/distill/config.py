@@ -21,7 +21,7 @@ class DistillConfig:
     """Rays a pixel side for the views that the prior sees; it was trained on antialiased pictures."""
     t_start: float = 0.95
     """Noise level at the first step, as time in [0, 1]."""
-    t_end: float = 0.5
+    t_end: float = 0.7
     t_spread: float = 0.05
     """Each step draws its time uniformly within +- this of the schedule."""
     schedule: str = "linear"
