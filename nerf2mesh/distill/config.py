@@ -10,8 +10,9 @@ class DistillConfig:
     """Score distillation: which gradient, how strongly guided, at which noise levels."""
 
     weight: float = 10.0
-    """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels. With 10 and the loop's
-    rates, 150 steps bring the ball of `tests/optimize` to 28.8 dB on unseen sides; with 1 and a third of the rates, 14.7."""
+    """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels. With 10 and the
+    loop's rates, 150 steps bring the ball of `tests/optimize` to 28.8 dB on unseen sides; with 1 and a third of the
+    rates, 14.7."""
     weighting: str = "x0"
     """w(t): "x0" pulls the view straight to the denoised one, "sds" is sigma^2 (DreamFusion), "uniform" is 1."""
     guidance_scale: float = 1.5
