@@ -1,0 +1,34 @@
+"""Adapters in whole runs: fitted, fitted again on renderings, written down, and stacked on the next run's prior."""
+
+import json
+from pathlib import Path
+
+import torch
+
+import nerf2mesh
+from nerf2mesh.inputs import demo_picture
+from nerf2mesh.lora import read_adapter
+from nerf2mesh.lora.adapters import rank_of
+
+TINY = ["preset=tiny", "lora.steps=2", "lora.learning_rate=0.01", "report.quiet=true", "threads=1"]
+
+
+def run(folder: Path, *more: str) -> dict:
+    nerf2mesh.fit(demo_picture(), overrides=[*TINY, *more], output_dir=folder)
+    return torch.load(folder / "checkpoints/last.pt", weights_only=True)
+
+
+def test_refresh_changes_the_adapter_and_its_file_serves_the_next_run(tmp_path: Path) -> None:
+    once = run(tmp_path / "once")
+    twice = run(tmp_path / "twice", "lora.refresh_at=0.5")
+    assert once["adapter"].keys() == twice["adapter"].keys()
+    assert any(not torch.equal(once["adapter"][key], twice["adapter"][key]) for key in once["adapter"])
+    file = tmp_path / "once/adapters/subject.safetensors"
+    assert rank_of(read_adapter(file)) == 2
+    styled = run(tmp_path / "styled", "lora.subject=false", f"lora.adapters=[{file}]", "lora.weights=[3.0]")
+    plain = run(tmp_path / "plain", "lora.subject=false")
+    assert styled["adapter"] == {}
+    same = [torch.equal(styled["field"][key], plain["field"][key]) for key in plain["field"]]
+    assert not all(same), "the style adapter has no effect"
+    about = json.loads((tmp_path / "styled/provenance.json").read_text())
+    assert len(about["weights"]["lora/0"]["sha256"]) == 64
