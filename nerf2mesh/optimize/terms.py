@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.distill import NoiseLevel, draw_time, guided, sds_gradient, to_epsilon
+from nerf2mesh.distill import draw_time, guided, sds_gradient, to_epsilon
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.config import OptimizeConfig
@@ -60,7 +60,7 @@ class Distillation:
         prediction = self._guided_prediction(noisy, t)
         noise_hat = to_epsilon(prior.kind, prediction, noisy, level)
         self.numbers["distill/t"] = float(t)
-        return sds_gradient(noise_hat, noise, NoiseLevel(level.alpha, level.sigma), c.weighting)
+        return sds_gradient(noise_hat, noise, level, c.weighting)
 
     def _guided_prediction(self, noisy: Tensor, t: Tensor) -> Tensor:
         scale = self.config.guidance_scale

@@ -57,7 +57,7 @@ class FrameGeometry:
         local = (points - center[..., None, :]) @ rotation
         depth = torch.where(self.orthographic[:, None, None], 1.0, -local[..., 2]).clamp_min(1e-3)
         x, y = local[..., 0], -local[..., 1]
-        return torch.stack([x, y], dim=-1) * (2.0 * self.focal / 1.0)[..., None, None] / depth[..., None]
+        return torch.stack([x, y], dim=-1) * (2.0 * self.focal)[..., None, None] / depth[..., None]
 
     def rays(self, size: int) -> tuple[Tensor, Tensor]:
         """Origins and unit directions [B, V, size * size, 3] through the pixel centres, row by row."""

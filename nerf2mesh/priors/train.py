@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerf2mesh.distill.noise import NoiseLevel, cosine_level
+from nerf2mesh.distill.noise import cosine_level
 from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, MultiViewDenoiser, encode_rgba
 from nerf2mesh.priors.lifting import FrameGeometry
 from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
@@ -141,7 +141,7 @@ def velocity_loss(
     given = torch.where(noisy_frame, level.add(images, noise), images)
     target = level.alpha * noise - level.sigma * images
     with torch.autocast(images.device.type, torch.bfloat16):
-        v = network(given, NoiseLevel(level.alpha, level.sigma).log_snr.reshape(-1), kind, geometry)
+        v = network(given, level.log_snr.reshape(-1), kind, geometry)
     error = (v - target).square() * noisy_frame
     return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
 
