@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, MultiViewDenoiser, encode_rgba, noise_level
 from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.optimiser import MuonAdamW
 from nerf2mesh.priors.train_config import PriorTrainConfig
 from nerf2mesh.priors.weight_files import PART_BYTES, export_network, export_parts, starting_weights
 from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
@@ -29,7 +30,7 @@ class TrainState:
 
     network: MultiViewDenoiser
     average: MultiViewDenoiser
-    optimiser: torch.optim.Optimizer
+    optimiser: MuonAdamW
     generator: torch.Generator
     step: int = 0
     frames_seen: int = 0
@@ -43,7 +44,7 @@ class TrainState:
             network.load_state_dict(starting_weights(Path(config.weights), config.network))
         average = config.network.build().to(config.device).requires_grad_(False)
         average.load_state_dict(network.state_dict())
-        optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        optimiser = MuonAdamW(network, config.learning_rate)
         return TrainState(network, average, optimiser, torch.Generator().manual_seed(config.seed))
 
     def save(self, path: Path) -> None:
@@ -250,7 +251,7 @@ def _train_step(
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.optimiser.step()
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimiser.zero_grad()
     state.step += 1
     state.frames_seen += images.shape[0] * images.shape[1]
     decay = min(config.ema_decay, (1 + state.step) / (10 + state.step))
