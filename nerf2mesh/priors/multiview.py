@@ -1,8 +1,10 @@
 """MVDream and ImageDream: four views denoised together by one network that knows their cameras.
 
-Their world is Blender's: +Z up, the object's front towards -Y; ours looks at +X, so poses are turned by -90 degrees
-about Z. ImageDream's first view is the given picture, so that there the reference camera's azimuth is turned to -Y.
-A pose is told as its 16 numbers with the position brought to length 1. Both were trained at 256 px and 4 views.
+Their world is ours: +Z up, azimuth counter-clockwise from +X, where the object's front comes out (the authors' port to
+threestudio tells its cameras as they are, and DreamGaussian takes their view at 90 degrees from -Y for the front).
+ImageDream was trained on objects that the given picture shows from the front, so that there the reference camera's
+azimuth is turned to +X. A pose is told as its 16 numbers with the position brought to length 1. Both were trained at
+256 px and 4 views.
 """
 
 from __future__ import annotations
@@ -87,8 +89,8 @@ class MultiViewPrior(SeesCameras, FoundationPrior):
 
 
 def told_pose(cameras: Camera, zero_azimuth_deg: Tensor) -> Tensor:
-    """[B V, 16]: poses with `zero_azimuth_deg` turned to Blender's front (-Y), positions of length 1."""
-    turned = cameras.turned(-90.0 - zero_azimuth_deg.to(cameras.camera_to_world.device))
+    """[B V, 16]: poses with `zero_azimuth_deg` turned to the front (+X), positions of length 1."""
+    turned = cameras.turned(-zero_azimuth_deg.to(cameras.camera_to_world.device))
     pose = turned.camera_to_world.clone()
     pose[..., :3, 3] = nn.functional.normalize(pose[..., :3, 3], dim=-1)
     return pose.reshape(-1, 16)

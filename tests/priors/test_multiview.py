@@ -93,16 +93,27 @@ def test_views_see_each_other(models: Models) -> None:
     torch.testing.assert_close(a[1], b[1], atol=1e-5, rtol=1e-5)
 
 
-def test_told_pose_is_blenders_with_unit_distance() -> None:
-    """Our front (+X) becomes -Y, azimuth still runs counter-clockwise, the rest of the pose turns along."""
-    cameras = Camera.orbit(torch.tensor([[0.0, 90.0]]), 30.0, distance=5.0)
-    pose = told_pose(cameras, torch.zeros(())).reshape(2, 4, 4)
-    up, out = math.sin(math.radians(30)), math.cos(math.radians(30))
-    torch.testing.assert_close(pose[0, :3, 3], torch.tensor([0.0, -out, up]), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(pose[1, :3, 3], torch.tensor([out, 0.0, up]), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(pose[:, :3, 2], pose[:, :3, 3], atol=1e-6, rtol=1e-6)  # looks at the origin
-    given = told_pose(cameras, torch.tensor(90.0)).reshape(2, 4, 4)
-    torch.testing.assert_close(given[1, :3, 3], torch.tensor([0.0, -out, up]), atol=1e-6, rtol=1e-6)
+def authors_camera(elevation_deg: float, azimuth_deg: float) -> torch.Tensor:
+    """MVDream's camera: OpenGL's (+Y up, azimuth 0 at +Z, 90 at +X) on the unit sphere, turned to Blender's +Z up."""
+    elevation, azimuth = math.radians(elevation_deg), math.radians(azimuth_deg)
+    back = torch.tensor(
+        [math.cos(elevation) * math.sin(azimuth), math.sin(elevation), math.cos(elevation) * math.cos(azimuth)]
+    )
+    right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), back), dim=0)
+    pose = torch.eye(4)
+    pose[:3] = torch.stack([right, torch.linalg.cross(back, right), back, back], dim=1)
+    to_blender = torch.tensor([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    return to_blender @ pose
+
+
+def test_told_pose_is_mvdreams_with_its_second_view_at_our_front() -> None:
+    """Of the views at 0, 90, 180, 270 that MVDream draws by default the second shows the front."""
+    cameras = Camera.orbit(torch.tensor([[0.0, 90.0, 180.0]]), 30.0, distance=5.0)
+    pose = told_pose(cameras, torch.zeros(())).reshape(3, 4, 4)
+    truth = torch.stack([authors_camera(30.0, azimuth) for azimuth in (90.0, 180.0, 270.0)])
+    torch.testing.assert_close(pose, truth, atol=1e-6, rtol=1e-6)
+    given = told_pose(cameras, torch.tensor(90.0)).reshape(3, 4, 4)
+    torch.testing.assert_close(given[1], authors_camera(30.0, 90.0), atol=1e-6, rtol=1e-6)
 
 
 @torch.no_grad()
