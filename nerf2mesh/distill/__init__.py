@@ -1,7 +1,7 @@
 """Score distillation: noise levels, schedules, guidance, inversion and losses, as pure functions."""
 
 from nerf2mesh.distill.config import LOSSES, SCHEDULES, WEIGHTINGS, DistillConfig
-from nerf2mesh.distill.guidance import guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
+from nerf2mesh.distill.guidance import OVERHEAD_DEG, guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
 from nerf2mesh.distill.inversion import ddim_deviation, ddim_step, ladder, noise_of
 from nerf2mesh.distill.losses import (
     csd_factors,
@@ -21,6 +21,7 @@ from nerf2mesh.distill.schedule import T_MAX, T_MIN, center_time, draw_time, dre
 
 __all__ = [
     "LOSSES",
+    "OVERHEAD_DEG",
     "SCHEDULES",
     "T_MAX",
     "T_MIN",

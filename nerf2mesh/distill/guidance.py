@@ -15,6 +15,10 @@ from torch import Tensor
 from nerf2mesh.distill.config import DistillConfig
 
 
+OVERHEAD_DEG = 60.0
+"""Above this elevation a view is one from overhead: neither front, side nor back (threestudio's threshold)."""
+
+
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """Classifier-free guidance in the diffusers form."""
     return unconditional + scale * (conditional - unconditional)
@@ -55,12 +59,12 @@ def perp_neg(conditional: Tensor, unconditional: Tensor, negatives: Tensor, weig
     return unconditional + scale * total
 
 
-def perp_neg_weights(config: DistillConfig, azimuth_deg: Tensor) -> Tensor:
-    """Weights [2, *b] of the negatives ("front", "side") at views of azimuth [*b].
+def perp_neg_weights(config: DistillConfig, azimuth_deg: Tensor, elevation_deg: Tensor) -> Tensor:
+    """Weights [2, *b] of the negatives ("front", "side") at views of azimuth and elevation [*b].
 
     threestudio's curves, f(r) = a exp(-b r) + c, all used with a minus: with r = 1 at the front and 0 at the side,
     front -f_fs(r) and side -f_fs(1 - r); behind, with r = 1 at the side and 0 at the back, side -f_sb(r) and front
-    -f_fb(r).
+    -f_fb(r). From overhead both are 0.
     """
     turned = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
     away = turned.abs() / 90.0
@@ -69,7 +73,7 @@ def perp_neg_weights(config: DistillConfig, azimuth_deg: Tensor) -> Tensor:
     in_front = away < 1.0
     front = torch.where(in_front, _decay(fs, before), _decay(fb, behind))
     side = torch.where(in_front, _decay(fs, 1.0 - before), _decay(sb, behind))
-    return -torch.stack([front, side])
+    return -torch.stack([front, side]) * (elevation_deg <= OVERHEAD_DEG)
 
 
 def _decay(curve: tuple[float, float, float], r: Tensor) -> Tensor:

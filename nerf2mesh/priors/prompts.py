@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from nerf2mesh.distill import OVERHEAD_DEG
 from nerf2mesh.priors.base import Branch
 from nerf2mesh.types import Camera
 
-FRONT_HALF_DEG, BACK_HALF_DEG, OVERHEAD_DEG = 45.0, 45.0, 60.0
+FRONT_HALF_DEG, BACK_HALF_DEG = 45.0, 45.0
 DIRECTIONS = ("front", "side", "back", "overhead")
 PLAIN, UNCONDITIONAL, NEGATIVE = "plain", "unconditional", "negative"
 

@@ -48,12 +48,14 @@ def test_perp_neg_by_hand() -> None:
 def test_perp_neg_weights_at_known_angles() -> None:
     """threestudio's curves: at the front its own prompt weighs 2.426 - 4 exp(-1/2), the side's 2.426 - 4, and so on."""
     c = DistillConfig()
-    front, side = perp_neg_weights(c, torch.tensor([0.0, 45.0, 90.0, 180.0, -90.0, 360.0]))
+    azimuth = torch.tensor([0.0, 45.0, 90.0, 180.0, -90.0, 360.0])
+    front, side = perp_neg_weights(c, azimuth, torch.full((6,), 60.0))
     fs = lambda r: 2.426 - 4.0 * math.exp(-0.5 * r)
     sb = lambda r: 0.606 - math.exp(-0.5 * r)
     fb = lambda r: -0.967 - math.exp(-0.5 * r)
     assert front.tolist() == pytest.approx([fs(1), fs(0.5), fb(1), fb(0), fb(1), fs(1)], abs=1e-6)
     assert side.tolist() == pytest.approx([fs(0), fs(0.5), sb(1), sb(0), sb(1), fs(0)], abs=1e-6)
+    assert not perp_neg_weights(c, azimuth, torch.full((6,), 61.0)).any(), "from overhead there is no front or side"
 
 
 def test_perp_neg_of_one_batch_is_that_of_its_views() -> None:

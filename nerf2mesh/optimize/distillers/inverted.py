@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh import distill
-from nerf2mesh.distill import T_MAX, T_MIN, ddim_step, guided, ladder, to_epsilon
+from nerf2mesh.distill import T_MAX, T_MIN, ddim_step, ladder, to_epsilon
 from nerf2mesh.optimize.distillers.question import Answer, Question
 
 
@@ -41,16 +41,15 @@ def sdi(q: Question) -> Answer:
 
 
 def inverted_noise(q: Question) -> Tensor:
-    """The noise that DDIM inversion finds for the rendering."""
+    """The noise that DDIM inversion finds for the rendering; Perp-Neg, where it is on, guides here too."""
     c = q.config
     past = c.inversion_stride * torch.rand(q.time.shape, generator=q.generators["time"])
     end = (q.time + past).clamp(max=T_MAX)
     times = ladder(end, T_MIN, c.inversion_stride)
     noisy = q.level_at(times[0]).add(q.latents, torch.zeros_like(q.latents))
     for here, there in pairwise(times):
-        found, level, later = q.predict(noisy, here, "conditional", "negative"), q.level_at(here), q.level_at(there)
-        whole = guided(found["conditional"], found["negative"], c.inversion_scale)
-        epsilon = to_epsilon(q.prior.kind, whole, noisy, level)
+        level, later = q.level_at(here), q.level_at(there)
+        epsilon = to_epsilon(q.prior.kind, q.guided(noisy, here, c.inversion_scale), noisy, level)
         noisy = ddim_step(noisy, epsilon, level, later)
         if c.inversion_eta:
             noisy = noisy + c.inversion_eta * distill.ddim_deviation(level, later) * q.noise("inversion")

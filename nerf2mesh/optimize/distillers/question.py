@@ -86,7 +86,7 @@ class Question:
         scale = guidance_scale(c, self.progress) if scale is None else scale
         if c.perp_neg:
             found = self.predict(noisy, time, "conditional", "negative", "front", "side")
-            weights = perp_neg_weights(c, self.cameras.azimuth_deg).to(noisy)
+            weights = perp_neg_weights(c, self.cameras.azimuth_deg, self.cameras.elevation_deg).to(noisy)
             negatives = torch.stack([found["front"], found["side"]])
             whole = perp_neg(found["conditional"], found["negative"], negatives, weights, scale)
         elif scale == 1.0:
