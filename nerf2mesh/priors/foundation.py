@@ -9,6 +9,7 @@ Letters: B scenes, V views; images [B, V, h, w, 4] premultiplied RGBA, latents [
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class FoundationCondition:
     reference: Camera | None = None
 
 
-class FoundationPrior:
+class FoundationPrior(ABC):
     """See `priors.base.Prior`. The network is frozen; text encoders are gone once `condition` has returned."""
 
     has_alpha = False
@@ -156,8 +157,9 @@ class FoundationPrior:
 
     # What families fill in.
 
+    @abstractmethod
     def _forward(self, x: Tensor, time: Tensor, rows: Rows) -> Tensor:
-        raise NotImplementedError
+        """The network's output [n, c, s, s] for latents x [n, c, s, s] and its own number of the time [n]."""
 
     def _picture(self, observations: Observations) -> dict[str, Tensor]:
         """Of the reference view; by default nothing."""
@@ -177,7 +179,13 @@ class FoundationPrior:
 
     def _load_vae(self) -> nn.Module | None:
         """In float32 where the VAE says that float16 is too small for it."""
-        upcast = self.dtype == torch.float16 and self.components.config("vae").get("force_upcast", True)
+        config = self.components.config("vae")
+        if config.get("latents_mean") is not None:
+            raise ValueError(
+                f"prior.model: the VAE of {self.source.origin} scales its latents channel by channel (latents_mean), "
+                "wanted one scaling_factor; take another model"
+            )
+        upcast = self.dtype == torch.float16 and config.get("force_upcast", True)
         return self.components.load("vae", torch.float32 if upcast else self.dtype)
 
     def _trained_size(self) -> int:
@@ -220,7 +228,10 @@ class FoundationPrior:
             settings = {"device": str(self.device), "precision": self.config.precision, "cache": cache}
             changes = tuple(self.text_changes.get(encoder.name, {}).values())
             by_encoder.append(text.embed(self.components, encoder, list(words.values()), changes=changes, **settings))
-        return {key: self._join([found[i] for found in by_encoder], key) for i, key in enumerate(words)}
+        joined = {key: self._join([found[i] for found in by_encoder], key) for i, key in enumerate(words)}
+        if not observations.negative_prompt.strip():  # SDXL's empty prompt is not the encoding of ""
+            joined[prompts.NEGATIVE] = joined[prompts.UNCONDITIONAL]
+        return joined
 
     def _used_encoders(self) -> tuple[Encoder, ...]:
         return self.encoders

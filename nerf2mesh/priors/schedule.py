@@ -77,11 +77,16 @@ def read_schedule(config: Mapping[str, object], *, n_tokens: int = 4096, scale: 
         scale: what a flow network's time is multiplied by (FLUX takes sigma itself).
 
     Raises:
-        ValueError: a prediction type that no distillation loss here is made for.
+        ValueError: a prediction type or a parametrisation that no distillation loss here is made for.
     """
     flow = config.get("use_flow_sigmas") or "FlowMatch" in str(config.get("_class_name", ""))
     if flow:
         return FlowSchedule(_flow_shift(config, n_tokens), scale)
+    name = str(config.get("_class_name", ""))
+    if name.startswith(_NO_TABLE):
+        raise ValueError(
+            f"prior.model: its scheduler is a {name}, wanted one with a table of betas or a flow; take another model"
+        )
     kind = str(config.get("prediction_type") or "epsilon")
     if kind not in KINDS:
         raise ValueError(
@@ -102,6 +107,10 @@ _BETA_KEYS = (
     "trained_betas",
     "rescale_betas_zero_snr",
 )
+
+
+_NO_TABLE = ("EDM", "CosineDPM")
+"""Schedulers of networks with Karras' preconditioning (2022): their noise levels are no betas."""
 
 
 def _flow_shift(config: Mapping[str, object], n_tokens: int) -> float:

@@ -15,7 +15,7 @@ from nerf2mesh.priors import prompts
 from nerf2mesh.priors.components import Components
 from nerf2mesh.priors.flow import packed, patch_ids, unpacked
 from nerf2mesh.priors.schedule import DiscreteSchedule, FlowSchedule, read_schedule
-from tests.priors.conftest import NEGATIVE, PROMPT, Models, four_cameras, noisy_latents
+from tests.priors.conftest import NEGATIVE, PROMPT, Models, four_cameras, noisy_latents, observations
 
 WORDS = ("sd", "sdxl", "sd3", "sd3-no-t5", "flux", "sana", "if")
 
@@ -197,6 +197,23 @@ def test_packing_is_the_pipelines_and_comes_back() -> None:
 def test_a_distilled_scheduler_is_refused() -> None:
     with pytest.raises(ValueError, match="predicts 'trigflow'"):
         read_schedule({"prediction_type": "trigflow"})
+
+
+def test_a_preconditioned_network_is_refused() -> None:
+    """Playground 2.5 has such a scheduler; read as betas its levels would be another model's."""
+    from diffusers import EDMEulerScheduler
+
+    with pytest.raises(ValueError, match="EDMEulerScheduler"):
+        read_schedule(dict(EDMEulerScheduler().config) | {"_class_name": "EDMEulerScheduler"})
+
+
+@torch.no_grad()
+def test_without_a_negative_prompt_the_negative_branch_is_the_empty_prompts(models: Models) -> None:
+    """As SDXL's pipeline has it: zeros, not the encoding of an empty text."""
+    condition = models.shared("sdxl")[0].condition(observations(negative_prompt=""))
+    found = pipeline(models, "sdxl").encode_prompt(PROMPT, device="cpu", negative_prompt=None)
+    for name, truth in (("hidden", found[1]), ("pooled", found[3])):
+        torch.testing.assert_close(condition.text["negative"][name], truth[0])
 
 
 def test_directions_of_cameras() -> None:
