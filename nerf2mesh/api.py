@@ -116,8 +116,8 @@ def _settled(
         config = replace(config, input=replace(config.input, image=str(image)))
     if output_dir is not None:
         config = replace(config, output_dir=str(output_dir))
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    # To name the number, even the present one, also ends MKL's choosing it at run time, which changes bits.
+    torch.set_num_threads(config.threads or torch.get_num_threads())
     return config
 
 

@@ -120,8 +120,8 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
     Raises:
         ValueError: in one line, what is wrong with the data, a setting, or the prior.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    # To name the number, even the present one, also ends MKL's choosing it at run time, which changes bits.
+    torch.set_num_threads(config.threads or torch.get_num_threads())
     pairs, notes = read_pairs(_data(config), config.unlicensed)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,7 @@ def asked(prior, condition, loss: str, cell: str) -> torch.Tensor:
 
 def check_cell(prior, condition, loss: str) -> None:
     """Bare, with a style, and bare again."""
+    torch.set_num_threads(torch.get_num_threads())  # as `fit` does: else MKL chooses, and bits may differ
     cell = f"{type(prior).__name__} {loss}"
     if "style" not in lora.names(prior.network):
         lora.attach(prior.network, "style", rank=2)
