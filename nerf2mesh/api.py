@@ -74,8 +74,10 @@ def _fit(
         ranks.share(state)
         if not ranks.is_first:
             adaptation.adapt(state, prior, observations, config, folder)
-    views, quiet = config.distill.n_views, config.report.quiet or not ranks.is_first
-    expected = memory.announce(prior, condition, n_views=views, field=state.field, quiet=quiet)
+    asked, quiet = config.distill, config.report.quiet or not ranks.is_first
+    expected = memory.announce(
+        prior, condition, n_views=asked.n_views, n_branches=asked.n_branches, field=state.field, quiet=quiet
+    )
     problem = Problem(
         observations,
         prior,
@@ -95,7 +97,8 @@ def _fit(
     ranks.leave()
     result = Result(None, state.field, renderer, observations, config, warnings=[*resumed, *state.events])
     if ranks.is_first:
-        outputs.finish(result, prior, folder, clock)
+        priors = {"prior": prior} | ({"second prior": problem.second.prior} if problem.second else {})
+        outputs.finish(result, priors, folder, clock)
     return result
 
 

@@ -19,8 +19,11 @@ from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering
 PREVIEW_GREY = 0.92
 
 
-def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageClock) -> None:
-    """Fills in the result's mesh, facts and metrics, and writes everything into the run folder."""
+def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, clock: StageClock) -> None:
+    """Fills in the result's mesh, facts and metrics, and writes everything into the run folder.
+
+    priors: by their names in provenance.json.
+    """
     config = result.config
     with clock.stage("mesh"):
         _make_mesh(result)
@@ -31,7 +34,7 @@ def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageC
     about = provenance(
         inputs={"image": config.input.image} if config.input.image else {},
         weights={
-            "prior": str(getattr(prior, "source", "")),
+            **{name: _about(prior) for name, prior in priors.items()},
             **{f"lora/{i}": str(located(Path(p))) for i, p in enumerate(config.lora.adapters)},
         },
         seed=config.seed,
@@ -50,6 +53,11 @@ def finish(result: Result, prior: Prior, folder: RunFolder | None, clock: StageC
     write_json(folder / "timings.json", clock.to_dict())
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+
+
+def _about(prior: Prior) -> object:
+    """The file of the built-in prior, or what a foundation model says of its many."""
+    return prior.about() if hasattr(prior, "about") else str(getattr(prior, "source", "") or "")
 
 
 def _make_mesh(result: Result) -> None:

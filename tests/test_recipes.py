@@ -11,6 +11,7 @@ import torch
 
 import nerf2mesh
 from nerf2mesh.config import load_config
+from nerf2mesh.report import write_json
 from tests.priors import tiny
 
 RECIPES = {
@@ -89,7 +90,11 @@ def run(recipe: str, models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     """Three steps of the whole way but the mesh; the lines of metrics.jsonl."""
     kind = RECIPES[recipe]
     model = models / kind if (models / kind).exists() else tiny.write(kind, models / kind)
-    monkeypatch.setattr("nerf2mesh.outputs.finish", lambda *_: None)
+
+    def finish(result, priors, folder, clock) -> None:
+        write_json(folder / "priors.json", {name: prior.about() for name, prior in priors.items()})
+
+    monkeypatch.setattr("nerf2mesh.outputs.finish", finish)
     monkeypatch.setenv("NERF2MESH_CACHE", str(models / "cache"))
     prompt = [] if recipe == "stable_zero123" else ["input.prompt=a red cat"]
     overrides = [f"experiment={recipe}", *SMALL, f"prior.model={model}", f"prior.cache_dir={models / 'cache'}", *more]
@@ -112,7 +117,9 @@ def test_recipe_runs_three_steps(recipe: str, models: Path, tmp_path: Path, monk
     assert [line["step"] for line in lines] == [1, 2, 3]
     numbers = torch.tensor([[line["distill/gradient"], line["health/gradient"]] for line in lines])
     assert numbers.isfinite().all() and (numbers > 0).all()
+    made_of = json.loads((tmp_path / "run/priors.json").read_text())
     if recipe == "magic123":
+        assert [about["family"] for about in made_of.values()] == ["sd", "zero123"]
         assert all(line["second/distill/gradient"] > 0 for line in lines)
     last = torch.load(tmp_path / "run/checkpoints/last.pt", weights_only=True)
     assert all(value.isfinite().all() for value in last["field"].values() if value.is_floating_point())

@@ -110,6 +110,15 @@ class DistillConfig:
     protect_cosine: tuple[float, float] = (0.3, 0.7)
     """Cosine between normal and direction to the given camera at which protection begins and is full."""
 
+    @property
+    def n_branches(self) -> int:
+        """At most so many branches of the prior go through its network together."""
+        if self.perp_neg:
+            return 4
+        if self.loss in ("csd", "nfsd"):
+            return 3
+        return 1 if self.guidance_scale == 1.0 and self.guidance_end is None else 2
+
     def side_px(self, prior: object) -> int:
         """Side of the views as rendered for `prior` (see `priors.base.Prior`)."""
         return self.render_px or getattr(prior, "render_px", prior.image_size)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
 
-
 OVERHEAD_DEG = 60.0
 """Above this elevation a view is one from overhead: neither front, side nor back (threestudio's threshold)."""
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from nerf2mesh.lora import adapters, naming
 from nerf2mesh.lora.files import DENOISER, LoraFile, read
 from nerf2mesh.lora.lowrank import LowRank, to_state
-from nerf2mesh.lora.manifest import sha256
 from nerf2mesh.priors.base import Prior
 from nerf2mesh.priors.text import Change
+from nerf2mesh.report import sha256_file
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
@@ -109,7 +109,7 @@ def _when_loaded(file: LoraFile, part: str, name: str, weight: float) -> Change:
             adapters.load_layers(encoder, name, found)
             adapters.stack(encoder, adapters.stacked(encoder) | {name: weight})
 
-    return Change(f"{sha256(file.path)} {weight}", apply)
+    return Change(f"{sha256_file(file.path)} {weight}", apply)
 
 
 def text_encoder(prior: Prior, part: str) -> nn.Module | None:

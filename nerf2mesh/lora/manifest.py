@@ -6,11 +6,9 @@ of a machine, so that the same training gives the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +48,3 @@ class Manifest:
     def licences(self) -> dict[str, int]:
         """How many sources stand under which licence."""
         return dict(Counter(source.licence for source in self.sources))
-
-
-def sha256(path: Path) -> str:
-    """Of a file, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.inputs import InputConfig, load_observations
-from nerf2mesh.lora.manifest import Source, sha256
+from nerf2mesh.lora.manifest import Source
 from nerf2mesh.priors.builtin import reduced_rgba
 from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.report import sha256_file
 from nerf2mesh.types import Camera
 
 ITEMS = "items.jsonl"
@@ -56,7 +57,7 @@ class Pair:
         return [self.folder / name for name in names]
 
     def source(self) -> Source:
-        hashes = [sha256(path) for path in self.targets]
+        hashes = [sha256_file(path) for path in self.targets]
         about = {"source": str(self.entry.get("source", "")), "licence": str(self.entry["licence"])}
         return Source(**about, sha256=self.sha256, views_sha256=hashes)
 
@@ -224,4 +225,4 @@ def _checked(folder: Path, number: int, text: str) -> Pair:
         shared = {"camera_angle_x", "ortho_scale"} & set(entry["cameras"])
         if not shared and any(not {"camera_angle_x", "ortho_scale"} & set(frame) for frame in frames):
             raise ValueError(f"data: camera_angle_x (radians) or ortho_scale wanted in the cameras of {where}")
-    return Pair(entry, folder, number, sha256(folder / entry["picture"]))
+    return Pair(entry, folder, number, sha256_file(folder / entry["picture"]))

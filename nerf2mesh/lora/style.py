@@ -20,11 +20,11 @@ from torch import nn
 
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.export import save_adapter
-from nerf2mesh.lora.manifest import Manifest, sha256
+from nerf2mesh.lora.manifest import Manifest
 from nerf2mesh.lora.pairs import Frames3d, Pair, load_pairs, read_pairs
 from nerf2mesh.lora.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
-from nerf2mesh.report import Progress
+from nerf2mesh.report import Progress, sha256_file
 
 STYLE = "style"
 
@@ -226,7 +226,7 @@ def _manifest(config: StyleTrainConfig, prior: BuiltinPrior, pairs: list[Pair], 
     return Manifest(
         title=config.title,
         base=prior.source.name if prior.source else "builtin",
-        base_sha256=sha256(prior.source) if prior.source else "",
+        base_sha256=sha256_file(prior.source) if prior.source else "",
         licence=config.licence,
         settings=settings,
         sources=[pair.source() for pair in pairs],

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nerf2mesh.report import sha256_file
+
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 OWN_CLASSES = ("MultiViewUNetModel", "MultiViewUNet", "CLIPCameraProjection", "CCProjection", "CameraProjection")
 
@@ -183,10 +185,7 @@ def file_digest(path: Path, memo: dict[str, str]) -> str:
     state = real.stat()
     key = f"{real}|{state.st_size}|{state.st_mtime_ns}"
     if key not in memo:
-        with real.open("rb") as file:
-            memo[key] = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
-                hashlib.sha256(file.read()).hexdigest()
-            )  # fmt: skip
+        memo[key] = sha256_file(real)
     return memo[key]
 
 

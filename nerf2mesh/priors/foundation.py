@@ -68,6 +68,13 @@ class FoundationPrior(ABC):
         self.pose = PoseHook()
         self._prepare_checkpointing()
 
+    def about(self) -> dict[str, object]:
+        """Where the model is from, its licence, and a SHA-256 of each part."""
+        cache = text.cache_folder(self.config.cache_dir)
+        parts = [name for name in self.components.index if self.components.has(name)]
+        found = {"model": self.source.origin, "family": self.family, "licence": self.source.licence}
+        return found | {"sha256": text.digests(self.components, parts, cache)}
+
     @property
     def kind(self) -> Kind:
         return self.schedule.kind
@@ -165,7 +172,7 @@ class FoundationPrior(ABC):
         """Of the reference view; by default nothing."""
         return {}
 
-    def _see(self, images: Tensor) -> None:
+    def _see(self, images: Tensor) -> None:  # noqa: B027 (most families do not look)
         """Called with the images that `encode` was given."""
 
     def _rows(self, condition: FoundationCondition, cameras: Camera, branch: Branch) -> Rows:

@@ -3,7 +3,7 @@
 Weights are counted exactly. Activations are counted by running the step once on tensors without storage ("meta"
 device): every operation says how large its result would be, and results that are let go are subtracted, so that the
 peak of live bytes comes out without a single multiplication. Attention counts as a fused kernel (no score matrix).
-What a GPU adds (its context, cuBLAS workspaces, fragmentation) is not in it.
+What a GPU adds (its context, cuBLAS workspaces, fragmentation) is not in it, nor what VSD and BSD need to learn.
 """
 
 from __future__ import annotations
@@ -62,13 +62,19 @@ def predict_memory(
     return MemoryPrediction(parameter_bytes(parts_of(prior).values()), network, kept, peak, field_bytes)
 
 
-def announce(prior: object, condition: Any, *, n_views: int, field: nn.Module, quiet: bool) -> MemoryPrediction | None:
-    """Prints the prediction's line before a run; None where the prior is no foundation model or cannot be traced."""
+def announce(
+    prior: object, condition: Any, *, n_views: int, n_branches: int, field: nn.Module, quiet: bool
+) -> MemoryPrediction | None:
+    """Prints the prediction's line before a run; None where the prior is no foundation model or cannot be traced.
+
+    Raises:
+        ValueError: the prior does not take so many views.
+    """
     if not isinstance(prior, FoundationPrior):
         return None
     try:
-        prediction = predict_memory(prior, condition, n_views=n_views, field=field)
-    except (RuntimeError, NotImplementedError, ValueError) as error:
+        prediction = predict_memory(prior, condition, n_views=n_views, n_branches=n_branches, field=field)
+    except RuntimeError as error:  # what torch raises where an operation has no result without storage
         _say(f"memory: not predicted, the step cannot be traced ({str(error).splitlines()[0][:120]})", quiet)
         return None
     _say(prediction.line(), quiet)

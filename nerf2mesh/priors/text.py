@@ -63,10 +63,8 @@ def embed(
     changes: Sequence[Change] = (),
 ) -> list[Embedding]:
     """One embedding a prompt, from the cache where it is there."""
-    memo = _read_memo(cache)
-    digest = components.digest(encoder.name, memo) + components.digest(encoder.tokenizer, memo)
+    digest = "".join(digests(components, (encoder.name, encoder.tokenizer), cache).values())
     digest += "".join(change.digest for change in changes)
-    _write_memo(cache, memo)
     paths = [cache / f"{_key(digest, encoder, precision, prompt)}.safetensors" for prompt in prompts]
     missing = [prompt for prompt, path in zip(prompts, paths) if not path.is_file()]
     if missing:
@@ -75,6 +73,14 @@ def embed(
             if prompt in made and not path.is_file():
                 _save(made[prompt], path)
     return [_load(path, device) for path in paths]
+
+
+def digests(components: Components, names: Sequence[str], cache: Path) -> dict[str, str]:
+    """SHA-256 of each component; files that have not changed since the last time are not read again."""
+    memo = _read_memo(cache)
+    found = {name: components.digest(name, memo) for name in names}
+    _write_memo(cache, memo)
+    return found
 
 
 def cache_folder(configured: str | None) -> Path:

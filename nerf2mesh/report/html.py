@@ -139,7 +139,7 @@ def _making(folder: Path) -> str:
         for title, name in (
             ("Configuration", "config.yaml"),
             ("Versions", "versions.json"),
-            ("Provenance: inputs, weights, licences", "provenance.json"),
+            ("Provenance: inputs and weights", "provenance.json"),
         )
     )
 

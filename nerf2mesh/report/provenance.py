@@ -59,22 +59,19 @@ def code_state() -> dict[str, object]:
 def provenance(
     *,
     inputs: Mapping[str, str | Path] | None = None,
-    weights: Mapping[str, str | Path] | None = None,
-    licences: Mapping[str, str] | None = None,
+    weights: Mapping[str, str | Path | Mapping[str, object]] | None = None,
     seed: int | None = None,
 ) -> dict[str, object]:
     """For provenance.json.
 
     Args:
-        inputs, weights: a name (such as "image", "prior", "lora/subject") -> a file, whose sha256 and size are noted.
-            A file that is not there is noted as such.
-        licences: name -> licence of the weights or the data.
+        inputs, weights: a name (such as "image", "prior", "lora/0") -> a file, whose sha256 and size are noted, or what
+            is known of weights that are many files. A file that is not there is noted as such.
         seed: of the run.
     """
     record: dict[str, object] = {"seed": seed, "code": code_state(), "versions": versions()}
     for group, files in (("inputs", inputs), ("weights", weights)):
-        record[group] = {name: _describe(Path(path)) for name, path in (files or {}).items()}
-    record["licences"] = dict(licences or {})
+        record[group] = {name: _describe(what) for name, what in (files or {}).items()}
     return record
 
 
@@ -87,7 +84,10 @@ def write_json(path: str | Path, value: object) -> Path:
     return path
 
 
-def _describe(path: Path) -> dict[str, object]:
+def _describe(what: str | Path | Mapping[str, object]) -> dict[str, object]:
+    if isinstance(what, Mapping):
+        return dict(what)
+    path = Path(what)
     if not path.is_file():
         return {"file": path.name, "missing": True}
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}

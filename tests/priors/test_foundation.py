@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from nerf2mesh.priors import predict_branches
+from tests.priors import tiny
 from tests.priors.conftest import Models, four_cameras, noisy_latents, observations
 
 BRANCHES = ("conditional", "unconditional", "negative", "front", "side", "back")
@@ -222,6 +224,17 @@ def test_half_precision_stays_near_float32(models: Models, precision: str) -> No
     assert half.network.dtype == getattr(torch, precision)
     assert half.vae.dtype == (torch.float32 if precision == "float16" else torch.bfloat16), "float16 VAEs overflow"
     assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
+def test_a_prior_says_what_it_was_made_of(models: Models, tmp_path) -> None:
+    """For provenance.json: a digest of each part, which changes with one byte of its weights."""
+    before = models.shared("zero123")[0].about()
+    assert {"unet", "vae", "image_encoder", "clip_camera_projection"} <= set(before["sha256"])
+    other = tiny.write("zero123", tmp_path / "other", seed=1)
+    after = models.prior("zero123", model=str(other)).about()
+    assert before["sha256"]["unet"] != after["sha256"]["unet"] and before["family"] == after["family"] == "zero123"
+    assert before["sha256"]["scheduler"] == after["sha256"]["scheduler"]
+    json.dumps(after)
 
 
 def test_what_is_missing_in_the_input_is_said(models: Models) -> None:

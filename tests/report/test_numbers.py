@@ -102,9 +102,9 @@ def test_provenance_hashes_files(tmp_path: Path) -> None:
     file.write_bytes(b"weights" * 1000)
     digest = hashlib.sha256(b"weights" * 1000).hexdigest()
     assert sha256_file(file) == digest
-    record = provenance(
-        inputs={"image": tmp_path / "gone.png"}, weights={"prior": file}, licences={"prior": "X"}, seed=3
-    )
+    many = {"model": "owner/name", "sha256": {"unet": digest}}
+    record = provenance(inputs={"image": tmp_path / "gone.png"}, weights={"prior": file, "second prior": many}, seed=3)
+    assert record["weights"]["second prior"] == many
     assert record["weights"]["prior"] == {"file": "weights.safetensors", "bytes": 7000, "sha256": digest}
     assert record["inputs"]["image"]["missing"] and record["seed"] == 3
     assert "torch" in versions() and "python" in record["versions"]
