@@ -27,7 +27,11 @@ class MuonAdamW:
             [matrix for _, matrix in self.matrices], learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
         )
         self.adamw = torch.optim.AdamW(others, learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-        self.param_groups = self.muon.param_groups + self.adamw.param_groups
+
+    @property
+    def param_groups(self) -> list[dict]:
+        """Of both, for the learning rate; loading a state replaces them."""
+        return self.muon.param_groups + self.adamw.param_groups
 
     def step(self) -> None:
         for weight, matrix in self.matrices:

@@ -53,8 +53,10 @@ def test_continues_from_its_state_and_refuses_another() -> None:
     again.load_state_dict(second.state_dict())
     for p, q in zip(straight.parameters(), resumed.parameters(), strict=True):
         p.grad, q.grad = torch.ones_like(p), torch.ones_like(q)
-    first.step()
-    again.step()
+    for optimiser in (first, again):
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3
+        optimiser.step()
     assert all(torch.equal(p, q) for p, q in zip(straight.parameters(), resumed.parameters(), strict=True))
     with pytest.raises(ValueError, match="made by another optimiser"):
         again.load_state_dict(torch.optim.AdamW(resumed.parameters()).state_dict())
