@@ -38,6 +38,8 @@ class DenoiserConfig:
     deep_channels: int = 128
     n_deep: int = 3
     n_ray_samples: int = 16
+    n_words: int = 0
+    """Words that the network reads, numbered from 1 (`procedural.captions`); 0: it reads none."""
 
     def build(self) -> MultiViewDenoiser:
         return MultiViewDenoiser(self)
@@ -86,8 +88,23 @@ class VolumeAttention(nn.Module):
         return x.transpose(1, 2).reshape(shape)
 
 
+class WordBag(nn.Module):
+    """What a few words say, whatever their order; nothing where there are none, and nothing at all at first."""
+
+    def __init__(self, n_words: int, embedding: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(n_words + 1, embedding, padding_idx=0)
+        self.hidden = nn.Linear(embedding, embedding, bias=False)
+        self.out = nn.Linear(embedding, embedding, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Embedding [B, e] of word numbers [B, L], filled up with 0. Without biases no words are exactly zero."""
+        return self.out(F.silu(self.hidden(self.table(words).sum(dim=1))))
+
+
 class MultiViewDenoiser(nn.Module):
-    """v = network(noisy, log_snr, kind, geometry); see the module's text."""
+    """v = network(noisy, log_snr, kind, geometry, words); see the module's text."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -95,6 +112,7 @@ class MultiViewDenoiser(nn.Module):
         c, e = config.channels, 4 * config.channels
         vc, dc = config.volume_channels, config.deep_channels
         self.embed = nn.Sequential(nn.Linear(16 + 3, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.words = WordBag(config.n_words, e) if config.n_words else None
         self.stem = nn.Conv2d(4 * config.patch**2 + 6, c, 3, padding=1)
         self.fine_in = Modulated(c, e, 2)
         self.shrink = nn.Conv2d(c, 2 * c, 3, stride=2, padding=1)
@@ -117,12 +135,15 @@ class MultiViewDenoiser(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, images: Tensor, log_snr: Tensor, kind: Tensor, geometry: FrameGeometry) -> Tensor:
+    def forward(
+        self, images: Tensor, log_snr: Tensor, kind: Tensor, geometry: FrameGeometry, words: Tensor | None = None
+    ) -> Tensor:
         """Velocity [B, V, 4, s, s].
 
         images [B, V, 4, s, s]: noisy frames at their noise level, clean ones as they are. log_snr [B]: of the noisy
         frames, log(alpha^2 / sigma^2). kind [B, V]: NOISY, CLEAN or ABSENT. The output has a meaning for noisy
-        frames only.
+        frames only. words [B, L]: numbers of the caption's words, filled up with 0; the object's front is then where
+        frame 0 stands, unless a clean frame shows it.
         """
         n_scenes, n_frames = kind.shape
         patch, size = self.config.patch, images.shape[-1] // self.config.patch
@@ -130,7 +151,7 @@ class MultiViewDenoiser(nn.Module):
         images = images * (kind != ABSENT)[..., None, None, None]
         gain, keep, turn = (c[:, None, None, None, None] for c in patch_preconditioning(log_snr, patch))
         blocks = F.pixel_unshuffle(torch.where((kind == NOISY)[..., None, None, None], gain * images, images), patch)
-        frame_emb, scene_emb = self._embeddings(log_snr + 2.0 * math.log(patch), kind)
+        frame_emb, scene_emb = self._embeddings(log_snr + 2.0 * math.log(patch), kind, words)
         x = torch.cat([blocks, plucker(geometry, size)], dim=2).flatten(0, 1)
         fine = self.fine_in(self.stem(x.contiguous(memory_format=torch.channels_last)), frame_emb)
         coarse = self.shrink(fine)
@@ -146,12 +167,16 @@ class MultiViewDenoiser(nn.Module):
         out = self.head(self.fine_out(fine, frame_emb)).unflatten(0, (n_scenes, n_frames)).float()
         return keep * images + turn * F.pixel_shuffle(out, patch)
 
-    def _embeddings(self, log_snr: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+    def _embeddings(self, log_snr: Tensor, kind: Tensor, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of each frame [B * V, e] and of each scene [B, e]."""
         level = torch.where(kind == NOISY, log_snr[:, None], 12.0)
         waves = level[..., None] * (math.pi / 24.0) * 2.0 ** torch.arange(8, device=level.device)
         flags = F.one_hot(kind, 3).float()
-        frames = self.embed(torch.cat([waves.sin(), waves.cos(), flags], dim=-1))
+        frames = self.embed[:-1](torch.cat([waves.sin(), waves.cos(), flags], dim=-1))
+        if words is not None:
+            assert self.words is not None, "words for a network that reads none"
+            frames = frames + self.words(words)[:, None]
+        frames = self.embed[-1](frames)
         return frames.flatten(0, 1), frames[:, -1]
 
     def _think(self, lifted: Tensor, kind: Tensor, embedding: Tensor) -> Tensor:

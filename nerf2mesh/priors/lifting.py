@@ -46,10 +46,17 @@ class FrameGeometry:
         """Turned about the world's Z axis so that frame 0 of each scene stands at azimuth 0."""
         x, y = self.pose[:, 0, 0, 3], self.pose[:, 0, 1, 3]
         r = torch.hypot(x, y).clamp_min(1e-8)
-        turn = torch.eye(4, device=x.device).repeat(len(x), 1, 1)
-        turn[:, 0, 0] = turn[:, 1, 1] = x / r
-        turn[:, 0, 1], turn[:, 1, 0] = y / r, -y / r
+        turn = _about_z(x / r, -y / r)
         return FrameGeometry(turn[:, None] @ self.pose, self.focal, self.orthographic)
+
+    def seen_from(self, azimuth: Tensor, where: Tensor) -> FrameGeometry:
+        """Frame 0 of the scenes `where` [B] moved to `azimuth` [B] (radians), the other frames as they are.
+
+        For hidden frames: of those the network sees the azimuth alone, which fixes the frame in which it thinks.
+        """
+        moved = _about_z(azimuth.cos(), azimuth.sin()) @ self.turned_to_front().pose[:, 0]
+        first = torch.where(where[:, None, None], moved, self.pose[:, 0])
+        return FrameGeometry(torch.cat([first[:, None], self.pose[:, 1:]], dim=1), self.focal, self.orthographic)
 
     def project(self, points: Tensor) -> Tensor:
         """Image coordinates in [-1, 1] (x right, y down), [B, V, P, 2], of world points [P, 3]."""
@@ -70,6 +77,14 @@ class FrameGeometry:
         local = torch.cat([torch.where(flat, 0.0, plane), zeros - 1.0], dim=-1)
         origins = self.pose[..., None, :3, 3] + torch.where(flat, torch.cat([plane, zeros], dim=-1), 0.0) @ rotation
         return origins, F.normalize(local @ rotation, dim=-1)
+
+
+def _about_z(cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns about the Z axis [B, 4, 4]."""
+    turn = torch.eye(4, device=cos.device).repeat(len(cos), 1, 1)
+    turn[:, 0, 0] = turn[:, 1, 1] = cos
+    turn[:, 0, 1], turn[:, 1, 0] = -sin, sin
+    return turn
 
 
 def plucker(geometry: FrameGeometry, size: int) -> Tensor:

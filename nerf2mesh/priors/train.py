@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -41,7 +41,7 @@ class TrainState:
         torch.manual_seed(config.seed)
         network = config.network.build().to(config.device)
         if config.weights:
-            network.load_state_dict(starting_weights(Path(config.weights), config.network))
+            network.load_state_dict(network.state_dict() | starting_weights(Path(config.weights), config.network))
         average = config.network.build().to(config.device).requires_grad_(False)
         average.load_state_dict(network.state_dict())
         optimiser = MuonAdamW(network, config.learning_rate)
@@ -75,11 +75,12 @@ class TrainState:
 
 def draw_frames(
     batch: Batch, config: PriorTrainConfig, generator: torch.Generator
-) -> tuple[Tensor, FrameGeometry, Tensor]:
-    """Picks and augments frames: images [B, V, 4, s, s] in network range, their cameras, and kind [B, V].
+) -> tuple[Tensor, FrameGeometry, Tensor, Tensor | None]:
+    """Picks and augments frames: images [B, V, 4, s, s] in network range, their cameras, kind [B, V] and words [B, L].
 
     Frame 0 is given (the scene's input view in half of the cases), the next ones by `given_shares`, and the given ones
     are hidden with probability `drop_condition`. Scenes are mirrored in y and their colour channels permuted at random.
+    Where words are told without a picture, frame 0 stands in front of the object. Words are None without `n_words`.
     """
     n, v = batch["pose"].shape[:2]
     order = torch.rand(n, v, generator=generator)
@@ -103,13 +104,39 @@ def draw_frames(
         torch.where(mirror[:, None, None, None], flipped, geometry.pose), geometry.focal, geometry.orthographic
     )
     swap = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]).to(device)
-    swap = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
-    images = torch.gather(images, 2, swap[:, None, :, None, None].expand_as(images))
-    return encode_rgba(images), geometry, kind.to(device)
+    rgba = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
+    images = torch.gather(images, 2, rgba[:, None, :, None, None].expand_as(images))
+    if not config.network.n_words:
+        return encode_rgba(images), geometry, kind.to(device), None
+    words = draw_words(batch["words"], swap, dropped.to(device), config, generator)
+    alone = dropped[:, 0].to(device) & (words > 0).any(dim=1)
+    front = torch.deg2rad(torch.where(mirror, -batch["front_deg"], batch["front_deg"]))
+    return encode_rgba(images), geometry.seen_from(front, alone), kind.to(device), words
+
+
+def draw_words(
+    captions: Tensor, swap: Tensor, hidden: Tensor, config: PriorTrainConfig, generator: torch.Generator
+) -> Tensor:
+    """The numbers of the words that are told [B, L], 0 for those left out.
+
+    captions [B, 6, L] as `procedural.dataset` has them; swap [B, 3]: which old colour channels are the new ones;
+    hidden [B, 1]: no picture is given.
+    """
+    n, device = len(captions), captions.device
+    words = captions[torch.arange(n, device=device), 2 * swap[:, 0] + (swap[:, 1] > swap[:, 2])].long()
+    told = torch.rand(n, 1, generator=generator).to(device)
+    told = told < torch.where(hidden, config.words_alone, config.words_with_picture)
+    return words * (told & (torch.rand(words.shape, generator=generator).to(device) >= config.drop_word))
 
 
 def velocity_loss(
-    network: torch.nn.Module, images: Tensor, geometry: FrameGeometry, kind: Tensor, t: Tensor, noise: Tensor
+    network: torch.nn.Module,
+    images: Tensor,
+    geometry: FrameGeometry,
+    kind: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    words: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of v over the noisy frames."""
     level = noise_level(t[:, None, None, None, None], network.config.patch)
@@ -117,16 +144,16 @@ def velocity_loss(
     given = torch.where(noisy_frame, level.add(images, noise), images)
     target = level.alpha * noise - level.sigma * images
     with torch.autocast(images.device.type, torch.bfloat16):
-        v = network(given, level.log_snr.reshape(-1), kind, geometry)
+        v = network(given, level.log_snr.reshape(-1), kind, geometry, words)
     error = (v - target).square() * noisy_frame
     return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
 
 
 @torch.no_grad()
 def validate(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig) -> dict[str, float]:
-    """Held-out velocity loss at fixed noise levels, the same frames and noise every time."""
+    """Held-out velocity loss of one given picture at fixed noise levels, the same frames and noise every time."""
     generator = torch.Generator().manual_seed(1)
-    images, geometry, kind = draw_frames(batch, config, generator)
+    images, geometry, kind, _ = draw_frames(batch, replace(config, drop_condition=0.0), generator)
     kind[:, 1:], kind[:, 0] = NOISY, CLEAN
     noise = torch.randn(images.shape, generator=generator).to(images.device)
     losses = {}
@@ -242,10 +269,10 @@ def draw_times(n: int, config: PriorTrainConfig, generator: torch.Generator) -> 
 def _train_step(
     network: torch.nn.Module, state: TrainState, batch: Batch, config: PriorTrainConfig, rate: float
 ) -> Tensor:
-    images, geometry, kind = draw_frames(batch, config, state.generator)
+    images, geometry, kind, words = draw_frames(batch, config, state.generator)
     t = draw_times(len(images), config, state.generator).to(images.device)
     noise = torch.randn(images.shape, generator=state.generator).to(images.device)
-    loss = velocity_loss(network, images, geometry, kind, t, noise)
+    loss = velocity_loss(network, images, geometry, kind, t, noise, words)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
     for group in state.optimiser.param_groups:

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nerf2mesh.priors.denoiser import DenoiserConfig, MultiViewDenoiser, grown
+from nerf2mesh.procedural.captions import WORDS
 
 PART_BYTES = 15_000_000
 PART_NAME = "prior{suffix}.safetensors"
@@ -47,6 +48,8 @@ def read_network(path: Path) -> MultiViewDenoiser:
         raise ValueError(
             f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
         )
+    if about.get("words", " ".join(WORDS)) != " ".join(WORDS):
+        raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
     network = DenoiserConfig(**({"patch": 1} | json.loads(about["network"]))).build()
     try:
         network.load_state_dict(weights)
@@ -57,9 +60,13 @@ def read_network(path: Path) -> MultiViewDenoiser:
 
 
 def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
-    """The weights at `path` for a network of `config`; patch 1 grows. ValueError where they are of another size."""
+    """The weights at `path` for a network of `config`. ValueError where they are of another size.
+
+    Patch 1 grows, and those of a network without words lack that part of it, which starts at nothing.
+    """
     network = read_network(path)
     had = network.config.as_dict() | {"image_size": config.image_size, "patch": config.patch}
+    had["n_words"] = had["n_words"] or config.n_words
     if had != config.as_dict() or network.config.patch not in (1, config.patch):
         raise ValueError(f"weights: {path} is a network of {network.config}, wanted {config}; change network.* or it")
     weights = network.state_dict()
@@ -98,4 +105,5 @@ def _halves(network: MultiViewDenoiser) -> dict[str, Tensor]:
 
 
 def _header(network: MultiViewDenoiser, training: dict[str, object]) -> dict[str, str]:
-    return {"network": json.dumps(network.config.as_dict()), "training": json.dumps(training)}
+    about = {"network": json.dumps(network.config.as_dict()), "training": json.dumps(training)}
+    return about | ({"words": " ".join(WORDS)} if network.config.n_words else {})

@@ -4,16 +4,20 @@
 
 Relations are in the object's own frame, before it is turned: its front is in front, its up above. Colours are those of
 the base colour without light. A text condition trained on these captions knows the words of VOCABULARY and no others.
+
+A network reads the words as numbers: 0 is nothing, words before the first comma are 1 ... n, and the same words after
+it n + 1 ... 2 n, so that two colours are told apart. WORDS fixes their order; weights know words by number alone.
 """
 
 from __future__ import annotations
 
 import colorsys
 import re
+from itertools import permutations
 
 import numpy as np
 
-from nerf2mesh.procedural.grammar import draw_parts
+from nerf2mesh.procedural.grammar import Drawn, draw_scene
 from nerf2mesh.procedural.parts import N_WAVES, Part
 
 NOUNS = {
@@ -29,6 +33,18 @@ RELATIONS = ("above", "below", "in front of", "behind", "beside", "around")
 VOCABULARY = frozenset(
     " ".join([*NOUNS.values(), *COUNTS[1:], MANY, *COLOURS, *RELATIONS, "a an of part parts patterned it"]).split()
 )
+_SILENT = frozenset(["a", "an", "of", "part", "parts", "it", "in"])
+"""Words that say nothing on their own; they have no number."""
+WORDS = tuple(dict.fromkeys(
+    word for word in " ".join([*COLOURS, *NOUNS.values(), *COUNTS[1:], MANY, "patterned", *RELATIONS]).split()
+    if word not in _SILENT
+))  # fmt: skip
+"""The words with a number, in their order. To change it is to make all weights that read words foreign."""
+N_WORDS = 2 * len(WORDS)
+CAPTION_WORDS = 6
+"""Most numbers in a caption: colour, pattern, kind, count; colour and relation of another part."""
+CHANNEL_ORDERS = tuple(permutations(range(3)))
+_NUMBER = {word: i + 1 for i, word in enumerate(WORDS)}
 _HUES = ((15, "red"), (45, "orange"), (70, "yellow"), (165, "green"), (195, "cyan"), (260, "blue"), (295, "purple"),
          (345, "pink"), (361, "red"))  # fmt: skip
 """Upper ends in degrees."""
@@ -38,27 +54,57 @@ _CLOSE = 0.08
 
 def caption(seed: int, families: list[str] | None = None) -> str:
     """The caption of a seed, as `grammar.sample_scenes` draws it."""
-    family, parts, _ = draw_parts(seed, families)
-    solid = [part for part in parts if not part.cut]
-    main = max(solid, key=_volume)
+    return describe(draw_scene(seed, families))
+
+
+def describe(drawn: Drawn, channels: tuple[int, ...] = (0, 1, 2)) -> str:
+    """The caption of a scene whose new colour channels are the old ones number `channels`."""
+    solid = [part for part in drawn.parts if not part.cut]
+    volume = [_volume(part) for part in solid]
+    colours = [colour_name([part.colour[channel] for channel in channels]) for part in solid]
+    main = int(np.argmax(volume))
     count = sum(_copies(part) for part in solid)
     number = COUNTS[count] if count < len(COUNTS) else MANY
-    look = colour_name(main.colour[:3]) + (" patterned" if _patterned(main) else "")
-    text = f"{_article(look)} {look} {NOUNS[family]} of {number} {'part' if count == 1 else 'parts'}"
-    others = [part for part in solid if colour_name(part.colour[:3]) != colour_name(main.colour[:3])]
+    look = colours[main] + (" patterned" if _patterned(solid[main]) else "")
+    text = f"{_article(look)} {look} {NOUNS[drawn.family]} of {number} {'part' if count == 1 else 'parts'}"
+    others = [i for i in range(len(solid)) if colours[i] != colours[main]]
     if not others:
         return text
-    other = max(others, key=_volume)
-    colour = colour_name(other.colour[:3])
-    return f"{text}, {_article(colour)} {colour} part {_relation(other, main)} it"
+    other = max(others, key=lambda i: volume[i])
+    colour = colours[other]
+    return f"{text}, {_article(colour)} {colour} part {_relation(solid[other], solid[main])} it"
+
+
+def caption_numbers(drawn: Drawn) -> np.ndarray:
+    """The numbers of a scene's caption under each of CHANNEL_ORDERS, [6, CAPTION_WORDS], filled up with 0.
+
+    A tumbled scene has none, since the relations are in a frame that nobody can see.
+    """
+    numbers = np.zeros((len(CHANNEL_ORDERS), CAPTION_WORDS), dtype=np.uint8)
+    if not np.isnan(drawn.front_deg):
+        for row, channels in zip(numbers, CHANNEL_ORDERS, strict=True):
+            found = word_numbers(describe(drawn, channels))
+            row[: len(found)] = found
+    return numbers
+
+
+def word_numbers(text: str) -> list[int]:
+    """The numbers of the words of a caption or a prompt, in their order; unknown words are left out."""
+    main, _, more = text.lower().partition(",")
+    first = [_NUMBER[word] for word in _split(main) if word in _NUMBER]
+    return first + [_NUMBER[word] + len(WORDS) for word in _split(more) if word in _NUMBER]
 
 
 def unknown_words(prompt: str) -> list[str]:
     """The words of a prompt that no caption has, in their order."""
-    return [word for word in re.findall(r"[^\W\d_]+", prompt.lower()) if word not in VOCABULARY]
+    return [word for word in _split(prompt.lower()) if word not in VOCABULARY]
 
 
-def colour_name(rgb: np.ndarray) -> str:
+def _split(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text)
+
+
+def colour_name(rgb: np.ndarray | list[float]) -> str:
     """The word for an sRGB colour [3] in [0, 1], out of COLOURS."""
     hue, saturation, value = colorsys.rgb_to_hsv(*(float(v) for v in rgb))
     if value < 0.2:

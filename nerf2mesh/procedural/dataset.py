@@ -1,7 +1,9 @@
 """Procedural scenes as training batches: a cache of rendered shards on disk, or a stream rendered on the fly.
 
 A batch is a dict: `rgba` uint8 [B, V, h, w, 4] (premultiplied) and the cameras as `pose` [B, V, 4, 4], `focal` [B, V]
-(pixels; pixels per world unit when `orthographic` [B]). A shard holds SHARD scenes of consecutive seeds.
+(pixels; pixels per world unit when `orthographic` [B]). A shard holds SHARD scenes of consecutive seeds. `words` uint8
+[B, 6, L] are the numbers of the captions under each order of the colour channels (`captions.caption_numbers`), and
+`front_deg` [B] the azimuth of the objects' fronts; both follow from the seeds and are not stored.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
+from nerf2mesh.procedural.captions import caption_numbers
+from nerf2mesh.procedural.grammar import Drawn, ViewConfig, draw_scene, place_scenes, sample_cameras
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
 
@@ -24,6 +27,7 @@ SHARD = 512
 VALIDATION_SEED = 1 << 30
 """Seeds from here on are never trained on."""
 Batch = dict[str, Tensor]
+STORED = ("rgba", "pose", "focal", "orthographic")
 
 
 RECOMPILE_LIMIT, RECOMPILE_LIMIT_ALL = 64, 1024
@@ -32,17 +36,26 @@ allow (8 and 256), and beyond those the renderer would go on uncompiled, several
 
 
 def render_seeds(seeds: range, views: ViewConfig, renderer: SceneRenderer, device: str = "cpu") -> Batch:
-    """The images and cameras of consecutive seeds."""
+    """The images, cameras and captions of consecutive seeds."""
     with many_shapes() if renderer.compiled else contextlib.nullcontext():
-        scenes = sample_scenes(seeds, distance=renderer.scene_distance).to(device)
+        drawn = [draw_scene(seed) for seed in seeds]
+        scenes = place_scenes(drawn, renderer.scene_distance).to(device)
         cameras = sample_cameras(seeds, views).to(device)
         rgba = renderer.render(scenes, cameras)["rgba"]
-    return {
+    images = {
         "rgba": (rgba * 255 + 0.5).to(torch.uint8),
         "pose": cameras.camera_to_world,
         "focal": cameras.focal_px[..., 0],
         "orthographic": torch.full((len(seeds),), cameras.orthographic, device=device),
     }
+    return images | {key: value.to(device) for key, value in described(drawn).items()}
+
+
+def described(drawn: list[Drawn]) -> Batch:
+    """`words` and `front_deg` of scenes; the front of a tumbled one, which has no words, is said to be at 0."""
+    words = np.stack([caption_numbers(scene) for scene in drawn])
+    front = np.nan_to_num([scene.front_deg for scene in drawn])
+    return {"words": torch.from_numpy(words), "front_deg": torch.from_numpy(front).float()}
 
 
 def many_shapes() -> contextlib.AbstractContextManager:
@@ -66,7 +79,7 @@ def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: boo
             continue
         began = time.perf_counter()
         pieces = [render_seeds(range(i, i + batch), views, renderer) for i in range(first, first + SHARD, batch)]
-        arrays = {key: torch.cat([piece[key] for piece in pieces]).numpy() for key in pieces[0]}
+        arrays = {key: torch.cat([piece[key] for piece in pieces]).numpy() for key in STORED}
         temporary = path.with_suffix(".tmp.npz")
         np.savez(temporary, **arrays)
         os.replace(temporary, path)
@@ -87,8 +100,7 @@ class ShardedScenes:
         """Takes up shards that were written since."""
         for path in sorted(self.folder.glob(self.pattern)):
             if path.name not in self.shards and ".tmp" not in path.name:
-                with np.load(path) as arrays:
-                    self.shards[path.name] = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+                self.shards[path.name] = _read_shard(path)
         if not self.shards:
             raise ValueError(f"data.folder: no {self.pattern} in {self.folder}; write shards first (data.n_scenes)")
 
@@ -102,6 +114,14 @@ class ShardedScenes:
             shard = self.shards[names[int(torch.randint(len(names), (), generator=generator))]]
             pick = torch.randint(SHARD, (size,), generator=generator)
             yield {key: value[pick] for key, value in shard.items()}
+
+
+def _read_shard(path: Path) -> Batch:
+    """A shard with its captions, which are drawn anew from the seeds: the name ends with the first one."""
+    with np.load(path) as arrays:
+        shard = {key: torch.from_numpy(arrays[key]) for key in STORED}
+    first = int(path.stem.rpartition("_")[2])
+    return shard | described([draw_scene(seed) for seed in range(first, first + len(shard["pose"]))])
 
 
 def stream_scenes(first_seed: int, size: int, views: ViewConfig, device: str) -> Iterator[Batch]:

@@ -37,6 +37,23 @@ class ViewConfig:
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What a seed gives before it is brought into the world box; rotation [3, 3] (scene to world), light [5]."""
+
+    family: str
+    parts: list[Part]
+    rotation: np.ndarray
+    light: np.ndarray
+    radius: float
+
+    @property
+    def front_deg(self) -> float:
+        """Azimuth at which the object's front stands in the world; nan where the object is tumbled."""
+        upright = self.rotation[2, 2] > 1.0 - 1e-6
+        return float(np.degrees(np.arctan2(self.rotation[1, 0], self.rotation[0, 0]))) if upright else float("nan")
+
+
 def sample_scenes(
     seeds: np.ndarray | list[int] | range, families: list[str] | None = None, distance: Distance = scene_distance
 ) -> Scenes:
@@ -44,18 +61,23 @@ def sample_scenes(
 
     `distance` may be a compiled `parts.scene_distance`, as a renderer has it.
     """
-    parts, rotations, lights, sizes = [], [], [], []
-    for seed in seeds:
-        _, made, rng = draw_parts(seed, families)
-        parts.append(made)
-        rotations.append(_placement(rng))
-        lights.append(_light(rng))
-        sizes.append(RADIUS * rng.uniform(0.85, 1.1))
-    shapes, colours = pack_parts(parts)
-    rotation = torch.from_numpy(np.stack(rotations)).float()
+    return place_scenes([draw_scene(seed, families) for seed in seeds], distance)
+
+
+def place_scenes(drawn: list[Drawn], distance: Distance = scene_distance) -> Scenes:
+    """Drawn scenes, centred and scaled into the world box."""
+    shapes, colours = pack_parts([scene.parts for scene in drawn])
+    rotation = torch.from_numpy(np.stack([scene.rotation for scene in drawn])).float()
     center, radius = _extent(shapes, rotation, distance)
-    scale = torch.tensor(sizes, dtype=torch.float32) / radius
-    return Scenes(shapes, colours, rotation, center, scale, torch.from_numpy(np.stack(lights)).float())
+    scale = torch.tensor([scene.radius for scene in drawn], dtype=torch.float32) / radius
+    light = torch.from_numpy(np.stack([scene.light for scene in drawn])).float()
+    return Scenes(shapes, colours, rotation, center, scale, light)
+
+
+def draw_scene(seed: int, families: list[str] | None = None) -> Drawn:
+    """The scene of a seed, as the grammar draws it."""
+    family, parts, rng = draw_parts(seed, families)
+    return Drawn(family, parts, _placement(rng), _light(rng), RADIUS * rng.uniform(0.85, 1.1))
 
 
 def draw_parts(seed: int, families: list[str] | None = None) -> tuple[str, list[Part], np.random.Generator]:

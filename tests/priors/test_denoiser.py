@@ -65,3 +65,18 @@ def test_gradients_reach_every_parameter(network) -> None:
     network(*frames()).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
     assert silent == []
+
+
+def test_words_say_nothing_at_first_and_something_once_learnt(network) -> None:
+    reader = DenoiserConfig(**(SMALL.as_dict() | {"n_words": 5})).build().eval()
+    reader.load_state_dict(reader.state_dict() | network.state_dict())
+    words = torch.tensor([[3, 5, 0, 0]])
+    with torch.no_grad():
+        plain = network(*frames())
+        assert torch.equal(reader(*frames(), words), plain), "the zero-initialised layer"
+        torch.nn.init.normal_(reader.words.out.weight, std=0.5)
+        told = reader(*frames(), words)
+        assert (told - plain).abs().max() > 1e-3
+        assert torch.equal(reader(*frames()), plain)
+        assert torch.equal(reader(*frames(), 0 * words), plain), "filled up with nothing"
+        torch.testing.assert_close(reader(*frames(), torch.tensor([[5, 3]])), told)

@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,9 +10,11 @@ from nerf2mesh.priors import train, weight_files
 from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
 from nerf2mesh.priors.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
 from nerf2mesh.priors.weight_files import read_network
+from nerf2mesh.procedural.captions import CHANNEL_ORDERS, N_WORDS, describe, word_numbers
 from nerf2mesh.procedural.dataset import render_seeds
-from nerf2mesh.procedural.grammar import ViewConfig
+from nerf2mesh.procedural.grammar import ViewConfig, draw_scene, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
+from nerf2mesh.types import Camera
 
 VIEWS = ViewConfig(n_views=4, size_px=16, orthographic_share=0.0)
 TINY = DenoiserConfig(
@@ -18,16 +22,25 @@ TINY = DenoiserConfig(
 )
 
 
-def config(**more) -> PriorTrainConfig:
+RENDERER = SceneRenderer()
+
+
+def config(*, reader: bool = False, **more) -> PriorTrainConfig:
     return PriorTrainConfig(
-        network=TINY, views=VIEWS, batch_scenes=4, warmup_steps=5, learning_rate=2e-3, cooldown_share=0.0, **more
+        network=replace(TINY, n_words=N_WORDS) if reader else TINY,
+        views=VIEWS,
+        batch_scenes=4,
+        warmup_steps=5,
+        learning_rate=2e-3,
+        cooldown_share=0.0,
+        **more,
     )
 
 
 def test_frames_keep_their_cameras_through_mirroring() -> None:
     """A drawn frame, mirrored or not, still shows the object where its camera says: its mask's centre fits."""
     batch = render_seeds(range(8), VIEWS, SceneRenderer())
-    images, geometry, kind = draw_frames(batch, config(), torch.Generator().manual_seed(3))
+    images, geometry, kind, _ = draw_frames(batch, config(), torch.Generator().manual_seed(3))
     assert images.shape == (8, 4, 4, 16, 16)
     assert ((kind[:, 0] == CLEAN) | (kind[:, 0] == ABSENT)).all()
     assert (kind[:, 3:] == NOISY).all()
@@ -50,12 +63,41 @@ def test_frames_keep_their_cameras_through_mirroring() -> None:
             assert (spread.mean(0) - middle.mean(0)).abs().max() < 0.3
 
 
+def test_words_are_of_the_scene_that_is_drawn_in_its_own_frame() -> None:
+    """Told words alone, the network thinks where the object's front is +X: the unturned object, seen by the turned
+    cameras, has the silhouettes that were drawn, mirrored or not; colours follow the channels."""
+    seeds = [seed for seed in range(30) if not np.isnan(draw_scene(seed).front_deg)][:10]
+    pieces = [render_seeds(range(seed, seed + 1), VIEWS, RENDERER) for seed in seeds]
+    batch = {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
+    c = config(reader=True, drop_condition=1.0, words_alone=1.0, drop_word=0.0, given_shares=(1.0, 0.0, 0.0))
+    images, geometry, kind, words = draw_frames(batch, c, torch.Generator().manual_seed(5))
+    assert (kind[:, 0] == ABSENT).all()
+    pose = geometry.turned_to_front().pose[:, 1:]
+    upright = replace(sample_scenes(seeds), rotation=torch.eye(3).expand(len(seeds), 3, 3))
+    side, mirrored = torch.tensor([1.0, -1.0, 1.0, 1.0]), 0
+    for i, seed in enumerate(seeds):
+        shapes = []
+        for turn in (False, True):
+            seen = side[:, None] * pose[i] * torch.tensor([-1.0, 1.0, 1.0, 1.0]) if turn else pose[i]
+            focal = (geometry.focal[i, 1:, None] * 16).expand(-1, 2)
+            camera = Camera(seen[None], focal[None], torch.full((1, 3, 2), 8.0), 16, 16)
+            alpha = RENDERER.render(upright[i : i + 1], camera)["rgba"][0, ..., 3]
+            shapes.append((2 * (alpha.flip(-1) if turn else alpha) - 1 - images[i, 1:, 3]).abs().mean())
+        assert min(shapes) < 0.01
+        mirrored += int(shapes[1] < shapes[0])
+        described = [word_numbers(describe(draw_scene(seed), order)) for order in CHANNEL_ORDERS]
+        assert [n for n in words[i].tolist() if n] in described
+    assert 0 < mirrored < len(seeds)
+
+
 def test_loss_falls_on_one_batch() -> None:
     batch = render_seeds(range(4), VIEWS, SceneRenderer())
-    c = config()
+    c = config(reader=True)
     state = TrainState.fresh(c)
-    losses = [train._train_step(state.network, state, batch, c, 2e-3) for _ in range(60)]
-    assert sum(losses[-10:]) < 0.6 * sum(losses[:5]) * 2
+    before = train.validate(state.network, batch, c)["v_loss"]
+    for _ in range(60):
+        train._train_step(state.network, state, batch, c, 2e-3)
+    assert train.validate(state.network, batch, c)["v_loss"] < 0.75 * before
 
 
 def test_rate_warms_up_and_falls() -> None:
@@ -71,6 +113,7 @@ def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(train, "write_shards", _eager_shards)
     monkeypatch.setattr("nerf2mesh.priors.weight_files.PART_BYTES", 100_000)
     c = config(
+        reader=True,
         part_files=True,
         output_dir=str(tmp_path),
         data_dir=str(tmp_path / "scenes"),
@@ -111,6 +154,9 @@ def test_starts_from_weights_alone_and_grows(tmp_path: Path) -> None:
     state = TrainState.fresh(config(weights=str(tmp_path / "small.safetensors")))
     assert torch.equal(state.network.place, first.network.place.half().float())
     assert state.average.head.weight.shape[0] == 16
+    reader = TrainState.fresh(config(reader=True, weights=str(tmp_path / "small.safetensors")))
+    assert torch.equal(reader.network.place, state.network.place)
+    assert not reader.network.words.out.weight.any()
     with pytest.raises(ValueError, match="channels=16"):
         TrainState.fresh(PriorTrainConfig(weights=str(tmp_path / "small.safetensors")))
 
@@ -134,7 +180,7 @@ def test_200_steps_are_bit_equal_when_repeated() -> None:
     batch = render_seeds(range(16), VIEWS, SceneRenderer())
     weights = []
     for _ in range(2):
-        c = config()
+        c = config(reader=True)
         state = TrainState.fresh(c)
         for step in range(200):
             rows = torch.randint(16, (4,), generator=state.generator)

@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerf2mesh.procedural import captions, grammar
-from nerf2mesh.procedural.captions import NOUNS, VOCABULARY, caption, colour_name, unknown_words
+from nerf2mesh.procedural import grammar
+from nerf2mesh.procedural.captions import (
+    CHANNEL_ORDERS,
+    NOUNS,
+    VOCABULARY,
+    WORDS,
+    caption,
+    caption_numbers,
+    colour_name,
+    describe,
+    unknown_words,
+    word_numbers,
+)
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
 from nerf2mesh.procedural.looks import Palette
 from nerf2mesh.procedural.parts import N_COLOUR, Part
@@ -25,11 +36,12 @@ RED, BLUE = (np.concatenate([rgb, rgb, np.zeros(N_COLOUR - 6)]) for rgb in ([0.9
         ((0, 0, 0), {}, "of two parts, a blue part around it"),
     ],
 )
-def test_relations_and_counts(monkeypatch: pytest.MonkeyPatch, center: tuple, more: dict, words: str) -> None:
+def test_relations_and_counts(center: tuple, more: dict, words: str) -> None:
     parts = [Part(size=(0.5, 0.5, 0.5), colour=RED), Part(center=center, size=(0.1, 0.1, 0.1), colour=BLUE, **more)]
     parts.append(Part(size=(0.9, 0.9, 0.9), cut=True, colour=BLUE))
-    monkeypatch.setattr(captions, "draw_parts", lambda seed, families: ("animal", parts, None))
-    assert caption(0) == f"a red animal {words}"
+    drawn = grammar.Drawn("animal", parts, np.eye(3), np.zeros(5), 1.0)
+    assert describe(drawn) == f"a red animal {words}"
+    assert describe(drawn, (2, 1, 0)) == f"a blue animal {words}".replace("a blue part", "a red part")
 
 
 def test_colours_have_their_names() -> None:
@@ -65,3 +77,29 @@ def test_a_caption_is_of_the_scene_that_is_drawn(monkeypatch: pytest.MonkeyPatch
 def test_foreign_words_are_named() -> None:
     assert unknown_words("A red Animal riding a bicycle") == ["riding", "bicycle"]
     assert "the" not in VOCABULARY
+
+
+def test_numbers_keep_the_clauses_apart() -> None:
+    red, blue, vessel, above = (WORDS.index(word) + 1 for word in ("red", "blue", "vessel", "above"))
+    later = len(WORDS)
+    assert word_numbers("A red vessel, a blue part above it") == [red, vessel, blue + later, above + later]
+    assert word_numbers("a bicycle of it") == []
+
+
+def test_numbers_are_those_of_weights_that_exist() -> None:
+    """Weights know the words by number: this order stays."""
+    assert " ".join(WORDS) == (
+        "black grey white red orange brown yellow green cyan blue purple pink "
+        "shape animal bird figure vessel furniture vehicle fruit plate lamp house guitar "
+        "one two three four five six seven eight nine ten eleven twelve many patterned "
+        "above below front behind beside around"
+    )
+
+
+def test_caption_numbers_of_every_order_of_the_channels() -> None:
+    scenes = [grammar.draw_scene(seed) for seed in range(60)]
+    tumbled = [np.isnan(scene.front_deg) for scene in scenes]
+    assert any(tumbled)
+    for scene, without in zip(scenes, tumbled, strict=True):
+        for row, channels in zip(caption_numbers(scene), CHANNEL_ORDERS, strict=True):
+            assert [n for n in row if n] == ([] if without else word_numbers(describe(scene, channels)))
