@@ -1,13 +1,14 @@
 """Trivial results that every method must beat; each is a function from a Case to a Prediction.
 
-The first four see only what a method sees, the input picture and its camera. The last three are handed the true novel
-views and spoil them a little: they show how much of a picture metric comes from the background and the silhouette.
+Blind ones see only what a method sees: the input picture and its camera, or the prompt. Oracles are handed the truth:
+some spoil the true views a little, to show how much of a picture metric comes from the background and the silhouette;
+the true mesh is the floor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
+from nerf2mesh.evaluate.words import TextCase, coloured_ball, described_object
 from nerf2mesh.types import Camera, Rendering
 
 
@@ -92,8 +94,30 @@ def shifted_view(case: Case) -> Prediction:
     return Prediction(render=lambda _: Rendering(rgb, opacity, truth.depth.roll(1, dims=2)))
 
 
+def true_mesh(case: Case) -> Prediction:
+    """The truth measured as a result is: the floor of every metric."""
+    return Prediction(mesh=case.mesh)
+
+
 BLIND_BASELINES: tuple[Callable[[Case], Prediction], ...] = (background, copied_input, sphere, extruded_silhouette)
-ORACLE_BASELINES: tuple[Callable[[Case], Prediction], ...] = (true_silhouette, turned_view, shifted_view)
+ORACLE_BASELINES: tuple[Callable[[Case], Prediction], ...] = (true_silhouette, turned_view, shifted_view, true_mesh)
+
+
+def baselines_of(case: Case | TextCase) -> dict[str, Callable]:
+    """The trivial results that a case allows, by name."""
+    if isinstance(case, TextCase):
+        return named((background, coloured_ball, *((described_object,) if case.mesh is not None else ())))
+    return named(BLIND_BASELINES if case.mesh is None else (*BLIND_BASELINES, *ORACLE_BASELINES))
+
+
+def named(functions: Sequence[Callable]) -> dict[str, Callable]:
+    """Functions by their names, in words."""
+    return {f.__name__.replace("_", " "): f for f in functions}
+
+
+BLIND = tuple(named((*BLIND_BASELINES, coloured_ball)))
+ORACLES = tuple(named((*ORACLE_BASELINES, described_object)))
+"""Names of those that see what a method sees, and of those that are handed the truth."""
 
 
 def _mesh(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray | None = None) -> object:

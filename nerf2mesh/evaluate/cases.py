@@ -4,6 +4,8 @@ Track `sketch` gives a drawing of the input view, in one of the looks of `proced
 Track `views4` gives four views a quarter turn apart at the elevation of the protocol's input, the first being that
 input; `views60` gives that input and 59 more, spread over the sphere between -30 and 60 degrees of elevation on a
 golden spiral. Their size, distance and field of view are the input's. The compared views stay the protocol's own.
+Track `text` gives words: of protocol `core` the captions of its procedural objects (`procedural.captions`), looked at
+from its ring of novel views; of `t3bench` the prompts in `data_dir`.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.evaluate import datasets
+from nerf2mesh.evaluate import core, datasets
 from nerf2mesh.evaluate.heldout import HeldOut, drawn_case
-from nerf2mesh.evaluate.protocol_names import OWN, PICTURES
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, core
+from nerf2mesh.evaluate.protocol_names import OWN, PICTURES, PROCEDURAL, PROMPTS
+from nerf2mesh.evaluate.protocols import DATA_DIR, ring_cameras
 from nerf2mesh.evaluate.scoring import Case, picture, render_views
+from nerf2mesh.evaluate.words import TextCase
 from nerf2mesh.types import Camera, View
 
 HELD_OUT = "procedural-heldout"
@@ -27,34 +30,53 @@ _SPIRAL_LOW_DEG, _SPIRAL_HIGH_DEG = -30.0, 60.0
 
 
 def object_names(
-    protocol: str, wanted: Sequence[str] = (), *, data_dir: str | None = None, dataset: str = "gso"
+    protocol: str,
+    wanted: Sequence[str] = (),
+    *,
+    track: str = "image",
+    data_dir: str | None = None,
+    dataset: str = "gso",
 ) -> list[str]:
     """The objects of a protocol, all or those wanted; nothing is rendered. ValueError names what is missing."""
-    if protocol in OWN:
-        known = _own_names(protocol)
-        unknown = sorted(set(wanted) - set(known))
-        if unknown:
-            raise ValueError(f"objects: names out of {', '.join(known)} wanted, got {', '.join(unknown)}")
-        return [name for name in known if not wanted or name in wanted]
+    if (track == "text") != (protocol in PROMPTS) and (track, protocol) != ("text", "core"):
+        raise ValueError(f"track: text goes with core and t3bench, got track={track} protocol={protocol}; change one")
     if protocol in PICTURES:
         return list(datasets.realfusion15(_given(data_dir, protocol), wanted or None))
-    return [item.name for item in _reader(dataset)(_given(data_dir, protocol), wanted or None)]
+    if protocol not in (*OWN, *PROMPTS):
+        return [item.name for item in _reader(dataset)(_given(data_dir, protocol), wanted or None)]
+    known = _known_names(protocol, track, data_dir)
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        shown = ", ".join(known) if len(known) <= 30 else f"{known[0]} to {known[-1]}"
+        raise ValueError(f"objects: names out of {shown} wanted, got {', '.join(unknown)}")
+    return [name for name in known if not wanted or name in wanted]
 
 
 def load_case(
-    protocol: str, track: str, name: str, *, data_dir: str | None = None, dataset: str = "gso", look: str = "line"
-) -> Case:
-    """One object made ready: pictures rendered or read, truth loaded. `look` is that of track sketch."""
-    if protocol.startswith(HELD_OUT):
-        held_out = _held_out(protocol, data_dir, look if track == "sketch" else "photo")
-        case = held_out.case(name)
-        return case if track in ("image", "sketch") else with_views(case, TRACK_VIEWS[track])
-    case = _case(protocol, name, data_dir, dataset)
-    if track == "image":
-        return case
-    if case.mesh is None or case.views:
-        raise ValueError(f"track: image wanted for protocol {protocol}, which says itself what is given; got {track!r}")
-    return drawn_case(case, look) if track == "sketch" else with_views(case, TRACK_VIEWS[track])
+    protocol: str,
+    track: str,
+    name: str,
+    *,
+    data_dir: str | None = None,
+    dataset: str = "gso",
+    look: str = "line",
+    cache: Path | None = None,
+) -> Case | TextCase:
+    """One object made ready: pictures rendered or read, truth loaded. `look` is that of track sketch; `cache` a folder
+    that keeps what takes long to render."""
+    if track == "text":
+        return _text_case(protocol, name, data_dir)
+    shown = look if track == "sketch" else "photo"
+    if protocol == "core":
+        case = core.core_case(name, look=shown, data_dir=data_dir or DATA_DIR, cache=cache)
+    elif protocol.startswith(HELD_OUT):
+        case = _held_out(protocol, shown, cache).case(name)
+    else:
+        case = _published_case(protocol, name, data_dir, dataset)
+        if track != "image" and (case.mesh is None or case.views):
+            raise ValueError(f"track: image wanted for {protocol}, which says itself what is given; got {track!r}")
+        case = drawn_case(case, look) if track == "sketch" else case
+    return with_views(case, TRACK_VIEWS[track]) if track in TRACK_VIEWS else case
 
 
 def with_views(case: Case, count: int) -> Case:
@@ -81,28 +103,32 @@ def spiral(first: Camera, count: int) -> Camera:
     return Camera.stack([first, *(others[i] for i in range(count - 1))])
 
 
-def _own_names(protocol: str) -> list[str]:
+def _known_names(protocol: str, track: str, data_dir: str | None) -> Sequence[str]:
     if protocol == "core":
-        return [spec.name for spec in CORE_OBJECTS]
-    if protocol == "procedural":
-        from nerf2mesh.evaluate.procedural_objects import COUNT
-
-        return [f"p{k:02d}" for k in range(COUNT)]
-    return _held_out(protocol, None, "photo").names
+        return PROCEDURAL if track == "text" else core.NAMES
+    if protocol in PROMPTS:
+        return list(datasets.t3bench_prompts(_given(data_dir, protocol)))
+    return _held_out(protocol, "photo", None).names
 
 
-def _held_out(protocol: str, cache: str | None, look: str) -> HeldOut:
+def _held_out(protocol: str, look: str, cache: Path | None) -> HeldOut:
     families = "heldout" if protocol == HELD_OUT + "-families" else "training"
-    return HeldOut(families=families, look=look, **({"cache": Path(cache)} if cache else {}))
+    return HeldOut(families=families, look=look, cache=cache)
 
 
-def _case(protocol: str, name: str, data_dir: str | None, dataset: str) -> Case:
-    if protocol == "core":
-        return core([name], data_dir=Path(data_dir) if data_dir else DATA_DIR)[0]
-    if protocol == "procedural":
-        from nerf2mesh.evaluate.procedural_objects import procedural
+def _text_case(protocol: str, name: str, data_dir: str | None) -> TextCase:
+    if protocol in PROMPTS:
+        from nerf2mesh.evaluate.view_protocols import t3bench_case
 
-        return procedural([name])[0]
+        return t3bench_case(name, datasets.t3bench_prompts(_given(data_dir, protocol)))
+    from nerf2mesh.evaluate.procedural_objects import scene_mesh
+    from nerf2mesh.evaluate.protocols import house_frame
+
+    prompts, mesh = tuple(core.prompt(other) for other in PROCEDURAL), house_frame(scene_mesh(core.scene(name)))
+    return TextCase(name, core.prompt(name), prompts, ring_cameras(), mesh=mesh)
+
+
+def _published_case(protocol: str, name: str, data_dir: str | None, dataset: str) -> Case:
     from nerf2mesh.evaluate.view_protocols import cases, magic123_cases, view_protocols
 
     if protocol in PICTURES:

@@ -76,6 +76,20 @@ def realfusion15(root: Path | str, names: Sequence[str] | None = None) -> dict[s
     return {folder.name: read_rgba(folder / "rgba.png") for folder in folders}
 
 
+def t3bench_prompts(root: Path | str) -> dict[str, str]:
+    """Those of prompt_single.txt, prompt_surr.txt and prompt_multi.txt that are there: "single-000" -> words."""
+    root = _root(root, "T3Bench")
+    found = {}
+    for group in ("single", "surr", "multi"):
+        path = root / f"prompt_{group}.txt"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        prompts = [line.strip() for line in lines if line.strip()]
+        found |= {f"{group}-{k:03d}": prompt for k, prompt in enumerate(prompts)}
+    if not found:
+        raise ValueError(f"T3Bench: prompt_single.txt, prompt_surr.txt or prompt_multi.txt wanted in {root}, got none")
+    return found
+
+
 def nerf_synthetic(root: Path | str, split: str = "train", *, scale: float = 2 / 3) -> list[View]:
     """The views of one scene folder with transforms_SPLIT.json (Blender axes, +Z up): images and posed cameras.
 

@@ -12,9 +12,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.results import Results
-from nerf2mesh.evaluate.scoring import Case, Prediction, render_views
-from nerf2mesh.evaluate.tables import LEGEND, failures, margin_rows, mean_rows, object_rows
+from nerf2mesh.evaluate.scoring import Case, as_prediction, render_views
+from nerf2mesh.evaluate.tables import (
+    INTERVALS,
+    LEGEND,
+    failures,
+    margin_rows,
+    mean_rows,
+    object_rows,
+    parts_of,
+    seed_rows,
+)
 
+SHEET_VIEWS = 32
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: #1c2024;
   background: #fff; }
@@ -42,8 +52,12 @@ def write_page(
     """The page at `path`. `sheets` names a picture per (method, object); ("truth", object) is shown first."""
     records = results.records
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
-    body = [f"<h1>{_text(results.protocol)}</h1><p>{_text(f'{results.created}; {machine}. {LEGEND}')}</p>"]
-    body += ["<h2>Mean over objects</h2>", _table(*mean_rows(records))]
+    about = f"{results.created}; {machine}. {LEGEND} {INTERVALS}"
+    body = [f"<h1>{_text(results.protocol)}</h1><p>{_text(about)}</p>"]
+    for heading, some in parts_of(results):
+        body += [f"<h2>{_text(heading)}</h2>", _table(*mean_rows(some))]
+    if seed_rows(records)[1]:
+        body += ["<h2>What seeds move</h2>", _table(*seed_rows(records))]
     if method is not None:
         body += [f"<h2>Margins of {_text(method)}</h2>", _table(*margin_rows(records, method, baselines))]
     for name in dict.fromkeys(r.object for r in records):
@@ -64,12 +78,14 @@ def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
 
 
 def write_sheet(path: Path, case: Case, prediction: object) -> None:
-    """A Prediction or a mesh in the protocol's novel views, eight in a row, each 128 px wide."""
-    prediction = prediction if isinstance(prediction, Prediction) else Prediction(mesh=prediction)
+    """A Prediction or a mesh in the protocol's novel views (of many, evenly some), eight in a row, each 128 px wide."""
+    prediction, cameras = as_prediction(prediction), case.novel_cameras
+    if len(cameras.camera_to_world) > SHEET_VIEWS:
+        cameras = cameras[:: -(-len(cameras.camera_to_world) // SHEET_VIEWS)]
     if prediction.mesh is None:
-        views = prediction.render(case.novel_cameras)
+        views = prediction.render(cameras)
     else:
-        views = render_views(prediction.mesh, case.novel_cameras, case.settings)
+        views = render_views(prediction.mesh, cameras, case.settings)
     images = views.over(case.settings.background).cpu().movedim(-1, 1)
     small = torch.nn.functional.interpolate(images, size=(128, 128), mode="area").movedim(1, -1)
     blank = torch.ones(-len(small) % 8, 128, 128, 3)

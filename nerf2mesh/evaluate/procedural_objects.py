@@ -1,14 +1,11 @@
-"""Objects of the shape grammar with exact signed distances, in the house frame: the truth that procedural sets share.
+"""Objects of the shape grammar with exact signed distances, in the house frame.
 
-Protocol `procedural`: 20 objects that no prior is trained on (the grammar's training seeds lie far below these), with
-the camera, views and scores of protocol `core`. The true mesh is the zero level of the signed distance, by marching
-cubes on 128^3 samples (vertices within about 1e-3 of the surface), coloured per vertex with the grammar's base colour,
-then put into the house frame.
+A true mesh is the zero level of the signed distance, by marching cubes on 128^3 samples (vertices within about 1e-3 of
+the surface), coloured per vertex with the grammar's base colour. `exact_cases` makes test cases of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,23 +13,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from nerf2mesh.evaluate.protocols import BOUNDING_RADIUS, house_frame, make_case
-from nerf2mesh.evaluate.scoring import Case, Settings
+from nerf2mesh.evaluate.protocols import BOUNDING_RADIUS, house_frame
 from nerf2mesh.evaluate.solids import grid_axis
 
 FIRST_SEED = (1 << 30) + (1 << 20)
 COUNT = 20
+"""Seeds of `benchmarks.meshes`, of any family; those of protocol `core` are its own."""
 _HALF_EXTENT = 1.25
-
-
-def procedural(objects: Sequence[str] | None = None, *, settings: Settings | None = None) -> list[Case]:
-    """All cases, or those named: "p00" to "p19"."""
-    names = [f"p{k:02d}" for k in range(COUNT)]
-    unknown = sorted(set(objects or ()) - set(names))
-    if unknown:
-        raise ValueError(f"objects: names p00 to p{COUNT - 1} wanted, got {', '.join(unknown)}")
-    wanted = [k for k, name in enumerate(names) if not objects or name in objects]
-    return [make_case(names[k], procedural_mesh(FIRST_SEED + k), settings=settings) for k in wanted]
 
 
 def procedural_mesh(seed: int, resolution: int = 128) -> object:

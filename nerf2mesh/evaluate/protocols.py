@@ -1,26 +1,7 @@
-"""Protocol `core`: single-image reconstruction of Spot, Bob and Avocado.
-
-Objects
-    Each mesh is turned from its file's +Y up to the house's +Z up, with the face (the avocado's cut) along +X, so that
-    azimuth 0 looks the cow in the eyes. Then it is moved so that its bounding box is centred on the origin, and scaled
-    so that its farthest vertex lies at distance 0.9: whatever way it is turned it stays inside the box [-1, 1]^3, and
-    inside every picture below.
-Input
-    One picture from the front: azimuth 0, elevation 20 degrees, distance 3.2, vertical field of view 40 degrees,
-    256 px, RGBA with straight alpha, the texture's flat colour without light. The method is given this camera: it must
-    not move or scale the picture (`input.recenter=false`). No alignment of any kind is done afterwards.
-Novel views
-    16 on a ring at the same distance and field of view: azimuth 22.5 k degrees, elevation 0 for even k, 30 for odd,
-    256 px. None has the input's elevation; k = 0 is nearest to it, 20 degrees below.
-Scores
-    See `scoring` (white background, unlit), `geometry` (Chamfer point to triangle, F at 0.02, 0.05 and 0.1 of the house
-    unit, 20,000 samples each way) and `solids` (volume IoU on 128^3 voxels of the house box). Floors, measured truth
-    against truth: Chamfer 0, IoU 1, F 1.
-"""
+"""The house frame, the house's cameras and the bundled meshes: what protocol `core` (see there) and others share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,18 +32,6 @@ CORE_OBJECTS = (
     ObjectFile("bob", "bob/bob_tri.obj", front="-x"),
     ObjectFile("avocado", "avocado/avocado.obj", front="z"),
 )
-
-
-def core(
-    objects: Sequence[str] | None = None, *, data_dir: Path | str = DATA_DIR, settings: Settings | None = None
-) -> list[Case]:
-    """The cases of protocol `core`, all three objects or those named."""
-    known = [spec.name for spec in CORE_OBJECTS]
-    unknown = sorted(set(objects or ()) - set(known))
-    if unknown:
-        raise ValueError(f"objects: names out of {', '.join(known)} wanted, got {', '.join(unknown)}")
-    wanted = [spec for spec in CORE_OBJECTS if not objects or spec.name in objects]
-    return [make_case(spec.name, load_object(spec, Path(data_dir)), settings=settings) for spec in wanted]
 
 
 def load_object(spec: ObjectFile, data_dir: Path) -> object:

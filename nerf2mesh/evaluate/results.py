@@ -13,7 +13,6 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +20,9 @@ from pathlib import Path
 import torch
 
 from nerf2mesh.evaluate.baselines import background
-from nerf2mesh.evaluate.scoring import Case, Judge, Method, Prediction, score
+from nerf2mesh.evaluate.perceptual import Judges
+from nerf2mesh.evaluate.scoring import Case, Method, Prediction, score
+from nerf2mesh.evaluate.words import TextCase, score_words
 
 FORMAT = 1
 
@@ -78,37 +79,35 @@ class Results:
         return results
 
 
+def score_case(case: Case | TextCase, prediction: object, judge: Judges | None = None) -> dict[str, float]:
+    """All metrics that apply, against the truth or against the prompt."""
+    if isinstance(case, TextCase):
+        return score_words(case, prediction, judge.clip if judge is not None else None)
+    return score(case, prediction, judge)
+
+
 def run_case(
-    name: str, method: Method, case: Case, *, seed: int = 0, is_baseline: bool = False, judge: Judge | None = None
+    name: str,
+    method: Method,
+    case: Case | TextCase,
+    *,
+    seed: int = 0,
+    is_baseline: bool = False,
+    judge: Judges | None = None,
 ) -> Record:
-    """Run and score one method on one case. A baseline is given the case, a method the picture and its camera."""
+    """Run and score one method on one case. A baseline is called with the case, a method with what `case.given` is."""
     reset_peak_memory()
     start, failed, prediction = time.perf_counter(), "", None
     try:
-        given = (case,) if is_baseline else (case.views,) if case.views else (case.image, case.camera)
-        prediction = method(*given)
+        prediction = method(*((case,) if is_baseline else case.given))
     except Exception as error:  # whatever a method raises is a result
         failed = f"{type(error).__name__}: {error}"
         traceback.print_exc(file=sys.stderr)
     seconds, memory = time.perf_counter() - start, peak_memory_bytes()
     if not failed:
         failed = _what_is_missing(prediction, is_baseline)
-    metrics = score(case, background(case) if failed else prediction, judge)
+    metrics = score_case(case, background(case) if failed else prediction, judge)
     return Record(name, case.name, seed, metrics, failed, seconds, memory)
-
-
-def run_methods(
-    cases: Sequence[Case], methods: dict[str, Method], *, seed: int = 0, is_baseline: bool = False
-) -> Iterator[Record]:
-    """Records of every method on every case, one object after the other, as they come."""
-    for case in cases:
-        for name, method in methods.items():
-            yield run_case(name, method, case, seed=seed, is_baseline=is_baseline)
-
-
-def named(functions: Sequence[Callable]) -> dict[str, Callable]:
-    """Functions by their names, in words."""
-    return {f.__name__.replace("_", " "): f for f in functions}
 
 
 def machine_kind() -> dict[str, object]:

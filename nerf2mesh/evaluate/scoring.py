@@ -22,6 +22,9 @@ from nerf2mesh.types import Camera, Rendering, View
 
 F_SCORE_THRESHOLDS = (0.02, 0.05, 0.1)
 PUBLISHED_THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+PSNR_OF_EQUALS = 100.0
+"""What equal pictures score: a finite number, so that means and files stay numbers. 8-bit pictures that differ in one
+place stay below it."""
 CHAMFER_OF_NOTHING = 1.0
 """What a result without any surface scores in Chamfer distance: half the house box, worse than any placed shape."""
 
@@ -56,6 +59,10 @@ METRICS = (
     Metric("lpips_alex", "LPIPS (Alex)", False, 4, 0.02),
     Metric("lpips_vgg", "LPIPS (VGG)", False, 4, 0.02),
     Metric("clip_similarity", "CLIP similarity", True, 4, 0.02),
+    Metric("clip_text", "CLIP to prompt", True, 4, 0.02),
+    Metric("clip_t3bench", "CLIP to prompt, T3Bench's way", True, 4, 0.02),
+    Metric("r_precision", "R-precision", True, 4, 0.1),
+    Metric("colour_agreement", "colour agreement", True, 4, 0.05),
     Metric("field_psnr", "field PSNR", True, 2, 0.5),
 )
 METRIC_BY_KEY = {metric.key: metric for metric in METRICS}
@@ -91,7 +98,12 @@ class Case:
     views: tuple[View, ...] = ()
     """In a protocol of several given views, all of them, `image` being the first: a method is called with these."""
     solid: Bool[Tensor, "n n n"] | None = None
-    """Which voxel centres of the house box are inside, where that is known better than from `mesh`."""
+    """Which voxel centres of the house box are inside, where that is known already, or better than from `mesh`."""
+
+    @property
+    def given(self) -> tuple[object, ...]:
+        """What a method is called with: the picture and its camera, or all views."""
+        return (self.views,) if self.views else (self.image, self.camera)
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,13 @@ class Prediction:
     render: Callable[[Camera], Rendering] | None = None
 
 
+def as_prediction(found: object) -> Prediction:
+    """A Prediction as it is, a bare mesh as one."""
+    prediction = found if isinstance(found, Prediction) else Prediction(mesh=found)
+    assert prediction.mesh is not None or prediction.render is not None, "a prediction holds a mesh or a function"
+    return prediction
+
+
 Judge = Callable[[Tensor, Tensor, Tensor], dict[str, float]]
 """Metrics of the input picture [h, w, 3], the compared views and the true ones [n, h, w, 3], such as
 `perceptual.Judges`: its keys join the scores."""
@@ -115,9 +134,8 @@ Method = Callable[[Float[Tensor, "h w 4"], Camera], object]
 
 def score(case: Case, prediction: object, judge: Judge | None = None) -> dict[str, float]:
     """All metrics that apply to a Prediction or a bare mesh; the keys are those of METRICS."""
-    prediction = prediction if isinstance(prediction, Prediction) else Prediction(mesh=prediction)
+    prediction = as_prediction(prediction)
     if prediction.mesh is None:
-        assert prediction.render is not None, "a prediction holds a mesh or a render function"
         return score_views(case, prediction.render(case.novel_cameras), judge)
     views = render_views(prediction.mesh, case.novel_cameras, case.settings)
     scores = score_views(case, views, judge)
@@ -126,7 +144,7 @@ def score(case: Case, prediction: object, judge: Judge | None = None) -> dict[st
     if prediction.render is not None:
         field = prediction.render(case.novel_cameras).over(case.settings.background)
         truth = case.truth.over(case.settings.background)
-        scores["field_psnr"] = float(psnr(field.clamp(0, 1).cpu(), truth).mean())
+        scores["field_psnr"] = float(psnr(field.clamp(0, 1).cpu(), truth).clamp_max(PSNR_OF_EQUALS).mean())
     return scores
 
 
@@ -161,8 +179,8 @@ def score_views(case: Case, views: Rendering, judge: Judge | None = None) -> dic
     image, target = views.over(background).clamp(0, 1).cpu(), case.truth.over(background)
     opacity, truth = views.opacity.cpu(), case.truth.opacity
     scores = {
-        "psnr": float(psnr(image, target).mean()),
-        "foreground_psnr": float(foreground_psnr(image, target, truth).mean()),
+        "psnr": float(psnr(image, target).clamp_max(PSNR_OF_EQUALS).mean()),
+        "foreground_psnr": float(foreground_psnr(image, target, truth).clamp_max(PSNR_OF_EQUALS).mean()),
         "ssim": float(ssim(image, target).mean()),
         "mask_iou": float(mask_iou(opacity, truth).mean()),
     }

@@ -1,45 +1,70 @@
-"""Tables of results as Markdown, CSV, JSON and LaTeX: each figure beside the trivial baselines, won or lost.
+"""Tables of results: each figure beside the trivial baselines, won or lost. `formats` writes them.
 
 In headings [+] means that higher is better and [-] that lower is. A dash: the metric does not apply (a copied picture
-has no shape).
+has no shape), or its weights were not given.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from nerf2mesh.evaluate.formats import latex, markdown
+from nerf2mesh.evaluate.protocol_names import groups
 from nerf2mesh.evaluate.results import Record, Results
 from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, METRICS
 from nerf2mesh.evaluate.statistics import compare, estimate, per_object
 
 KEY_METRICS = ("volume_iou", "chamfer", "f_score_0.05", "psnr", "foreground_psnr", "mask_iou", "field_psnr")
-PERCEPTUAL = ("lpips_alex", "lpips_vgg", "clip_similarity")
+PERCEPTUAL = ("lpips_alex", "lpips_vgg", "clip_similarity", "clip_t3bench")
 """Shown where the user gave weights."""
+WORDS = ("clip_text", "r_precision", "colour_agreement")
+"""Of track text; a dash without CLIP's weights."""
 LEGEND = "[+] higher is better, [-] lower is better."
+INTERVALS = (
+    "Means are over objects, the seeds of one averaged first. In brackets the 95 % interval by a bootstrap over objects"
+    " and over the seeds within each; none below five objects."
+)
+MANY = 12
+"""With more objects than this each has one line; its baselines stay in the page and the CSV."""
 
 
-def report(results: Results, method: str | None, baselines: Sequence[str], *, published: str = "") -> str:
-    """The whole Markdown report: per-object figures, margins of `method` over each baseline, means, cost, failures."""
+def report(
+    results: Results,
+    method: str | None,
+    baselines: Sequence[str],
+    *,
+    published: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole Markdown report: means of all and of each kind, margins over baselines, objects, cost, failures."""
     records = results.records
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
-    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND}"]
-    for name in _unique(r.object for r in records):
-        parts += [f"## {name}", markdown(*object_rows(records, name))]
-    parts += ["## Mean over objects", markdown(*mean_rows(records))]
+    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS}", *notes]
+    for title, some in parts_of(results):
+        parts += [f"## {title}", markdown(*mean_rows(some))]
+    seeds = seed_rows(records)
+    title = "## What seeds move (standard deviation over the seeds of one object)"
+    parts += [title, markdown(*seeds)] if seeds[1] else []
+    few = len(_unique(r.object for r in records)) <= MANY
     if method is not None:
-        parts += [
-            f"## Margins of {method}",
-            markdown(*margin_rows(records, method, baselines)),
-            verdict(records, method, baselines),
-        ]
-        parts += ["## Cost", markdown(*cost_rows(records, method))]
-    if published:
-        parts += [published]
+        rows = markdown(*margin_rows(records, method, baselines)) if few else ""
+        parts += [f"## Margins of {method}", *([rows] if few else []), verdict(records, method, baselines)]
+    parts += ["## Objects", markdown(*line_rows(records, method))] if not few and method else []
+    for name in _unique(r.object for r in records) if few else ():
+        parts += [f"## {name}", markdown(*object_rows(records, name))]
+    parts += ["## Cost of one asset", markdown(*cost_rows(records, method))] if method else []
+    parts += [published] if published else []
     return "\n\n".join([*parts, failures(records)]) + "\n"
+
+
+def parts_of(results: Results) -> list[tuple[str, list[Record]]]:
+    """A title and the records of all objects, then of each kind of objects that the protocol tells apart."""
+    objects = _unique(r.object for r in results.records)
+    kinds = {"objects": objects} | groups(results.protocol, objects)
+    chosen = {kind: [r for r in results.records if r.object in names] for kind, names in kinds.items()}
+    return [(f"Mean over {kind} ({len(kinds[kind])})", some) for kind, some in chosen.items()]
 
 
 def object_rows(records: Sequence[Record], name: str) -> tuple[list[str], list[list[str]]]:
@@ -58,10 +83,46 @@ def mean_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     metrics, rows = _present(records), []
     for method in _unique(r.method for r in records):
         found = [estimate(records, method, key) for key in metrics]
-        runs = [r for r in records if r.method == method]
         cells = [_number(e.mean, k) + _interval(e.low, e.high, k) for e, k in zip(found, metrics)]
-        rows.append([method, *cells, f"{sum(bool(r.failed) for r in runs)} of {len(runs)}"])
+        failed = sum(bool(r.failed) for r in records if r.method == method)
+        rows.append([method, *cells, f"{failed} of {sum(r.method == method for r in records)}"])
     return [*_heading("method", metrics), "failed"], rows
+
+
+def seed_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """One row per method that has several seeds: `Estimate.seed_sd` of each metric."""
+    metrics, rows = _present(records), []
+    for method in _unique(r.method for r in records):
+        found = [estimate(records, method, key).seed_sd for key in metrics]
+        if not all(map(math.isnan, found)):
+            rows.append([method, *(_number(value, key) for value, key in zip(found, metrics))])
+    return _heading("method", metrics), rows
+
+
+def line_rows(records: Sequence[Record], method: str) -> tuple[list[str], list[list[str]]]:
+    """One row per object: the metrics of `method`, averaged over seeds."""
+    metrics = _present(records)
+    found = [per_object(records, method, key) for key in metrics]
+    names = _unique(r.object for r in records if r.method == method)
+    rows = [[name, *(_number(f.get(name, math.nan), key) for f, key in zip(found, metrics))] for name in names]
+    return _heading("object", metrics), rows
+
+
+def latex_means(results: Results) -> str:
+    """The means of all objects and of each kind in one tabular."""
+    sections = [(title, mean_rows(some)[1]) for title, some in parts_of(results)]
+    return f"% {INTERVALS}\n" + latex(mean_rows(results.records)[0], *sections)
+
+
+def summary_rows(results: Results) -> list[dict[str, object]]:
+    """The means as data: one entry per kind of objects, method and metric; None where there is no figure."""
+    rows = []
+    for title, some in parts_of(results):
+        for method in _unique(r.method for r in some):
+            for key in (m.key for m in METRICS if any(m.key in r.metrics for r in some)):
+                found = {k: None if v != v else v for k, v in asdict(estimate(some, method, key)).items()}
+                rows.append({"part": title, "method": method, "metric": key, **found})
+    return rows
 
 
 def margin_rows(records: Sequence[Record], method: str, baselines: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -92,9 +153,12 @@ def verdict(records: Sequence[Record], method: str, baselines: Sequence[str]) ->
 
 
 def cost_rows(records: Sequence[Record], method: str) -> tuple[list[str], list[list[str]]]:
+    """Over all runs of the method, failures included."""
     runs = [r for r in records if r.method == method]
-    rows = [[r.object, str(r.seed), f"{r.seconds:.1f}", f"{r.peak_memory_bytes / 2**30:.2f}"] for r in runs]
-    return ["object", "seed", "time (s)", "peak memory (GiB)"], rows
+    seconds = [r.seconds for r in runs] or [math.nan]
+    memory = max((r.peak_memory_bytes for r in runs), default=0) / 2**30
+    cells = [f"{sum(seconds) / len(seconds):.1f}", f"{min(seconds):.1f}", f"{max(seconds):.1f}", f"{memory:.2f}"]
+    return ["runs", "mean time (s)", "fastest", "slowest", "peak memory (GiB)"], [[str(len(runs)), *cells]]
 
 
 def price_rows(
@@ -121,47 +185,11 @@ def failures(records: Sequence[Record]) -> str:
     )
 
 
-def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in [heading, *rows]) for i in range(len(heading))]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in [heading, *rows]]
-    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
-
-
-def latex(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A booktabs tabular."""
-    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in [heading, *rows]]
-    columns = "l" + "r" * (len(heading) - 1)
-    top = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
-    return "\n".join([*top, *lines[1:], r"\bottomrule", r"\end{tabular}"])
-
-
-def csv_text(records: Sequence[Record]) -> str:
-    """Every record with every metric, one line each; an empty cell where a metric does not apply."""
-    keys = [m.key for m in METRICS if any(m.key in r.metrics for r in records)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["method", "object", "seed", *keys, "seconds", "peak_memory_bytes", "failed"])
-    for r in records:
-        values = [repr(r.metrics[k]) if k in r.metrics else "" for k in keys]
-        writer.writerow([r.method, r.object, r.seed, *values, f"{r.seconds:.3f}", r.peak_memory_bytes, r.failed])
-    return out.getvalue()
-
-
-def json_text(records: Sequence[Record], method: str, baselines: Sequence[str]) -> str:
-    """The margins as data: object, metric, value, baseline, its value, margin, won."""
-    rows = []
-    for baseline in baselines:
-        for key in (m.key for m in METRICS):
-            mine, theirs = per_object(records, method, key), per_object(records, baseline, key)
-            for name in (n for n in mine if n in theirs):
-                margin = METRIC_BY_KEY[key].margin(mine[name], theirs[name])
-                row = {"object": name, "metric": key, "value": mine[name], "baseline": baseline}
-                rows.append({**row, "baseline_value": theirs[name], "margin": margin, "won": margin > 0})
-    return json.dumps(rows, indent=1) + "\n"
-
-
 def _present(records: Sequence[Record]) -> list[str]:
-    return [key for key in (*KEY_METRICS, *PERCEPTUAL) if any(key in r.metrics for r in records)]
+    found = {key for r in records for key in r.metrics}
+    if not found & set(KEY_METRICS):
+        return [*WORDS, *(key for key in PERCEPTUAL if key in found)]
+    return [key for key in (*KEY_METRICS, *PERCEPTUAL) if key in found]
 
 
 def _heading(first: str, metrics: Sequence[str]) -> list[str]:
@@ -189,7 +217,3 @@ def _interval(low: float, high: float, key: str) -> str:
 
 def _unique(names: object) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def _escaped(cell: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in cell)

@@ -21,6 +21,7 @@ from nerf2mesh.evaluate.conventions import syncdreamer_cameras
 from nerf2mesh.evaluate.datasets import read_rgba
 from nerf2mesh.evaluate.protocols import input_camera, ring_cameras
 from nerf2mesh.evaluate.scoring import Case, Settings, picture, render_views
+from nerf2mesh.evaluate.words import TextCase
 from nerf2mesh.types import Camera, Rendering, View
 
 T3BENCH_FOVS_DEG = (60.0, 45.0, 36.0, 30.0, 24.0)
@@ -45,7 +46,7 @@ class ViewProtocol:
 
 def view_protocols() -> dict[str, ViewProtocol]:
     """All of them by name."""
-    listed = (_syncdreamer(), _one2345(), _instantmesh(), _triposr(), _zeroshape(), _lrm(8), _lrm(4))
+    listed = (_syncdreamer(), _zero123(), _one2345(), _instantmesh(), _triposr(), _zeroshape(), _lrm(8), _lrm(4))
     return {protocol.name: protocol for protocol in listed}
 
 
@@ -106,11 +107,25 @@ def magic123_cases(pictures: dict[str, Float[Tensor, "h w 4"]], settings: Settin
     return found
 
 
+def t3bench_case(name: str, prompts: dict[str, str]) -> TextCase:
+    """One prompt of T3Bench; R-precision is among the prompts of its group (single, surr or multi)."""
+    group = name.split("-")[0]
+    rivals = tuple(dict.fromkeys(words for other, words in prompts.items() if other.split("-")[0] == group))
+    cameras = t3bench_cameras()
+    flat = replace(
+        cameras,
+        camera_to_world=cameras.camera_to_world.flatten(0, 1),
+        focal_px=cameras.focal_px.flatten(0, 1),
+        principal_px=cameras.principal_px.flatten(0, 1),
+    )
+    return TextCase(name, prompts[name], rivals, flat, Settings(background=0.0, supersample=1), t3bench=True)
+
+
 def t3bench_cameras(size_px: int = 512) -> Camera:
     """T3Bench's views [162, 5]: the vertices of a twice divided icosahedron at distance 2.2, five fields of view.
 
-    The mesh is to be centred on its vertices' mean and divided by its largest coordinate; black background. There is no
-    truth to compare with: an image-reward model and captions judge, with weights that the user has.
+    The mesh is centred on its vertices' mean and divided by its largest coordinate; black background, one ray a pixel.
+    There is no truth to compare with: see `words` for what judges.
     """
     from nerf2mesh.mesh.shapes import icosphere
 
@@ -132,6 +147,21 @@ def _syncdreamer() -> ViewProtocol:
     source = "SyncDreamer's eval_nvs.py and camera-16.pkl: 16 views at 30 degrees, 256 px, white, unit box"
     return ViewProtocol(
         name="syncdreamer-gso", source=source, inputs=cameras[:1], novel=cameras, convention="syncdreamer-gso"
+    )
+
+
+def _zero123(views: int = 16) -> ViewProtocol:
+    u = torch.rand(3, views + 1, generator=torch.Generator().manual_seed(0))
+    azimuth, elevation, distance = 360.0 * u[0], torch.rad2deg(torch.asin(2 * u[1] - 1)), 1.5 + 0.7 * u[2]
+    fov_deg = float(2 * np.degrees(np.arctan(16 / 35)))
+    cameras = Camera.orbit(azimuth, elevation, distance=distance, fov_deg=fov_deg, width_px=256)
+    return ViewProtocol(
+        name="zero123-gso",
+        source="Zero-1-to-3's report, 20 scanned objects; cameras of its blender_script.py: unit box, whole sphere, "
+        "distance 1.5 to 2.2, 35 mm lens on a 32 mm sensor",
+        inputs=cameras[:1],
+        novel=cameras[1:],
+        unstated=("object list", "input and test views: 1 and 16 seeded ones", "light: none", "geometry: house"),
     )
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nerf2mesh.evaluate import tables
-from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES, background
+from nerf2mesh.evaluate import formats, tables
+from nerf2mesh.evaluate.baselines import BLIND, background
 from nerf2mesh.evaluate.cases import object_names
 from nerf2mesh.evaluate.page import write_page
 from nerf2mesh.evaluate.protocol_names import results_name
 from nerf2mesh.evaluate.published import published_markdown
-from nerf2mesh.evaluate.results import Record, Results, machine_kind, named, today
-from nerf2mesh.evaluate.scoring import score
+from nerf2mesh.evaluate.results import Record, Results, machine_kind, score_case, today
 from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
 from nerf2mesh.experiments.fleet import Crew, Fleet, JoblibFleet, LocalFleet, RayFleet, SlurmFleet
 from nerf2mesh.experiments.jobs import RUN_JOB, VIEWS, case_of
@@ -50,41 +50,47 @@ def run_bench(config: BenchConfig) -> Path | None:
 
 
 def jobs(config: BenchConfig) -> dict[str, Payload]:
-    """All jobs by name: for each object its baselines, then each method with each seed."""
-    common = {key: getattr(config, key) for key in ("protocol", "track", "data_dir", "dataset")}
+    """All jobs by name: the baselines of each object, then each method on each object, seed after seed."""
+    common = {key: getattr(config, key) for key in ("protocol", "track", "dataset")}
     common |= {"look": config.look} if config.track == "sketch" else {}
     common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     weights = {key: value for key, value in vars(config.weights).items() if value}
     common["weights"] = {k: v if isinstance(v, str) else list(v) for k, v in weights.items()}
+    where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
+    names = object_names(config.protocol, config.objects, **where)
     found: dict[str, Payload] = {}
-    names = object_names(config.protocol, config.objects, data_dir=config.data_dir, dataset=config.dataset)
-    for name in names:
-        if config.baselines:
-            payload = common | {"kind": "baselines", "object": name}
-            found[job_id(config.protocol, config.track, name, "baselines", payload=payload)] = payload
-        for method, overrides in methods(config):
-            for seed in config.seeds:
-                payload = common | {"kind": "fit", "object": name, "method": method, "seed": int(seed)}
-                payload["overrides"] = overrides
-                label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
-                found[job_id(*label, payload=payload)] = payload
+    for name in names if config.baselines else ():
+        payload = common | {"kind": "baselines", "object": name}
+        found[job_id(config.protocol, config.track, name, "baselines", payload=payload)] = payload
+    for seed, (method, overrides), name in itertools.product(config.seeds, methods(config), names):
+        payload = common | {"kind": "fit", "object": name, "method": method, "seed": int(seed), "overrides": overrides}
+        label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
+        found[job_id(*label, payload=payload)] = payload
     return found
 
 
-def methods(config: BenchConfig) -> Iterator[tuple[str, list[str]]]:
-    """Each combination of preset and varied settings: its name in the tables, and its overrides."""
-    varied = dict(_flat(config.vary))
+def methods(config: BenchConfig) -> list[tuple[str, list[str]]]:
+    """Each combination of preset and varied settings: its name in the tables, and its overrides.
+
+    A name shows files without their folders, unless two methods would then be called the same.
+    """
+    if not config.fit:
+        return []
+    words = ["input=text"] if config.track == "text" else []
+    varied, chosen = dict(_flat(config.vary)), []
     for preset in config.presets:
         for values in itertools.product(*varied.values()):
-            chosen = [f"{key}={value}" for key, value in zip(varied, values)]
-            yield (
-                " ".join(["nerf2mesh", preset, *chosen, *config.overrides]),
-                [
-                    f"preset={preset}",
-                    *chosen,
-                    *config.overrides,
-                ],
-            )
+            settings = [*(f"{key}={value}" for key, value in zip(varied, values)), *config.overrides]
+            chosen.append((preset, settings))
+    names = [" ".join(["nerf2mesh", preset, *map(_without_folder, settings)]) for preset, settings in chosen]
+    if len(set(names)) < len(names):
+        names = [" ".join(["nerf2mesh", preset, *settings]) for preset, settings in chosen]
+    return [(name, [f"preset={preset}", *words, *rest]) for name, (preset, rest) in zip(names, chosen)]
+
+
+def _without_folder(setting: str) -> str:
+    key, equals, value = setting.partition("=")
+    return key + equals + value.rstrip("/").rpartition("/")[2]
 
 
 def make_fleet(launch: LaunchConfig, folder: Path, workers: int) -> Fleet:
@@ -122,34 +128,45 @@ def collect(queue: Queue, config: BenchConfig) -> Results:
         if result is not None:
             records += [Record(**{**r, "seconds": r["seconds"] + state.before_s}) for r in result["records"]]
         elif state.status == "failed" and payload["kind"] == "fit":
-            records.append(_failed(payload, state.history[-1]))
+            records.append(_failed(payload, state.history[-1], queue.folder))
     name = results_name(config.protocol, config.track, config.look)
     return Results(name, tuple(records), machine_kind(), today())
 
 
 def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     """Every table, each written whole or not at all; returns the Markdown."""
-    results = collect(queue, config)
+    results, names = collect(queue, config), [name for name, _ in methods(config)]
     results.save(folder / "results.json")
-    baselines, named_methods = list(named((*BLIND_BASELINES, *ORACLE_BASELINES))), [name for name, _ in methods(config)]
-    shown = [name for name in baselines if any(r.method == name for r in results.records)]
-    blind = [name for name in named(BLIND_BASELINES) if name in shown]
-    text = tables.report(results, named_methods[0], blind, published=published_markdown(config.protocol))
-    for other in named_methods[1:]:
-        verdict = tables.verdict(results.records, other, named_methods[:1])
-        text += f"\n## {other} against {named_methods[0]}\n\n{verdict}\n"
+    records, first = results.records, names[0] if names else None
+    blind = [name for name in BLIND if any(r.method == name for r in records)]
+    text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=_notes(config))
+    for other in names[1:]:
+        text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"
     if config.price_per_hour:
-        cost = tables.price_rows(results.records, named_methods, config.price_per_hour, config.currency)
-        text += "\n## Price\n\n" + tables.markdown(*cost) + "\n"
+        cost = tables.price_rows(records, names, config.price_per_hour, config.currency)
+        text += "\n## Price\n\n" + formats.markdown(*cost) + "\n"
     write_aside(folder / "table.md", text)
-    write_aside(folder / "table.tex", tables.latex(*tables.mean_rows(results.records)) + "\n")
-    write_aside(folder / "results.csv", tables.csv_text(results.records))
-    write_aside(folder / "margins.json", tables.json_text(results.records, named_methods[0], blind))
-    sheets = _sheets(queue)
+    write_aside(folder / "table.tex", tables.latex_means(results) + "\n")
+    write_aside(folder / "results.csv", formats.csv_text(records))
+    means = tables.summary_rows(results)
+    write_aside(folder / "means.csv", f"# {tables.INTERVALS}\n" + formats.rows_csv(means))
+    write_aside(folder / "means.json", json.dumps({"intervals": tables.INTERVALS, "means": means}, indent=1) + "\n")
+    write_aside(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
     part = folder / f".page.{os.getpid()}.html"
-    write_page(part, results, sheets, method=named_methods[0], baselines=blind)
+    write_page(part, results, _sheets(queue), method=first, baselines=blind)
     part.replace(folder / "page.html")
     return text
+
+
+def _notes(config: BenchConfig) -> list[str]:
+    """Which networks judged: LPIPS of two networks, or CLIP of two sizes, cannot be compared."""
+    weights = {key: value for key, value in vars(config.weights).items() if value}
+    files = {key: [value] if isinstance(value, str) else value for key, value in weights.items()}
+    said = [f"{key} by {' and '.join(Path(file).name for file in value)}" for key, value in files.items()]
+    said += (
+        ["no CLIP weights were given (weights.clip=FOLDER)"] if config.track == "text" and "clip" not in files else []
+    )
+    return ["; ".join(said).capitalize() + "."] if said else []
 
 
 def _sheets(queue: Queue) -> dict[tuple[str, str], Path]:
@@ -160,9 +177,9 @@ def _sheets(queue: Queue) -> dict[tuple[str, str], Path]:
     return found
 
 
-def _failed(payload: Payload, why: str) -> Record:
-    case = case_of(payload)
-    return Record(payload["method"], payload["object"], payload["seed"], score(case, background(case)), why)
+def _failed(payload: Payload, why: str, sweep: Path) -> Record:
+    case = case_of(payload, sweep)
+    return Record(payload["method"], payload["object"], payload["seed"], score_case(case, background(case)), why)
 
 
 def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, list[object]]]:

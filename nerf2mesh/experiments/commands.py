@@ -30,14 +30,19 @@ def compare(argv: Sequence[str]) -> None:
 def latex(argv: Sequence[str]) -> None:
     """latex FOLDER: means over objects, or one object's figures, as a booktabs table."""
     from nerf2mesh.evaluate.comparison import load_results
-    from nerf2mesh.evaluate.tables import latex as as_latex
-    from nerf2mesh.evaluate.tables import mean_rows, object_rows
+    from nerf2mesh.evaluate.formats import latex as as_latex
+    from nerf2mesh.evaluate.tables import latex_means, object_rows
 
     args = _parsed("latex", latex, argv, ("results", {}), ("--object", {"help": "one object instead of the means"}))
-    records = load_results(args.results).records
+    results = load_results(args.results)
+    records = results.records
     if args.object and args.object not in {r.object for r in records}:
         raise ValueError(f"--object: one of {', '.join(sorted({r.object for r in records}))} wanted, got {args.object}")
-    print(as_latex(*(object_rows(records, args.object) if args.object else mean_rows(records))))
+    if args.object:
+        heading, rows = object_rows(records, args.object)
+        print(as_latex(heading, ("", rows)))
+    else:
+        print(latex_means(results))
 
 
 def published(argv: Sequence[str]) -> None:

@@ -84,9 +84,11 @@ class BenchConfig:
     """Settings of the fit and their values: +vary.prior=[builtin,latent] +vary.distill.weight=[1,2]."""
     overrides: tuple[str, ...] = ()
     """For every fit: 'overrides=["optimize.steps=50"]'."""
+    fit: bool = True
+    """False: the baselines only."""
     baselines: bool = True
     data_dir: str | None = None
-    """Where the data set lies; protocol core finds its own in a source checkout."""
+    """Where the data set lies (of t3bench: its folder of prompts); protocol core finds its own in a source checkout."""
     dataset: str = "gso"
     """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
     output_dir: str | None = None
@@ -106,5 +108,7 @@ class BenchConfig:
             raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {self.look!r}")
         if self.dataset not in ("gso", "omniobject3d", "objaverse"):
             raise ValueError(f"dataset: gso, omniobject3d or objaverse wanted, got {self.dataset!r}")
+        if not self.fit and not self.baselines:
+            raise ValueError("fit, baselines: one of them wanted, got neither; set fit=true")
         if not self.seeds or not self.presets:
             raise ValueError("seeds, presets: at least one each wanted, got none")

@@ -6,37 +6,46 @@ A job's payload is plain JSON, so a queue can be read by eye and by any later ve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerf2mesh.config import Config, load_config
+from nerf2mesh.evaluate.baselines import baselines_of
 from nerf2mesh.evaluate.cases import load_case
 from nerf2mesh.evaluate.page import write_png, write_sheet
-from nerf2mesh.evaluate.results import named, run_case
-from nerf2mesh.evaluate.scoring import Case, Judge, Prediction
+from nerf2mesh.evaluate.perceptual import Judges
+from nerf2mesh.evaluate.results import run_case
+from nerf2mesh.evaluate.scoring import Case, Prediction
+from nerf2mesh.evaluate.words import TextCase
 from nerf2mesh.experiments.queue import Payload
 from nerf2mesh.experiments.worker import Context
-from nerf2mesh.types import Camera, Observations, View
+from nerf2mesh.types import Camera, Observations
 
 RUN_JOB = "nerf2mesh.experiments.jobs:run_job"
-VIEWS = "views"
+VIEWS, TRUTH = "views", "truth"
+"""Folders: of a job, its pictures; of a sweep, what its jobs share of the objects."""
+ONLY_THE_MESH = ("report.quiet=true", "report.turntable_frames=0", "report.html=false")
 
 
 def run_job(payload: Payload, context: Context) -> Payload:
     """One job of a benchmark; what a method raises is raised, so that the queue tries it again."""
     context.say("preparing the object")
-    case = case_of(payload)
+    case = case_of(payload, context.folder.parents[1])
     act = _baselines if payload["kind"] == "baselines" else _fit
     return {"records": act(case, payload, context)}
 
 
-def case_of(payload: Payload) -> Case:
+def case_of(payload: Payload, sweep: Path) -> Case | TextCase:
+    """The object of a job; what takes long to render is kept in the sweep's folder."""
     where = {key: payload[key] for key in ("data_dir", "dataset", "look") if key in payload}
-    return load_case(payload["protocol"], payload["track"], payload["object"], **where)
+    return load_case(payload["protocol"], payload["track"], payload["object"], cache=sweep / TRUTH, **where)
 
 
 class LibraryMethod:
@@ -48,7 +57,7 @@ class LibraryMethod:
         self.prediction: Prediction | None = None
 
     def __call__(self, *given: object) -> Prediction:
-        """Given a picture [h, w, 4] and its camera, or a tuple of Views."""
+        """Given a picture [h, w, 4] and its camera, a tuple of Views, or a prompt."""
         try:
             self.prediction = self._fit(*given)
         except Exception as error:
@@ -60,15 +69,22 @@ class LibraryMethod:
         from nerf2mesh.api import fit
         from nerf2mesh.mesh import TriangleMesh
 
-        if len(given) == 1:
-            views: tuple[View, ...] = given[0]
-            result = fit(observations=Observations(views), overrides=self.overrides, output_dir=self.folder)
+        if isinstance(given[0], str):
+            config = self._told(given[0])
+            result = fit(config=config, overrides=self.overrides, output_dir=self.folder)
+        elif len(given) == 1:
+            result = fit(observations=Observations(given[0]), overrides=self.overrides, output_dir=self.folder)
         else:
             image, settings = self._picture(*given)
             result = fit(image, overrides=[*settings, *self.overrides], output_dir=self.folder)
         exported = self.folder / "mesh.glb"
         mesh = TriangleMesh.from_file(exported) if exported.exists() else result.mesh
         return Prediction(mesh=mesh, render=result.render)
+
+    def _told(self, prompt: str) -> Config:
+        """The configuration with the prompt put in: it may hold what Hydra's grammar would not let through."""
+        config = load_config(self.overrides)
+        return replace(config, input=replace(config.input, image=None, prompt=prompt))
 
     def _picture(self, image: Float[Tensor, "h w 4"], camera: Camera) -> tuple[Path, list[str]]:
         """The picture as a file, and the settings that say how it was taken: the method may not move or scale it."""
@@ -85,9 +101,9 @@ class LibraryMethod:
         return path, [*taken, "input.foreground=alpha", "input.recenter=false"]
 
 
-def _fit(case: Case, payload: Payload, context: Context) -> list[Payload]:
+def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     context.say("fitting")
-    overrides = [*payload["overrides"], f"seed={payload['seed']}", "report.quiet=true"]
+    overrides = [*ONLY_THE_MESH, *payload["overrides"], f"seed={payload['seed']}"]
     method = LibraryMethod(overrides, context.folder / "run")
     record = run_case(payload["method"], method, case, seed=payload["seed"], judge=_judge(payload))
     if method.error is not None:
@@ -97,26 +113,26 @@ def _fit(case: Case, payload: Payload, context: Context) -> list[Payload]:
     return [asdict(record)]
 
 
-def _baselines(case: Case, payload: Payload, context: Context) -> list[Payload]:
-    from nerf2mesh.evaluate.baselines import BLIND_BASELINES, ORACLE_BASELINES
-
+def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     records, judge = [], _judge(payload)
-    known = BLIND_BASELINES if case.mesh is None else (*BLIND_BASELINES, *ORACLE_BASELINES)
-    for name, baseline in named(known).items():
+    for name, baseline in baselines_of(case).items():
         context.say(name)
         records.append(asdict(run_case(name, baseline, case, is_baseline=True, judge=judge)))
         _sheet(context.folder, name, case, baseline(case))
-    if case.mesh is not None:
-        _sheet(context.folder, "truth", case, case.mesh)
+    if isinstance(case, Case):
+        _sheet(context.folder, "truth", case, Prediction(render=lambda _: case.truth))
     return records
 
 
-def _judge(payload: Payload) -> Judge | None:
-    """LPIPS and CLIP, where the user gave weights."""
-    from nerf2mesh.evaluate.perceptual import Judges
-
-    return Judges(payload["weights"]) if payload["weights"] else None
+def _judge(payload: Payload) -> Judges | None:
+    """LPIPS and CLIP, where the user gave weights; read once in a worker's life."""
+    return _judges(json.dumps(payload["weights"])) if payload["weights"] else None
 
 
-def _sheet(folder: Path, method: str, case: Case, prediction: object) -> None:
+@lru_cache(maxsize=1)
+def _judges(weights: str) -> Judges:
+    return Judges(json.loads(weights))
+
+
+def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: object) -> None:
     write_sheet(folder / VIEWS / f"{method.replace('/', '-')}.png", case, prediction)

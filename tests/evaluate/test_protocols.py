@@ -16,9 +16,20 @@ from nerf2mesh.evaluate.baselines import (
     extruded_silhouette,
     sphere,
 )
+from nerf2mesh.evaluate.core import NAMES, core, prompt, scene, seed_and_family
+from nerf2mesh.evaluate.exact_cases import ExactTruth
 from nerf2mesh.evaluate.images import mask_iou
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, core, house_frame, load_object, make_case
-from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, Case, Prediction, Settings, render_views, score
+from nerf2mesh.evaluate.protocol_names import PROCEDURAL
+from nerf2mesh.evaluate.protocols import (
+    CORE_OBJECTS,
+    DATA_DIR,
+    house_frame,
+    input_camera,
+    load_object,
+    make_case,
+    ring_cameras,
+)
+from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, PSNR_OF_EQUALS, Case, Prediction, Settings, render_views, score
 from nerf2mesh.types import Rendering
 
 QUICK = Settings(supersample=2, iou_resolution=48, surface_samples=2_000)
@@ -66,7 +77,7 @@ def test_camera_and_views(spot: Case) -> None:
 def test_truth_scores_perfectly(spot: Case) -> None:
     scores = score(spot, spot.mesh)
     assert scores["volume_iou"] == scores["mask_iou"] == scores["f_score_0.02"] == 1.0
-    assert scores["chamfer"] < 1e-12 and scores["psnr"] == float("inf")
+    assert scores["chamfer"] < 1e-12 and scores["psnr"] == PSNR_OF_EQUALS
     assert set(scores) <= set(METRIC_BY_KEY)
 
 
@@ -75,7 +86,7 @@ def test_every_baseline_is_scored(spot: Case) -> None:
     assert scores["background"]["volume_iou"] == scores["background"]["mask_iou"] == 0.0
     assert scores["background"]["chamfer"] == 1.0
     assert "volume_iou" not in scores["copied_input"]
-    assert scores["true_silhouette"]["mask_iou"] == 1.0
+    assert scores["true_silhouette"]["mask_iou"] == scores["true_mesh"]["volume_iou"] == 1.0
     assert scores["shifted_view"]["psnr"] > scores["turned_view"]["psnr"] > scores["copied_input"]["psnr"]
     assert 0.2 < scores["extruded_silhouette"]["volume_iou"] < 0.6
 
@@ -110,7 +121,7 @@ def test_field_is_scored_beside_the_mesh(spot: Case) -> None:
         return Rendering(spot.truth.rgb * 0.5, spot.truth.opacity, spot.truth.depth)
 
     scores = score(spot, Prediction(mesh=spot.mesh, render=gray))
-    assert scores["psnr"] == float("inf") and 5 < scores["field_psnr"] < 40
+    assert scores["psnr"] == PSNR_OF_EQUALS and 5 < scores["field_psnr"] < 40
 
 
 def test_results_do_not_depend_on_the_order_or_the_seed_of_others(spot: Case) -> None:
@@ -121,7 +132,7 @@ def test_results_do_not_depend_on_the_order_or_the_seed_of_others(spot: Case) ->
 
 
 def test_wrong_names_and_folders(tmp_path: object) -> None:
-    with pytest.raises(ValueError, match="spot, bob, avocado"):
+    with pytest.raises(ValueError, match="spot, bob, avocado, proc-00"):
         core(["cow"])
     with pytest.raises(ValueError, match="data_dir"):
         core(["spot"], data_dir=tmp_path)
@@ -136,7 +147,7 @@ def test_house_frame_leaves_its_argument_alone() -> None:
 
 def test_procedural_meshes_lie_on_the_signed_distance() -> None:
     """Marching cubes' short cut against the distance at every sample, and the frame of what comes out."""
-    from nerf2mesh.evaluate.procedural_objects import FIRST_SEED, distances, procedural, procedural_mesh
+    from nerf2mesh.evaluate.procedural_objects import FIRST_SEED, distances, procedural_mesh
     from nerf2mesh.procedural.grammar import sample_scenes
 
     scenes = sample_scenes([FIRST_SEED + 3])
@@ -150,5 +161,25 @@ def test_procedural_meshes_lie_on_the_signed_distance() -> None:
     mesh = procedural_mesh(FIRST_SEED + 3, resolution=64)
     assert mesh.is_watertight and mesh.volume > 0
     assert np.linalg.norm(mesh.vertices, axis=1).max() == pytest.approx(0.9)
-    with pytest.raises(ValueError, match="p00"):
-        procedural(["p99"])
+
+
+def test_core_has_every_family_and_no_two_prompts_alike() -> None:
+    from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
+
+    assert len(NAMES) == 23 and NAMES[3:] == PROCEDURAL and PROCEDURAL[0] == "proc-00"
+    seeds, families = zip(*map(seed_and_family, PROCEDURAL))
+    assert set(families) == set(FAMILIES) | set(HELD_OUT_FAMILIES) and len(set(seeds)) == 20
+    assert len({prompt(name) for name in PROCEDURAL}) == 20 and "lamp" in prompt("proc-14")
+
+
+def test_procedural_truth_is_the_signed_distance() -> None:
+    """proc-12: what is traced and counted on the distance agrees with its marching-cubes mesh, rasterised."""
+    truth = ExactTruth(novel=ring_cameras(64)[:2], settings=QUICK, lit=False, input_px=64)
+    case = truth.case("proc-12", scene("proc-12"))
+    scores = score(case, case.mesh)
+    assert scores["volume_iou"] > 0.97 and scores["mask_iou"] > 0.97 and scores["psnr"] > 28
+    assert scores["chamfer"] < 1e-12 and scores["depth_error"] < 0.01
+    assert torch.equal(case.camera.camera_to_world, input_camera(64).camera_to_world)
+    seen = render_views(case.mesh, case.camera, QUICK)
+    assert float(mask_iou(seen.opacity, case.image[..., 3])) > 0.94, "a pixel is a twentieth of it"
+    assert np.linalg.norm(case.mesh.vertices, axis=1).max() == pytest.approx(0.9, abs=1e-3)

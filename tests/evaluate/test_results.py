@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fidelity, sets
+from benchmarks import fidelity
 from benchmarks.compare import main as compare_main
 from benchmarks.compare import report as compare_results
-from nerf2mesh.evaluate import tables
-from nerf2mesh.evaluate.baselines import background, extruded_silhouette
+from nerf2mesh.evaluate import formats, tables
+from nerf2mesh.evaluate.baselines import background, extruded_silhouette, named
 from nerf2mesh.evaluate.gate import check, check_bars
+from nerf2mesh.evaluate.protocol_names import NEW_FAMILIES, PROCEDURAL, groups
 from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, make_case
 from nerf2mesh.evaluate.protocols import load_object as load
 from nerf2mesh.evaluate.published import PUBLISHED, published_markdown
-from nerf2mesh.evaluate.results import Record, Results, named, run_case
+from nerf2mesh.evaluate.results import Record, Results, run_case
 from nerf2mesh.evaluate.scoring import Case, Settings
 from nerf2mesh.evaluate.statistics import bootstrap_interval, compare, estimate, sign_flip_p
+from nerf2mesh.experiments import bench, jobs
+from tests.experiments.standin import Here
 
 QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
 
@@ -92,6 +95,47 @@ def test_bootstrap_interval_covers_like_the_normal_one() -> None:
     assert [low, high] == pytest.approx([values.mean() - error, values.mean() + error], abs=0.01)
 
 
+def test_seeds_widen_the_interval_as_theory_says() -> None:
+    """Two-level resampling: variance of the mean = (between + (s - 1) / s within / s) / n, s seeds of n objects."""
+    rng, n, seeds = np.random.default_rng(1), 300, 4
+    clusters = list(rng.normal(0.0, 1.0, (n, 1)) + rng.normal(0.0, 2.0, (n, seeds)))
+    between = np.var([c.mean() for c in clusters])
+    within = np.mean([c.var() for c in clusters])
+    low, high = bootstrap_interval(clusters)
+    assert (high - low) / (2 * 1.96) == pytest.approx(math.sqrt((between + within / seeds) / n), rel=0.05)
+    once = bootstrap_interval([c.mean() for c in clusters])
+    assert high - low > once[1] - once[0]
+    uneven = [*clusters[:20], np.array([1.0])]
+    assert all(math.isfinite(v) for v in bootstrap_interval(uneven))
+    twins = bootstrap_interval(clusters, [c + 1.0 for c in clusters])
+    assert twins[0] < -1.0 < twins[1], "a paired difference"
+
+
+def test_what_seeds_move_is_pooled_within_objects() -> None:
+    runs = tuple(Record("a", name, k, {"psnr": v}) for name, vs in {"x": (1.0, 3.0), "y": (10.0, 10.0)}.items()
+                 for k, v in enumerate(vs))  # fmt: skip
+    assert estimate(runs, "a", "psnr").seed_sd == pytest.approx(math.sqrt((2.0 + 0.0) / 2))
+    assert math.isnan(estimate(runs[:1], "a", "psnr").seed_sd)
+    assert tables.seed_rows(runs)[1] == [["a", "1.00"]] and tables.seed_rows(runs[::2])[1] == []
+
+
+def test_means_are_given_for_each_kind_of_object() -> None:
+    names = ["spot", "bob", *PROCEDURAL]
+    runs = records("mine", {n: 10.0 if n in PROCEDURAL else 20.0 for n in names})
+    results = Results("core", runs)
+    means = {row["part"]: row["mean"] for row in tables.summary_rows(results)}
+    assert means["Mean over bundled (2)"] == 20.0 and means["Mean over procedural (20)"] == 10.0
+    assert means["Mean over objects (22)"] == pytest.approx((2 * 20 + 20 * 10) / 22)
+    assert len(groups("core", names)["procedural, new families"]) == len(NEW_FAMILIES)
+    assert groups("core", ["spot", "bob"]) == groups("triposr", names) == {}
+    text = tables.report(results, "mine", [])
+    assert "## Mean over bundled (2)" in text and "bootstrap over objects and over the seeds" in text
+    assert "| proc-19 " in text and "## proc-19" not in text, "many objects: a line each"
+    lines = list(csv.DictReader(formats.rows_csv(tables.summary_rows(results)).splitlines()))
+    assert float(lines[0]["mean"]) == pytest.approx(240 / 22) and lines[0]["seed_sd"] == ""
+    assert tables.latex_means(results).count("Mean over") == 4 and "% Means are over" in tables.latex_means(results)
+
+
 def test_sign_flips_equal_the_exact_count() -> None:
     assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == pytest.approx(2 / 8)
     assert sign_flip_p(np.ones(10)) == pytest.approx(2 / 1024)
@@ -110,11 +154,11 @@ def test_tables_print_every_margin() -> None:
     heading, rows = tables.margin_rows(runs, "mine", ["background"])
     assert heading == ["object", "against", "PSNR [+]"]
     assert rows == [["x", "background", "+2.00 won"], ["y", "background", "-1.00 lost"]]
-    margins = json.loads(tables.json_text(runs, "mine", ["background"]))
+    margins = json.loads(formats.margins_json(runs, "mine", ["background"]))
     assert [(m["margin"], m["won"]) for m in margins] == [(2.0, True), (-1.0, False)]
-    lines = list(csv.DictReader(tables.csv_text(runs).splitlines()))
+    lines = list(csv.DictReader(formats.csv_text(runs).splitlines()))
     assert len(lines) == 4 and float(lines[0]["psnr"]) == 12.0
-    assert r"\toprule" in tables.latex(heading, rows) and "F@0.05\\_x" in tables.latex(["F@0.05_x"], [])
+    assert r"\toprule" in formats.latex(heading, ("", rows)) and "F@0.05\\_x" in formats.latex(["F@0.05_x"])
 
 
 def test_gate_minds_direction_and_tolerance() -> None:
@@ -137,26 +181,34 @@ def test_committed_baselines_are_there() -> None:
         assert {(baseline, o) for o in ("spot", "bob", "avocado")} <= names
 
 
-def test_command_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case, capsys: object) -> None:
-    monkeypatch.setitem(sets.SETS, "core", lambda objects: [case])
+def test_command_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case, capsys: pytest.CaptureFixture
+) -> None:
+    class Fitted:
+        mesh, render = extruded_silhouette(case).mesh, None
+
+    monkeypatch.setattr(jobs, "load_case", lambda *_, **__: case)
+    monkeypatch.setattr(bench, "make_fleet", Here)
     monkeypatch.setattr(fidelity, "RESULTS_DIR", tmp_path / "committed")
-    monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: extruded_silhouette(case))
-    out, again, third = (["--out", str(tmp_path / name)] for name in ("out", "again", "third"))
+    monkeypatch.setattr("nerf2mesh.api.fit", lambda *_, **__: Fitted)
+    one = ["--objects", "avocado"]
+    out, again, third = ([*one, "--out", str(tmp_path / name)] for name in ("out", "again", "third"))
     assert fidelity.main([*out, "--seeds", "0", "--commit"]) == 0
     assert fidelity.main([*out, "--seeds", "0,1"]) == 2  # old figures never pass for new ones
     assert fidelity.main([*out, "--seeds", "0,1", "--resume", "--commit"]) == 0
     assert fidelity.main([*again, "--gate"]) == 0
     printed = capsys.readouterr().out
     assert "Margins of nerf2mesh standard" in printed and "gate: " in printed
-    assert len(Results.load(tmp_path / "committed" / "core.json").records) == 4 + 2
-    monkeypatch.setattr(fidelity, "library_method", lambda *a: lambda image, camera: background(case))
+    assert len(Results.load(tmp_path / "committed" / "core.json").records) == 8 + 2
+    assert "What seeds move" in (tmp_path / "committed" / "core.md").read_text()
+    monkeypatch.setattr(Fitted, "mesh", background(case).mesh)
     assert fidelity.main([*third, "--gate"]) == 1
     assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
-    for name in ("results.json", "results.csv", "margins.json", "table.md", "avocado/views/truth.png"):
+    for name in ("results.json", "results.csv", "means.csv", "means.json", "margins.json", "table.md", "table.tex"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     page = (tmp_path / "out" / "page.html").read_text()
-    assert page.count("data:image/png;base64,") == 1 + 4 + 1 and "http" not in page
-    assert '<td class="won">' in page and "<h2>avocado</h2>" in page
+    assert page.count("data:image/png;base64,") == 1 + 8 + 1 and "http" not in page
+    assert '<td class="won">' in page and "<h2>avocado</h2>" in page and "What seeds move" in page
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
@@ -178,7 +230,7 @@ def test_comparison_of_two_runs(tmp_path: Path, capsys: object) -> None:
     printed = capsys.readouterr().out
     assert "+1.00" in printed and "0.00781" in printed and "8 of 8" in printed
     assert compare_main([str(tmp_path / "old"), str(tmp_path / "gone.json")]) == 2
-    other = Results("procedural", new.records)
+    other = Results("triposr", new.records)
     with pytest.raises(ValueError, match="one protocol"):
         compare_results(old, other)
 
@@ -192,11 +244,11 @@ def test_published_figures_are_marked() -> None:
 
 def test_bars_say_what_a_result_is_good_for() -> None:
     base = (
-        *records("background", {"x": 10.0, "y": 10.0, "z": 10.0}),
-        *records("copied input", {"x": 11.0, "y": 11.0, "z": 11.0}),
+        *records("background", {"spot": 10.0, "bob": 10.0, "avocado": 10.0, "proc-00": 10.0}),
+        *records("copied input", {"spot": 11.0, "bob": 11.0, "avocado": 11.0, "proc-00": 11.0}),
     )
-    results = Results("core", (*base, *records("mine", {"x": 12.0, "y": 10.5, "z": 12.0})))
+    results = Results("core", (*base, *records("mine", {"spot": 12.0, "bob": 10.5, "avocado": 12.0, "proc-00": 12.0})))
     lines = check_bars(results, "mine")
     assert [met for met, _ in lines] == [True, False, False]
-    assert "MISSED PSNR above copied input on 3 objects: 2 of 3" in lines[1][1]
-    assert check_bars(Results("procedural", base), "mine") == []
+    assert "MISSED PSNR above copied input on 3 bundled objects: 2 of 3" in lines[1][1]
+    assert check_bars(Results("triposr", base), "mine") == []

@@ -6,7 +6,28 @@ import os
 import time
 from pathlib import Path
 
-from nerf2mesh.experiments.worker import Context
+from nerf2mesh.experiments.worker import Context, work
+
+
+class Here:
+    """A fleet of one worker in this process, so that a test may replace parts of what it does."""
+
+    def __init__(self, launch: object, folder: Path, workers: int) -> None:
+        self.folder = folder
+
+    def start(self, count: int) -> None:
+        from nerf2mesh.experiments.jobs import run_job
+
+        work(self.folder, run_job)
+
+    def alive(self) -> int:
+        return 0
+
+    def refusal(self) -> str:
+        return ""
+
+    def stop(self) -> None:
+        pass
 
 
 def note(context: Context, word: str) -> None:

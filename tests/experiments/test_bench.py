@@ -56,6 +56,19 @@ def test_jobs_are_all_combinations_and_keep_their_names() -> None:
     again = bench.jobs(config("objects=[bob]", "seeds=[1]", "+vary.distill.weight=[2]", "+vary.prior=builtin"))
     assert set(again) < set(found), "a part of a sweep is the same jobs"
     assert set(bench.jobs(config("objects=[spot]", "track=views4"))).isdisjoint(found)
+    kinds = [(p["kind"], p.get("seed")) for p in found.values()]
+    assert kinds[:2] == [("baselines", None)] * 2 and kinds[2:] == sorted(kinds[2:]), "an early stop leaves whole seeds"
+    assert all(p["kind"] == "baselines" for p in bench.jobs(config("objects=[spot]", "fit=false")).values())
+
+
+def test_methods_are_named_without_folders() -> None:
+    def names(*overrides: str) -> list[str]:
+        return [name for name, _ in bench.methods(config(*overrides))]
+
+    assert names("+vary.prior.weights=/data/new.safetensors") == ["nerf2mesh standard prior.weights=new.safetensors"]
+    assert names("+vary.prior.weights=[a/x.pt,b/x.pt]")[1].endswith("prior.weights=b/x.pt"), "unless they clash"
+    (_, overrides), *_ = bench.methods(config("+vary.prior.weights=/data/new.safetensors"))
+    assert "prior.weights=/data/new.safetensors" in overrides
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
@@ -94,7 +107,7 @@ def test_results_become_tables_and_failures_count(tmp_path: Path, monkeypatch: p
     assert "no surface" in results.records[1].failed and results.records[1].metrics["volume_iou"] == 0.0
     text = write_tables(tmp_path, queue, c)
     assert "1 of 2" in text and "0.0500" in text.split("## Price")[1], "5 s on average at 36 an hour"
-    for name in ("results.json", "table.md", "table.tex", "results.csv", "margins.json", "page.html"):
+    for name in ("results.json", "table.md", "table.tex", "results.csv", "means.csv", "margins.json", "page.html"):
         assert (tmp_path / name).stat().st_size > 0
     assert Results.load(tmp_path / "results.json").records == results.records
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "no part files are left"
@@ -167,8 +180,13 @@ def test_tracks_give_the_views_they_promise() -> None:
 
 
 def test_names_of_objects_and_what_is_missing(tmp_path: Path) -> None:
-    assert object_names("core") == ["spot", "bob", "avocado"]
-    assert object_names("procedural", ["p03"]) == ["p03"]
+    assert object_names("core")[2:4] == ["avocado", "proc-00"] and len(object_names("core")) == 23
+    assert object_names("core", ["proc-03"], track="text") == ["proc-03"]
+    with pytest.raises(ValueError, match="names out of proc-00"):
+        object_names("core", ["spot"], track="text")
+    for protocol, track in (("t3bench", "image"), ("triposr", "text")):
+        with pytest.raises(ValueError, match="text goes with core and t3bench"):
+            object_names(protocol, track=track, data_dir=str(tmp_path))
     with pytest.raises(ValueError, match="folder with the data set wanted"):
         object_names("triposr", data_dir=str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"NAME/meshes/model\.obj wanted"):

@@ -1,0 +1,159 @@
+"""Scores of an object that was asked for in words: no truth to compare with, only the prompt and what views show.
+
+CLIP (weights that the user gives) measures the mean cosine of views and prompt, and R-precision: the share of views
+whose own prompt is the nearest of all prompts of the set; 1 / (number of prompts) is what chance gives. Colour
+agreement needs no weights and says little: the share of covered pixels whose colour has a name that the prompt says, by
+`captions.colour_name`; a ball in the right colour reaches 1. The baselines `coloured ball` and, where there is one,
+`described object` show both ends.
+T3Bench (He et al. 2023, run_eval_quality.py and meshrender.py of its repository) puts the mesh's mean vertex at the
+origin and its largest coordinate at 1, and makes one score of 162 x 5 views: best field of view, three rounds of
+averaging over neighbours on the icosphere, best direction. Here CLIP's cosines go that way; T3Bench's own figures are
+ImageReward's and are not comparable.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf2mesh.evaluate.perceptual import Clip
+from nerf2mesh.evaluate.scoring import Prediction, Settings, as_prediction, render_views
+from nerf2mesh.types import Camera, Rendering
+
+COLOURS_RGB = {
+    "black": (0.05, 0.05, 0.05),
+    "grey": (0.5, 0.5, 0.5),
+    "white": (1.0, 1.0, 1.0),
+    "red": (0.85, 0.1, 0.1),
+    "orange": (0.95, 0.5, 0.1),
+    "brown": (0.45, 0.25, 0.1),
+    "yellow": (0.95, 0.9, 0.1),
+    "green": (0.1, 0.7, 0.15),
+    "cyan": (0.1, 0.85, 0.85),
+    "blue": (0.1, 0.25, 0.85),
+    "purple": (0.5, 0.1, 0.8),
+    "pink": (0.95, 0.3, 0.75),
+}
+"""One colour of each name."""
+_LEVELS = 32
+_VIEWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class TextCase:
+    """One prompt, all prompts of its set, and the views in which the result is looked at."""
+
+    name: str
+    prompt: str
+    prompts: tuple[str, ...]
+    novel_cameras: Camera
+    settings: Settings = field(default_factory=Settings)
+    mesh: object | None = None
+    """The object that the prompt describes, where there is one."""
+    t3bench: bool = False
+    """Whether the mesh is put into T3Bench's frame, and CLIP's cosines go the way of its scores."""
+
+    @property
+    def given(self) -> tuple[object, ...]:
+        """What a method is called with."""
+        return (self.prompt,)
+
+    def posed(self, mesh: object) -> object:
+        return t3bench_frame(mesh) if self.t3bench and len(mesh.vertices) else mesh
+
+
+def score_words(case: TextCase, prediction: object, clip: Clip | None = None) -> dict[str, float]:
+    """colour_agreement where the prompt names a colour; clip_text, r_precision (and clip_t3bench) with CLIP weights."""
+    prediction, wanted = as_prediction(prediction), colour_words(case.prompt)
+    if not wanted and clip is None:
+        return {}
+    own, agreement, cosines = case.prompts.index(case.prompt), [], []
+    texts = None if clip is None else clip.texts(case.prompts)
+    for index in torch.arange(len(case.novel_cameras.camera_to_world)).split(_VIEWS_AT_ONCE):
+        views = _views(case, prediction, case.novel_cameras[index])
+        agreement.append(colour_agreement(views, wanted))
+        if clip is not None:
+            cosines.append(clip.images(views.over(case.settings.background).clamp(0, 1)) @ texts.T)
+    scores = {"colour_agreement": float(torch.cat(agreement).mean())} if wanted else {}
+    if clip is not None:
+        table = torch.cat(cosines)
+        scores |= {"clip_text": float(table[:, own].mean()), "r_precision": _share_nearest(table, own)}
+        scores |= {"clip_t3bench": t3bench_aggregate(table[:, own].reshape(-1, 5))} if case.t3bench else {}
+    return scores
+
+
+def colour_words(prompt: str) -> list[str]:
+    """The colours that a prompt names, in their order, each once ("gray" is grey)."""
+    words = re.findall(r"[a-z]+", prompt.lower().replace("gray", "grey"))
+    return list(dict.fromkeys(word for word in words if word in COLOURS_RGB))
+
+
+def colour_agreement(views: Rendering, wanted: list[str]) -> Float[Tensor, "n"]:
+    """The share of each view's covered pixels (opacity above one half) whose colour is named so; 0 where none is."""
+    names, covered = _colour_table(), views.opacity > 0.5
+    rgb = views.rgb / views.opacity.clamp_min(1e-6)[..., None]
+    level = (rgb.clamp(0, 1) * (_LEVELS - 1)).round().long()
+    index = names[(level[..., 0] * _LEVELS + level[..., 1]) * _LEVELS + level[..., 2]]
+    hit = torch.isin(index, torch.tensor([list(COLOURS_RGB).index(word) for word in wanted]))
+    return (hit & covered).sum((1, 2)) / covered.sum((1, 2)).clamp_min(1)
+
+
+def t3bench_frame(mesh: object) -> object:
+    """The mean vertex at the origin, the largest coordinate at 1."""
+    vertices = mesh.vertices - mesh.vertices.mean(axis=0)
+    return replace(mesh, vertices=vertices / np.abs(vertices).max())
+
+
+def t3bench_aggregate(scores: Float[Tensor, "162 5"]) -> float:
+    """One score of those of the icosphere's directions and fields of view, in the order of `t3bench_cameras`."""
+    from nerf2mesh.mesh.shapes import icosphere
+
+    faces = torch.from_numpy(icosphere(2).faces).long()
+    near = torch.eye(len(scores))
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        near[faces[:, i], faces[:, j]] = near[faces[:, j], faces[:, i]] = 1.0
+    near, best = near / near.sum(1, keepdim=True), scores.float().amax(1)
+    for _ in range(3):
+        best = near @ best
+    return float(best.max())
+
+
+def coloured_ball(case: TextCase) -> Prediction:
+    """A ball in the first colour that the prompt names, grey where it names none."""
+    from nerf2mesh.mesh import TriangleMesh
+    from nerf2mesh.mesh.shapes import icosphere
+
+    ball = icosphere(4, 0.6)
+    color = COLOURS_RGB[(colour_words(case.prompt) or ["grey"])[0]]
+    colors = np.tile(color, (len(ball.vertices), 1))
+    return Prediction(mesh=TriangleMesh(ball.vertices, ball.faces, vertex_colors=colors))
+
+
+def described_object(case: TextCase) -> Prediction:
+    """The object whose caption the prompt is."""
+    return Prediction(mesh=case.mesh)
+
+
+def _views(case: TextCase, prediction: Prediction, cameras: Camera) -> Rendering:
+    if prediction.mesh is None:
+        return prediction.render(cameras)
+    return render_views(case.posed(prediction.mesh), cameras, case.settings)
+
+
+def _share_nearest(cosines: Float[Tensor, "n m"], own: int) -> float:
+    return float((cosines.argmax(dim=1) == own).float().mean())
+
+
+@lru_cache(maxsize=1)
+def _colour_table() -> Tensor:
+    """The place in COLOURS_RGB of the name of each colour of a lattice, red slowest."""
+    from nerf2mesh.procedural.captions import colour_name
+
+    axis, places = np.linspace(0, 1, _LEVELS), {word: k for k, word in enumerate(COLOURS_RGB)}
+    return torch.tensor([places[colour_name((r, g, b))] for r in axis for g in axis for b in axis])
