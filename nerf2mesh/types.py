@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerf2mesh.transfer import sent
+
 
 @dataclass(frozen=True)
 class Rays:
@@ -73,9 +75,9 @@ class Camera:
     def to(self, device: torch.device | str) -> Camera:
         return replace(
             self,
-            camera_to_world=self.camera_to_world.to(device),
-            focal_px=self.focal_px.to(device),
-            principal_px=self.principal_px.to(device),
+            camera_to_world=sent(self.camera_to_world, device),
+            focal_px=sent(self.focal_px, device),
+            principal_px=sent(self.principal_px, device),
         )
 
     def resized(self, width_px: int, height_px: int) -> Camera:

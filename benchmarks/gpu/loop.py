@@ -20,7 +20,7 @@ def problem(device: str, overrides: list[str]):
     from nerf2mesh.optimize import GivenPixels, Problem
     from nerf2mesh.priors import load_prior
 
-    config = load_config([f"device={device}", f"input.image={PICTURE}", *overrides])
+    config = load_config([f"input.image={PICTURE}", *overrides])
     observations = load_observations(config.input)
     prior = load_prior(config.prior, device)
     state, renderer = api._new_run(config, device)

@@ -8,6 +8,8 @@ Frames and letters
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -22,8 +24,8 @@ from nerf2mesh.fields.protocol import FieldOutput
 from nerf2mesh.kernels import GridLayout
 
 _TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
-_NO_GRAD_BLOCK = 1 << 16
-"""Points per block where nothing is differentiated: the features of a block stay in the cache."""
+_NO_GRAD_BLOCK, _NO_GRAD_BLOCK_GPU = 1 << 16, 1 << 20
+"""Points per block where nothing is differentiated: on a CPU a block's features stay in the cache."""
 
 
 class HashGridField(nn.Module):
@@ -49,6 +51,7 @@ class HashGridField(nn.Module):
         self.network = FieldNetwork(config.n_levels * config.n_features, n_directions, config, generator)
         self.activation = make_activation(config.density_activation, scale=config.density_scale, beta=config.beta)
         self.register_buffer("_active_levels", torch.tensor(0))
+        self.register_buffer("_taps", torch.tensor(_TETRAHEDRON), persistent=False)
         self.register_load_state_dict_post_hook(_read_active_levels)
         self.n_active_levels = min(config.start_levels, config.n_levels)
 
@@ -61,8 +64,9 @@ class HashGridField(nn.Module):
     def n_active_levels(self, value: int) -> None:
         if not 1 <= value <= self.config.n_levels:
             raise ValueError(f"n_active_levels: 1 to {self.config.n_levels} wanted, got {value}")
-        self._n_active_levels = int(value)
-        self._active_levels.fill_(int(value))
+        if value != getattr(self, "_n_active_levels", None):
+            self._n_active_levels = int(value)
+            self._active_levels.fill_(int(value))
 
     @property
     def cell_size(self) -> float:
@@ -98,16 +102,12 @@ class HashGridField(nn.Module):
 
     def density_logit(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Pre-activation density with the blob, float32: positive inside where the activation is "laplace"."""
-        if torch.is_grad_enabled() or points.shape[0] <= _NO_GRAD_BLOCK:
-            return self._logit(points)
-        return torch.cat([self._logit(block) for block in points.split(_NO_GRAD_BLOCK)])
+        return _in_blocks(self._logit, points)
 
     def density(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Density alone, in the arithmetic of the present mode like `forward`."""
         dtype = self._dtype(points.device)
-        if torch.is_grad_enabled() or points.shape[0] <= _NO_GRAD_BLOCK:
-            return self.activation(self._logit(points, dtype=dtype))
-        return torch.cat([self.activation(self._logit(block, dtype=dtype)) for block in points.split(_NO_GRAD_BLOCK)])
+        return _in_blocks(lambda block: self.activation(self._logit(block, dtype=dtype)), points)
 
     def forward(self, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"] | None = None) -> FieldOutput:
         """Density, sRGB in [0, 1] and logit of `points`; `directions` (unit) only where the field is view dependent."""
@@ -131,11 +131,11 @@ class HashGridField(nn.Module):
         Where gradients are enabled both can be differentiated with respect to the parameters.
         """
         if mode == "analytic":
-            return torch.cat([self._analytic_gradient(block) for block in points.split(_NO_GRAD_BLOCK)])
+            return torch.cat([self._analytic_gradient(block) for block in points.split(_block(points))])
         if mode != "finite_difference":
             raise ValueError(f"mode: 'analytic' or 'finite_difference' wanted, got {mode!r}")
         epsilon = 0.5 * self.cell_size if epsilon is None else epsilon
-        taps = points.new_tensor(_TETRAHEDRON)
+        taps = self._taps.to(points.dtype)
         moved = (points[None] + epsilon * taps[:, None]).reshape(-1, 3)
         values = self.density_logit(moved).reshape(4, -1)
         return values.t() @ taps / (4 * epsilon)
@@ -172,6 +172,16 @@ class HashGridField(nn.Module):
             logit = self._logit(points, frozen=not again)
             (gradient,) = torch.autograd.grad(logit.sum(), points, create_graph=again)
         return gradient
+
+
+def _block(points: Tensor) -> int:
+    return _NO_GRAD_BLOCK if points.device.type == "cpu" else _NO_GRAD_BLOCK_GPU
+
+
+def _in_blocks(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    if torch.is_grad_enabled() or len(points) <= _block(points):
+        return function(points)
+    return torch.cat([function(block) for block in points.split(_block(points))])
 
 
 def _read_active_levels(field: HashGridField, _keys: object) -> None:

@@ -64,7 +64,7 @@ def _(points: Tensor, params, grad_out, tangent, grad_tangent, geometry, growth:
 @_fake("march")
 def _(origins: Tensor, directions, bits, jitter, resolution, n_cascades, near, far, step, capacity: int | None):
     n_rays = origins.shape[0]
-    fixed = capacity is not None and origins.device.type == "cuda"
+    fixed = capacity is not None and origins.device.type != "cpu"
     size = capacity if fixed else torch.library.get_ctx().new_dynamic_size()
     index = torch.int32
     counted = origins.new_empty(n_rays, 2, dtype=index)

@@ -8,6 +8,7 @@ collapsed    late in the run rays are neither clear nor blocked: the entropy ter
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -19,27 +20,34 @@ MAX_REMEDIES = 4
 
 @dataclass(frozen=True)
 class Vitals:
-    """What is looked at after a step: the loss, the distillation views' mean opacity and share of half-open rays."""
+    """What is looked at of step `step`: the loss, the distillation views' mean opacity and share of half-open rays."""
 
     loss: float
     mean_opacity: float
     half_open: float
     progress: float
+    step: int = 0
 
 
 class HealthWatch:
-    """Call `check` after every step; it may change the state, and returns what it did in one line, or None."""
+    """Call `check` after every step; it may change the state, and returns what it did in one line, or None.
+
+    The vitals may be those of an earlier step: a copy of the state counts as healthy when its own step was looked at.
+    """
 
     def __init__(self, state: LoopState) -> None:
-        self._start = state.snapshot()
+        self._start = copy.deepcopy(state.values())
         self._healthy = self._start
+        self._latest: tuple[int, dict] | None = None
         self._since = {"empty": 0, "full": 0, "collapsed": 0}
 
     def check(self, state: LoopState, vitals: Vitals) -> str | None:
         if not math.isfinite(vitals.loss):
             return self._act(state, "non-finite")
         if state.step % SNAPSHOT_EVERY == 0:
-            self._healthy = state.snapshot()
+            self._latest = state.step, copy.deepcopy(state.values())
+        if self._latest and self._latest[0] <= vitals.step:
+            self._healthy, self._latest = self._latest[1], None
         found = {
             "empty": vitals.mean_opacity < 0.003,
             "full": vitals.mean_opacity > 0.95,
@@ -64,10 +72,14 @@ class HealthWatch:
         state.events.append(said)
         return said
 
+    def _back_to(self, state: LoopState, values: dict) -> None:
+        state.restore(copy.deepcopy(values))
+        self._latest = None
+
     def _rewind(self, state: LoopState) -> str:
         failed, factor = state.step, state.factors.get("rate", 1.0)
         events = list(state.events)
-        state.roll_back(self._healthy)
+        self._back_to(state, self._healthy)
         state.factors["rate"], state.events = 0.5 * factor, events
         return f"step {failed}: values were not finite; back to step {state.step} at half the learning rate"
 
@@ -75,7 +87,7 @@ class HealthWatch:
         step, factors, events = state.step, dict(state.factors), list(state.events)
         generators = {name: g.get_state() for name, g in state.generators.items()}
         adapter = state.adapter
-        state.roll_back(self._start)
+        self._back_to(state, self._start)
         state.step, state.events, state.adapter = step, events, adapter
         state.factors = factors | {"distill": 0.5 * factors.get("distill", 1.0)}
         for name, value in generators.items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +17,30 @@ from nerf2mesh.optimize.pace import active_levels, set_rates
 from nerf2mesh.optimize.problem import Problem, prepare
 from nerf2mesh.optimize.protect import unprotected
 from nerf2mesh.optimize.state import LoopState
-from nerf2mesh.optimize.terms import Distillation, Measured, Numbers, Photometric, gathered, ray_terms, sample_terms
+from nerf2mesh.optimize.terms import (
+    Distillation,
+    Gathering,
+    Measured,
+    Numbers,
+    Photometric,
+    gathered,
+    ray_terms,
+    sample_terms,
+)
 from nerf2mesh.optimize.views import distillation_cameras
 from nerf2mesh.report import Progress, RunLogs
+from nerf2mesh.transfer import LAG, sent
 from nerf2mesh.types import Camera, Rays, Rendering
 
 LAST = "checkpoints/last.pt"
 
 
-def step(state: LoopState, problem: Problem) -> Numbers:
-    """One optimisation step; returns the numbers that matter. Gradients of all terms are added up before the update."""
+def step(state: LoopState, problem: Problem) -> Measured:
+    """One optimisation step; returns the numbers that matter. Gradients of all terms are added up before the update.
+
+    Gradients that are not finite make no update. On a GPU, where asking would mean waiting, they do, and the health
+    watch takes it back.
+    """
     c = problem.config
     progress = state.step / c.steps
     state.field.n_active_levels = active_levels(state, problem)
@@ -42,20 +57,21 @@ def step(state: LoopState, problem: Problem) -> Numbers:
     if problem.average:
         measured |= problem.average(state, gathered(measured))
     with part("update"):
-        numbers = gathered(measured | {"health/gradient": gradient_norm(state)})
-        if math.isfinite(numbers["health/gradient"]):
+        norm = gradient_norm(state)
+        if problem.device.type != "cpu" or math.isfinite(norm):
             state.optimizer.step()
     state.step += 1
-    return numbers
+    return measured | {"health/gradient": norm}
 
 
 def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     """Score distillation and the regularisers at new views."""
     distiller = prepare(state, problem)
     c, d, streams = problem.config, problem.distill, state.generators
-    cameras = distillation_cameras(d, problem.reference, problem.prior.image_size, streams["camera"]).to(problem.device)
+    cameras = distillation_cameras(d, problem.reference, problem.prior.image_size, streams["camera"])
     side = d.side_px(problem.prior)
-    rays = cameras.resized(side * d.supersample, side * d.supersample).rays().flatten()
+    rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
+    cameras = cameras.to(problem.device)
     weight = d.weight * state.factors.get("distill", 1.0)
     moved = jitter(rays, streams["jitter"])
     score = Distillation(problem.prior, problem.condition, d, distiller, cameras, progress, weight, streams)
@@ -64,7 +80,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
         score.keep = lambda r: unprotected(d, problem.renderer, given, rays, r, side)
     if problem.source is not None:
         with torch.no_grad():
-            score.source = problem.source.render_rays(rays, jitter=moved)
+            score.source = problem.source.render_rays(rays, jitter=moved, bounded=True)
     other = second_opinion(state, problem, score, side)
     whole = ray_terms(c, state.factors, progress)
     rendering, value = problem.renderer.backward_in_chunks(
@@ -104,14 +120,14 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     if not problem.pixels.views:
         return {}
     rays, target = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
-    background = torch.rand(3, generator=state.generators["background"]).to(target.device)
+    background = sent(torch.rand(3, generator=state.generators["background"]), target.device)
     term = Photometric(problem.config, target, background)
     problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
     return term.numbers
 
 
 def jitter(rays: Rays, generator: torch.Generator) -> Tensor:
-    return torch.rand(len(rays.origins), generator=generator).to(rays.origins.device)
+    return sent(torch.rand(len(rays.origins), generator=generator), rays.origins.device)
 
 
 def gradient_norm(state: LoopState) -> Tensor:
@@ -140,47 +156,69 @@ def optimize(
     prepare(state, problem)
     watch = HealthWatch(state)
     state.field.train()
+    under_way = Underway(problem.device)
     with progress or nullcontext():
         while state.step < c.steps:
-            numbers = step(state, problem)
-            said = watch.check(state, vitals(numbers, state.step / c.steps))
-            if said and progress:
-                progress.note(said)
-            _report(state, problem, numbers, log, progress, on_preview)
+            measured = step(state, problem)
+            at, last = state.step, state.step >= c.steps
+            saves = folder is not None and (at % c.checkpoint_every == 0 or last)
+            if log and (at % c.log_every == 0 or last):
+                measured = measured | {"field/occupied": state.occupancy.fraction()}
+            under_way.add(at, measured)
+            for passed, numbers in under_way.arrived(all_of_them=saves or last):
+                said = watch.check(state, vitals(numbers, passed, c.steps))
+                if said:
+                    under_way.clear()
+                    if progress:
+                        progress.note(said)
+                _report(problem, numbers, passed, log, progress)
+            if on_preview and (at % c.preview_every == 0 or last):
+                on_preview(problem.renderer.render(preview_cameras(problem, c.preview_size_px)), at)
             if on_step:
                 on_step(state)
-            if folder and (state.step % c.checkpoint_every == 0 or state.step >= c.steps):
+            if saves:
                 state.save(folder / LAST)
     if log:
         log.close()
     return state.events
 
 
-def vitals(numbers: Numbers, progress: float) -> Vitals:
+class Underway:
+    """Numbers of the latest steps: at once on a CPU, `LAG` steps late on a GPU, so that nothing waits for a step."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._lag = 0 if device.type == "cpu" else LAG
+        self._waiting: deque[tuple[int, Gathering]] = deque()
+
+    def add(self, step: int, measured: Measured) -> None:
+        self._waiting.append((step, Gathering(measured)))
+
+    def arrived(self, all_of_them: bool = False) -> Iterator[tuple[int, Numbers]]:
+        while len(self._waiting) > (0 if all_of_them else self._lag):
+            step, gathering = self._waiting.popleft()
+            yield step, gathering.numbers()
+
+    def clear(self) -> None:
+        """What was measured of a state that is no more."""
+        self._waiting.clear()
+
+
+def vitals(numbers: Numbers, step: int, steps: int) -> Vitals:
     looked_at = ("loss/distill", "loss/colour", "loss/mask", "health/gradient")
     loss = sum(numbers.get(name, 0.0) for name in looked_at)
-    return Vitals(loss, numbers["field/opacity"], numbers["field/half_open"], progress)
+    return Vitals(loss, numbers["field/opacity"], numbers["field/half_open"], step / steps, step)
 
 
-def _report(
-    state: LoopState,
-    problem: Problem,
-    numbers: Numbers,
-    log: RunLogs | None,
-    progress: Progress | None,
-    on_preview: Callable[[Rendering, int], None] | None,
-) -> None:
-    c, last = problem.config, state.step >= problem.config.steps
+def _report(problem: Problem, numbers: Numbers, step: int, log: RunLogs | None, progress: Progress | None) -> None:
     if progress:
         shown: dict[str, float] = {"t": round(numbers["distill/t"], 2)}
         if "loss/colour" in numbers:
             psnr = -10 * math.log10(max(numbers["loss/colour"], 1e-10))
             shown = {"psnr_db": round(psnr, 1), "mask": numbers["loss/mask"]} | shown
         progress.update(**shown)
-    if log and (state.step % c.log_every == 0 or last):
-        log.write(state.step, numbers | {"field/occupied": state.occupancy.fraction()})
-    if on_preview and (state.step % c.preview_every == 0 or last):
-        on_preview(problem.renderer.render(preview_cameras(problem, c.preview_size_px)), state.step)
+    if log and "field/occupied" in numbers:
+        lost = problem.renderer.lost_samples
+        log.write(step, numbers | ({"field/lost": float(lost)} if lost else {}))
 
 
 def preview_cameras(problem: Problem, size_px: int) -> Camera:

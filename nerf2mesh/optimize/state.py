@@ -84,6 +84,8 @@ class LoopState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
+        """From values on any device; each part takes its own to where it lives. The optimiser's step counts stay where
+        they are, and should be on the CPU: reading them from a GPU in every step would wait for it."""
         self.field.load_state_dict(values["field"])
         self.occupancy.load_state_dict(values["occupancy"])
         self.optimizer.load_state_dict(values["optimizer"])
@@ -104,14 +106,19 @@ class LoopState:
         return buffer.getvalue()
 
     def roll_back(self, snapshot: bytes) -> None:
-        self.restore(torch.load(io.BytesIO(snapshot), map_location=self.field_device, weights_only=True))
+        self.restore(torch.load(io.BytesIO(snapshot), map_location="cpu", weights_only=True))
 
     @property
     def field_device(self) -> torch.device:
         return self.occupancy.ema.device
 
     def save(self, path: Path) -> None:
-        """Written aside and renamed: a run killed at any moment leaves the old checkpoint or the new one."""
+        """Written aside and renamed: a run killed at any moment leaves the old checkpoint or the new one.
+
+        A field that is not finite, which the health watch is about to take back, leaves the old one too.
+        """
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.field.parameters()):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".part")
         with temporary.open("wb") as file:
@@ -123,7 +130,7 @@ class LoopState:
     def load(self, path: Path) -> None:
         """ValueError where the file is torn, foreign or of another shape; the state is then partly overwritten."""
         with readable(path):
-            self.restore(torch.load(path, map_location=self.field_device, weights_only=True))
+            self.restore(torch.load(path, map_location="cpu", weights_only=True))
 
 
 @contextmanager

@@ -16,20 +16,31 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, Question, as_decoded
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
+from nerf2mesh.transfer import Arriving
 from nerf2mesh.types import Camera, Rays, Rendering
 
 Numbers = dict[str, float]
 Measured = dict[str, Tensor | float]
-"""Numbers that may still be on the device: `gathered` brings all of a step's over at once."""
+"""Numbers that may still be on the device."""
+
+
+class Gathering:
+    """A step's numbers on their way to the host, in one transfer; `numbers` waits until they are there."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.measured = measured
+        self._names = [name for name, value in measured.items() if isinstance(value, Tensor)]
+        values = [measured[name].detach().double().reshape(()) for name in self._names]
+        self._values = Arriving(torch.stack(values)) if values else None
+
+    def numbers(self) -> Numbers:
+        values = self._values.tolist() if self._values else []
+        return self.measured | dict(zip(self._names, values, strict=True))
 
 
 def gathered(measured: Measured) -> Numbers:
-    """All as floats, in one transfer."""
-    tensors = {name: value for name, value in measured.items() if isinstance(value, Tensor)}
-    if not tensors:
-        return dict(measured)
-    values = torch.stack([value.detach().double().reshape(()) for value in tensors.values()]).tolist()
-    return measured | dict(zip(tensors, values, strict=True))
+    """All as floats, at once."""
+    return Gathering(measured).numbers()
 
 
 @dataclass

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera, Observations, Rays, View
 
 REFERENCE_ELEVATION_DEG = 10.0
@@ -77,7 +78,7 @@ class GivenPixels:
         pixels = corner + torch.rand(n, 2, generator=generator)
         rays = view.camera.to("cpu").rays(pixels)
         device = image.device
-        return Rays(rays.origins.to(device), rays.directions.to(device)), image[index.to(device)]
+        return Rays(sent(rays.origins, device), sent(rays.directions, device)), image[sent(index, device)]
 
 
 def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:

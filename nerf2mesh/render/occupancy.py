@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from nerf2mesh import kernels
 from nerf2mesh.fields import Field
+from nerf2mesh.transfer import sent
 
+_ROOTS = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
+"""1/g, 1/g^2, 1/g^3 with g^4 = g + 1: steps of the R3 sequence (Roberts 2018), evenly spread in the unit cube."""
 _FULL_TAPS = ((0.25, 0.25, 0.25), (0.75, 0.75, 0.25), (0.75, 0.25, 0.75), (0.25, 0.75, 0.75), (0.5, 0.5, 0.5))
 """Where a full refresh looks into a cell: a body-centred tetrahedron."""
 
@@ -45,13 +48,18 @@ class OccupancyGrid(nn.Module):
     ) -> None:
         """One refresh: jittered densities of some cells enter the decayed maximum, then the bits are set anew.
 
-        warmup: all cells are looked at, else a quarter of them drawn at random and as many of the occupied ones. A cell
-        is occupied where ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is
-        a density in 1 / world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
+        warmup: all cells are looked at, else a quarter of them drawn at random and as many of the occupied ones (on a
+        GPU always all: to choose would be to wait, and would spare little there). A cell is occupied where
+        ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is a density in 1 /
+        world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
         """
-        cells = self._all_cells() if warmup else self._some_cells(generator)
-        jitter = torch.rand(cells.shape[0], 3, generator=generator).to(self.ema.device)
-        values = field.density(self._points(cells, jitter))
+        if self.ema.device.type != "cpu":
+            cells = self._all_cells()
+            inside = _scattered(cells, generator)
+        else:
+            cells = self._all_cells() if warmup else self._some_cells(generator)
+            inside = torch.rand(cells.shape[0], 3, generator=generator)
+        values = field.density(self._points(cells, inside))
         self._write(cells, values, decay, threshold)
 
     @torch.no_grad()
@@ -73,9 +81,9 @@ class OccupancyGrid(nn.Module):
         """Count every cell as occupied."""
         self.bits.fill_(255)
 
-    def fraction(self) -> float:
+    def fraction(self) -> Float[Tensor, ""]:
         """The share of occupied cells."""
-        return float(self.occupied().float().mean())
+        return self.occupied().float().mean()
 
     def occupied(self) -> Tensor:
         """bool [res^3]."""
@@ -94,12 +102,18 @@ class OccupancyGrid(nn.Module):
         uniform = torch.randint(n, (n // 4,), generator=generator)
         occupied = self.occupied().nonzero()[:, 0]
         if len(occupied) > n // 4:
-            chosen = torch.randint(len(occupied), (n // 4,), generator=generator).to(occupied.device)
-            occupied = occupied[chosen]
-        return torch.cat([uniform.to(occupied.device), occupied])
+            occupied = occupied[torch.randint(len(occupied), (n // 4,), generator=generator)]
+        return torch.cat([uniform, occupied])
 
     def _points(self, cells: Int64[Tensor, "m"], inside: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
         """World points at the position `inside` [0, 1]^3 of each cell."""
         res, cells = self.resolution, cells.int()  # 32-bit division is several times faster
         corner = torch.stack([cells // (res * res), cells // res % res, cells % res], dim=-1)
         return (corner + inside) * (2.0 / res) - 1.0
+
+
+def _scattered(cells: Int64[Tensor, "m"], generator: torch.Generator | None) -> Float[Tensor, "m 3"]:
+    """A position in [0, 1)^3 for each cell: a sequence that fills the cube evenly, shifted by three drawn numbers."""
+    shift = sent(torch.rand(3, generator=generator, dtype=torch.float64), cells.device)
+    along = [(cells.double() * root + shift[i]).frac() for i, root in enumerate(_ROOTS)]
+    return torch.stack(along, dim=-1).float()

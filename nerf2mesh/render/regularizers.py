@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.fields import Field
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Rays, Rendering
 
 _ENTROPY_AT_HALF = 0.6931471805599453
@@ -46,20 +47,22 @@ def jittered(
     points: Float[Tensor, "n 3"], std: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n 3"]:
     """Points moved by a normal deviate of `std` world units per axis."""
-    return points + std * torch.randn(points.shape, generator=generator).to(points)
+    return points + std * sent(torch.randn(points.shape, generator=generator), points.device).to(points.dtype)
 
 
 def choose_samples(weights: Float[Tensor, "c"], n: int, generator: torch.Generator | None = None) -> Tensor:
-    """Rows of `n` samples drawn in proportion to their weight (stratified, with repeats), int64; none where all are 0.
+    """Rows of `n` samples drawn in proportion to their weight (stratified, with repeats), int64.
 
-    An unweighted mean over them estimates the weighted mean over all, so normals need be computed at `n` points only.
+    Where all weights are 0 they are any rows; none where there are no samples. An unweighted mean over them estimates
+    the weighted mean over all, so normals need be computed at `n` points only.
     """
-    total = torch.cumsum(weights.double(), 0)
-    if weights.numel() == 0 or float(total[-1]) <= 0:
+    if weights.numel() == 0:
         return torch.zeros(0, dtype=torch.int64, device=weights.device)
+    passed = torch.cumsum(weights.double(), 0)
     draws = (torch.arange(n) + torch.rand(n, generator=generator)) / n
-    rows = torch.searchsorted(total, draws.to(total) * total[-1], right=True)
-    return rows.clamp_max(weights.numel() - 1)
+    # Below the last sum, so that no sample without weight is drawn behind it.
+    wanted = torch.minimum(sent(draws, passed.device).double() * passed[-1], passed[-1] * (1.0 - 2.0**-52))
+    return torch.searchsorted(passed, wanted, right=True).clamp_max(weights.numel() - 1)
 
 
 def surface_terms(
@@ -77,7 +80,8 @@ def surface_terms(
     The samples are drawn by `choose_samples` from all of the flat `rays`; `jitter_std` (world units) says over which
     distance normals should agree. `mode` as in HashGridField.normals. Both are 0 where nothing is visible.
     """
-    rows = choose_samples(rendering.extra["weights"], n_points, generator)
+    weights = rendering.extra["weights"]
+    rows = choose_samples(weights, n_points, generator)
     if len(rows) == 0:
         nothing = rendering.opacity.sum() * 0
         return {"orientation": nothing, "smoothness": nothing}
@@ -85,10 +89,10 @@ def surface_terms(
     directions = rays.directions[rendering.extra["ray_index"][rows].long()]
     both = torch.cat([points, jittered(points, jitter_std, generator)])
     normals, neighbours = field.normals(both, mode).chunk(2)
-    equal = torch.ones_like(points[:, 0])
+    seen = (weights.max() > 0).to(points.dtype).expand(len(rows))
     return {
-        "orientation": orientation(normals, directions, equal),
-        "smoothness": normal_smoothness(normals, neighbours),
+        "orientation": orientation(normals, directions, seen),
+        "smoothness": normal_smoothness(normals, neighbours, seen),
     }
 
 

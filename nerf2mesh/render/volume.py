@@ -7,6 +7,7 @@ Letters
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from nerf2mesh.fields import Field
 from nerf2mesh.kernels import Samples
 from nerf2mesh.render.backends import load_backend
+from nerf2mesh.render.capacity import Capacity
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.render.occupancy import OccupancyGrid
 from nerf2mesh.render.samples import lit_samples, ray_blocks, slice_rays
@@ -34,6 +36,8 @@ class VolumeRenderer:
         self.field = field
         self.occupancy = occupancy
         self.backend = load_backend(config.backend, occupancy.bits.device)
+        self._capacities: dict[int, tuple[Capacity, Capacity]] = defaultdict(lambda: (Capacity(), Capacity()))
+        """Of marched and of lit samples, by number of rays."""
 
     @property
     def chunk_samples(self) -> int:
@@ -54,10 +58,21 @@ class VolumeRenderer:
         )
         return True
 
+    @property
+    def lost_samples(self) -> int:
+        """How many samples of bounded passes had no place, as far as is known; see `sample`."""
+        return sum(capacity.lost for pair in self._capacities.values() for capacity in pair)
+
     @torch.no_grad()
-    def sample(self, rays: Rays, jitter: Float[Tensor, "r"] | None = None) -> Samples:
-        """The samples of flat `rays` [R, 3] that will be shaded; `jitter` [R] in [0, 1) moves each ray's lattice."""
+    def sample(self, rays: Rays, jitter: Float[Tensor, "r"] | None = None, *, bounded: bool = False) -> Samples:
+        """The samples of flat `rays` [R, 3] that will be shaded; `jitter` [R] in [0, 1) moves each ray's lattice.
+
+        bounded: on a GPU there are as many places as earlier bounded passes over as many rays make likely to suffice,
+        and nobody waits for the count; the last rays' samples are lost where they do not. On a CPU counts are exact.
+        """
         c = self.config
+        marched, lit = self._capacities[len(rays.origins)] if bounded and self._may_bound() else (None, None)
+        places = self._places(marched)
         samples = self.backend.march_rays(
             rays.origins,
             rays.directions,
@@ -67,11 +82,27 @@ class VolumeRenderer:
             far=c.far,
             step_size=c.step_size,
             jitter=jitter,
+            capacity=places,
         )
+        if marched is not None:
+            marched.learn(samples.t.shape[0] if places is None else samples.n_samples + samples.overflow, places)
         if c.prune_transmittance == 0 or samples.t.shape[0] == 0:
             return samples
         density = self.field.density(_points(rays, samples))
-        return lit_samples(samples, density, c.prune_transmittance)
+        places = self._places(lit)
+        pruned = lit_samples(samples, density, c.prune_transmittance, places)
+        if lit is not None:
+            wanted = pruned.t.shape[0] if places is None else pruned.n_samples + pruned.overflow - samples.overflow
+            lit.learn(wanted, places)
+        return pruned
+
+    def _may_bound(self) -> bool:
+        return self.occupancy.bits.device.type != "cpu" and self.config.backend == "native"
+
+    def _places(self, capacity: Capacity | None) -> int | None:
+        """None: exactly as many as there are. So it is too where blocks will be cut, which reads the counts anyway."""
+        places = None if capacity is None else capacity.places()
+        return None if places is None or places > self.chunk_samples else places
 
     def shade(self, rays: Rays, samples: Samples, *, normals: str | None = None, extras: bool = False) -> Rendering:
         """Field and compositing of given samples; differentiable. Arguments as in `render_rays`."""
@@ -97,15 +128,21 @@ class VolumeRenderer:
         )
 
     def render_rays(
-        self, rays: Rays, *, jitter: Float[Tensor, "r"] | None = None, normals: str | None = None, extras: bool = False
+        self,
+        rays: Rays,
+        *,
+        jitter: Float[Tensor, "r"] | None = None,
+        normals: str | None = None,
+        extras: bool = False,
+        bounded: bool = False,
     ) -> Rendering:
         """All of flat `rays` [R, 3] in one differentiable pass.
 
         normals: "analytic" or "finite_difference" (see HashGridField.normals) fills `Rendering.normal`.
         extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; with `extras` also, per
-        sample, "weights" (constant), "points", "ray_index", "t", "dt", "logit".
+        sample, "weights" (constant), "points", "ray_index", "t", "dt", "logit". bounded: see `sample`.
         """
-        return self.shade(rays, self.sample(rays, jitter), normals=normals, extras=extras)
+        return self.shade(rays, self.sample(rays, jitter, bounded=bounded), normals=normals, extras=extras)
 
     def backward_in_chunks(
         self,
@@ -121,9 +158,10 @@ class VolumeRenderer:
         Where the samples exceed the memory budget they are rendered twice: without gradients for the objective's
         gradient on the image, then block by block with that gradient put in. The result is the one-pass gradient up to
         the order of summation. `sample_objective` sees the blocks with their per-sample extras; its value must be a
-        mean over rays, and blocks are weighted by their share of the rays. Returns the detached rendering and value.
+        mean over rays, and blocks are weighted by their share of the rays. Sampling is bounded (see `sample`). Returns
+        the detached rendering and value.
         """
-        samples = self.sample(rays, jitter)
+        samples = self.sample(rays, jitter, bounded=True)
         blocks = ray_blocks(samples, self.chunk_samples)
         if len(blocks) == 1:
             rendering = self.shade(rays, samples, normals=normals, extras=sample_objective is not None)

@@ -40,8 +40,24 @@ def test_chosen_samples_stand_for_the_weights():
     rows = regularizers.choose_samples(weights, 4000, torch.Generator().manual_seed(0))
     share = torch.bincount(rows, minlength=5) / 4000
     torch.testing.assert_close(share, weights / 4, atol=1e-3, rtol=0)
-    assert regularizers.choose_samples(torch.zeros(3), 5).numel() == 0
     assert regularizers.choose_samples(torch.zeros(0), 5).numel() == 0
+
+
+def test_samples_without_weight_at_the_end_are_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a buffer is larger than its samples, its unused places stand there."""
+    below_one = 1.0 - 2.0**-24
+    monkeypatch.setattr(torch, "rand", lambda n, **_: torch.full((n,), below_one))  # the last draw rounds to 1
+    assert regularizers.choose_samples(torch.tensor([0.0, 2.0, 1.0, 0.0, 0.0]), 2).tolist() == [1, 2]
+
+
+def test_nothing_visible_asks_for_nothing() -> None:
+    field, rays = rough_field(), random_rays(20)
+    rendering = renderer_of(field, samples_per_ray=32).render_rays(rays, extras=True)
+    rendering.extra["weights"] = torch.zeros_like(rendering.extra["weights"])
+    terms = regularizers.surface_terms(field, rays, rendering, n_points=8, generator=torch.Generator().manual_seed(0))
+    assert all(float(term.detach()) == 0.0 for term in terms.values())
+    sum(terms.values()).backward()
+    assert all(p.grad is None or not p.grad.any() for p in field.parameters())
 
 
 def test_surface_terms_of_a_ball_and_of_a_rough_field():

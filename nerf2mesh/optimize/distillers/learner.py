@@ -18,6 +18,7 @@ from nerf2mesh.distill import from_x0
 from nerf2mesh.lora import adapters
 from nerf2mesh.optimize.distillers.question import Question
 from nerf2mesh.priors.base import Prior
+from nerf2mesh.transfer import sent
 
 
 class AdapterLearner:
@@ -55,7 +56,7 @@ class AdapterLearner:
         """
         prior = self.prior
         time = torch.rand(len(latents), generator=generator).clamp(1e-3, 1.0 - 1e-3)
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        noise = sent(torch.randn(latents.shape, generator=generator), latents.device).to(latents.dtype)
         shown = bool(torch.rand((), generator=generator) >= camera_dropout)
         level = question.level_at(time)
         noisy = level.add(latents, noise)

@@ -6,6 +6,7 @@ Letters: B scenes (1 in the loop), V views, latents [B, V, c, s, s], images [B, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +27,7 @@ from nerf2mesh.distill import (
     to_x0,
 )
 from nerf2mesh.priors.base import Branch, Condition, Prior, predict_branches
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera
 
 
@@ -47,7 +49,7 @@ class Question:
     generators: dict[str, torch.Generator]
     source: Tensor | None = None
 
-    @property
+    @cached_property
     def level(self) -> NoiseLevel:
         return self.level_at(self.time)
 
@@ -57,11 +59,12 @@ class Question:
         return score_weight(self.config.weighting, self.level)
 
     def level_at(self, time: Tensor) -> NoiseLevel:
-        return self.prior.level(time.to(self.latents.device))
+        return self.prior.level(sent(time, self.latents.device))
 
     def noise(self, stream: str = "noise") -> Tensor:
         """Fresh noise of the latents' shape, drawn on the CPU so that every device sees the same."""
-        return torch.randn(self.latents.shape, generator=self.generators[stream]).to(self.latents)
+        drawn = torch.randn(self.latents.shape, generator=self.generators[stream])
+        return sent(drawn, self.latents.device).to(self.latents.dtype)
 
     def seen_by(self, cameras: Camera) -> Question:
         """The same question under other cameras."""
@@ -69,7 +72,7 @@ class Question:
 
     def predict(self, noisy: Tensor, time: Tensor, *branches: Branch) -> dict[Branch, Tensor]:
         """The network's own predictions, under several branches."""
-        t = time.to(noisy.device)
+        t = sent(time, noisy.device)
         return predict_branches(self.prior, noisy, t, self.cameras, self.condition, branches)
 
     def epsilons(self, noisy: Tensor, time: Tensor, *branches: Branch) -> tuple[Tensor, ...]:

@@ -89,7 +89,9 @@ class Bootstrapped(Variational):
     def load_state_dict(self, values: dict[str, Any]) -> None:
         super().load_state_dict(values)
         self.teacher.load_state_dict(values[TEACHER])
-        self.pool = [(entry["latents"], Camera(**_without(entry, "latents"))) for entry in values["pool"]]
+        device = next(iter(self.phi.weights.values())).device
+        pool = [(entry["latents"], Camera(**_without(entry, "latents"))) for entry in values["pool"]]
+        self.pool = [(latents.to(device), cameras.to(device)) for latents, cameras in pool]
         self.asked = values["asked"]
 
 
