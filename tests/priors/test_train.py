@@ -100,6 +100,18 @@ def test_loss_falls_on_one_batch() -> None:
     assert train.validate(state.network, batch, c)["v_loss"] < 0.75 * before
 
 
+def test_held_out_words_tell_whether_they_are_used() -> None:
+    batch = render_seeds(range(8), VIEWS, RENDERER)
+    c = config(reader=True)
+    network = c.network.build()
+    losses = [train.validate_words(network, batch, c)]
+    assert len(set(losses[0].values())) == 1, "words say nothing before training"
+    torch.nn.init.normal_(network.words.out.weight)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    losses.append(train.validate_words(network, batch, c))
+    assert len(set(losses[1].values())) == 3
+
+
 def test_rate_warms_up_and_falls() -> None:
     c = PriorTrainConfig(learning_rate=1.0, warmup_steps=10, cooldown_share=0.5)
     assert learning_rate(c, 0, 0.0) == 0.1
