@@ -106,8 +106,8 @@ def test_held_out_words_tell_whether_they_are_used() -> None:
     network = c.network.build()
     losses = [train.validate_words(network, batch, c)]
     assert len(set(losses[0].values())) == 1, "words say nothing before training"
-    torch.nn.init.normal_(network.words.out.weight)
-    torch.nn.init.normal_(network.head.weight, std=0.1)
+    for layer in (network.words.out, network.fine_out.conv2, network.head):
+        torch.nn.init.normal_(layer.weight, std=0.2)
     losses.append(train.validate_words(network, batch, c))
     assert len(set(losses[1].values())) == 3
 
