@@ -57,7 +57,7 @@ CONSTANTS = {
     "magic123": {"distill.guidance_scale": 100.0, "distill.t_high": (0.6, 0.6), "optimize.weight_colour": 1000.0},
     "mvdream": {"distill.guidance_scale": 50.0, "distill.n_views": 4, "distill.guidance_rescale": 0.5},
     "sdi": {"distill.guidance_scale": 7.5, "distill.inversion_scale": -7.5, "distill.weight": 1.0},
-    "rfds_sd3": {"distill.guidance_scale": 100.0, "optimize.steps": 15000, "distill.loss": "rfds"},
+    "rfds_sd3": {"distill.guidance_scale": 100.0, "optimize.steps": 15000, "distill.t_high": (0.7, 0.7)},
     "rfds_rev_sd3": {"distill.guidance_scale": 100.0, "distill.loss": "rfds_rev", "optimize.steps": 15000},
     "mv_sdi": {"distill.n_views": 2, "distill.antithetic": True, "distill.perp_neg": True, "optimize.steps": 5000},
     "nfsd_sd": {"distill.guidance_scale": 7.5, "distill.loss": "nfsd", "prior.name": "sd21-base"},

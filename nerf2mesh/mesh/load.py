@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nerf2mesh.mesh.gltf import srgb_to_linear
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
 
 FORMATS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
@@ -83,11 +84,20 @@ def _part(mesh: Any, is_gltf: bool) -> TriangleMesh:
         texture, factor = _material(mesh.visual.material)
         if texture is not None and mesh.visual.uv is not None:
             uv = np.asarray(mesh.visual.uv)[mesh.faces]
-            texture = np.round(texture * np.r_[factor, 1.0][: texture.shape[2]]).astype(np.uint8)
+            texture = _multiplied(texture, factor, is_gltf)
         else:
             texture, colors = None, _colors(mesh) * factor
             colors = linear_to_srgb(colors) if is_gltf else colors
     return TriangleMesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), normals, colors, uv, texture)
+
+
+def _multiplied(texture: np.ndarray, factor: np.ndarray, is_gltf: bool) -> np.ndarray:
+    """An sRGB texture times a colour factor, in linear light where the format says so."""
+    if (factor == 1.0).all():
+        return texture
+    colors = texture[..., :3] / 255.0
+    colors = linear_to_srgb(srgb_to_linear(colors) * factor) if is_gltf else colors * factor
+    return np.concatenate([np.round(255.0 * colors).astype(np.uint8), texture[..., 3:]], axis=-1)
 
 
 def _colors(mesh: Any) -> np.ndarray:
@@ -112,8 +122,8 @@ def _material(material: Any) -> tuple[np.ndarray | None, np.ndarray]:
         # An OBJ's Kd beside a map_Kd is left out by most readers, and exporters write anything there.
         image = material.image
         factor = None if image is not None else material.diffuse
-    factor = np.ones(3) if factor is None else np.asarray(factor, dtype=np.float64)[:3]
-    factor = factor / 255.0 if factor.max() > 1.0 else factor
+    factor = np.ones(3) if factor is None else np.asarray(factor)[:3]
+    factor = factor / 255.0 if factor.dtype.kind == "u" else factor.astype(np.float64)
     if image is None:
         return None, factor
     return np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB")), factor

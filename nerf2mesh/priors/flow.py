@@ -103,6 +103,11 @@ class SanaPrior(FoundationPrior):
         self.encoders = (plain, Encoder(max_tokens=300, masked=True, lower=True, instruction=human_instruction()))
         return super()._embed(observations)
 
+    @property
+    def words_precision(self) -> str:
+        """Gemma 2 was trained in bfloat16, whose range float16 does not have."""
+        return "bfloat16" if self.config.precision == "float16" else self.config.precision
+
     def _join(self, parts: list[Embedding], key: str) -> Embedding:
         return parts[0] if key in (UNCONDITIONAL, NEGATIVE) else parts[1]
 

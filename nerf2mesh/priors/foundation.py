@@ -232,13 +232,18 @@ class FoundationPrior(ABC):
         cache = text.cache_folder(self.config.cache_dir)
         by_encoder = []
         for encoder in self._used_encoders():
-            settings = {"device": str(self.device), "precision": self.config.precision, "cache": cache}
+            settings = {"device": str(self.device), "precision": self.words_precision, "cache": cache}
             changes = tuple(self.text_changes.get(encoder.name, {}).values())
             by_encoder.append(text.embed(self.components, encoder, list(words.values()), changes=changes, **settings))
         joined = {key: self._join([found[i] for found in by_encoder], key) for i, key in enumerate(words)}
         if not observations.negative_prompt.strip():  # SDXL's empty prompt is not the encoding of ""
             joined[prompts.NEGATIVE] = joined[prompts.UNCONDITIONAL]
         return joined
+
+    @property
+    def words_precision(self) -> str:
+        """Of the text encoders."""
+        return self.config.precision
 
     def _used_encoders(self) -> tuple[Encoder, ...]:
         return self.encoders

@@ -106,3 +106,22 @@ def test_bad_arrays_are_named():
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]), uv=np.zeros((3, 2)))
     with pytest.raises(ValueError, match="texture"):
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]), texture=np.zeros((4, 4, 3)))
+
+
+@pytest.mark.parametrize("factor", [(0.5, 0.25, 1.0), (1.0, 1.0, 1.0), (0.0, 1 / 255, 0.0)])
+def test_a_gltfs_colour_factor_multiplies_in_linear_light(tmp_path: Path, factor: tuple[float, ...]) -> None:
+    """glTF 2.0, section 3.9.2: the base colour texture is sRGB, its factor linear."""
+    import trimesh
+    from PIL import Image
+
+    shown = (200, 100, 50)
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.new("RGB", (4, 4), shown), baseColorFactor=[*factor, 1.0]
+    )
+    box = trimesh.creation.box()
+    box.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(box.vertices), 2)), material=material)
+    box.export(tmp_path / "box.glb")
+    loaded = TriangleMesh.from_file(tmp_path / "box.glb")
+    linear = [((c / 255 + 0.055) / 1.055) ** 2.4 * f for c, f in zip(shown, factor)]
+    wanted = [255 * (12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055) for x in linear]
+    np.testing.assert_allclose(loaded.texture[0, 0], wanted, atol=1.5)  # the factor itself is kept in 8 bits
