@@ -169,7 +169,7 @@ def validate_words(network: MultiViewDenoiser, batch: Batch, config: PriorTrainC
     """Held-out velocity loss at t = 0.9 of captioned scenes without a picture: told their caption, nothing, or the
     caption of another scene. Where words are used, the first is the least and the last the greatest."""
     generator = torch.Generator().manual_seed(2)
-    batch = {key: value[batch["words"].flatten(1).any(dim=1)] for key, value in batch.items()}
+    batch = {key: value[(batch["words"] > 0).flatten(1).any(dim=1)] for key, value in batch.items()}
     config = replace(config, drop_condition=1.0, words_alone=1.0, drop_word=0.0)
     images, geometry, kind, words = draw_frames(batch, config, generator)
     kind[:, 1:] = NOISY

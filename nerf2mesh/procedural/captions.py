@@ -17,6 +17,7 @@ from itertools import permutations
 
 import numpy as np
 
+from nerf2mesh.procedural.families import FAMILIES
 from nerf2mesh.procedural.grammar import Drawn, draw_scene
 from nerf2mesh.procedural.parts import N_WAVES, Part
 
@@ -45,6 +46,12 @@ CAPTION_WORDS = 6
 """Most numbers in a caption: colour, pattern, kind, count; colour and relation of another part."""
 CHANNEL_ORDERS = tuple(permutations(range(3)))
 _NUMBER = {word: i + 1 for i, word in enumerate(WORDS)}
+_SECOND = frozenset(COLOURS) | {word for relation in RELATIONS for word in relation.split()} - _SILENT
+_FIRST = frozenset([*COLOURS, *COUNTS[1:], MANY, "patterned", *(NOUNS[family] for family in FAMILIES)])
+"""What training captions have before the first comma, as _SECOND after it: held-out kinds are not learnt."""
+READ = (f"{', '.join(COLOURS)}; patterned; {', '.join(NOUNS[family] for family in FAMILIES)}; one ... twelve, many; "
+        f"after a comma a colour and {', '.join(RELATIONS)}")  # fmt: skip
+"""The words that are learnt, for messages."""
 _HUES = ((15, "red"), (45, "orange"), (70, "yellow"), (165, "green"), (195, "cyan"), (260, "blue"), (295, "purple"),
          (345, "pink"), (361, "red"))  # fmt: skip
 """Upper ends in degrees."""
@@ -89,10 +96,20 @@ def caption_numbers(drawn: Drawn) -> np.ndarray:
 
 
 def word_numbers(text: str) -> list[int]:
-    """The numbers of the words of a caption or a prompt, in their order; unknown words are left out."""
+    """The numbers of the words of a caption or a prompt, in their order; of those alone that a network learns."""
+    return [number for _, number in _numbered(text) if number]
+
+
+def unread_words(prompt: str) -> list[str]:
+    """The words of a prompt that have no number where they stand, but for silent ones."""
+    return [word for word, number in _numbered(prompt) if not number and word not in _SILENT]
+
+
+def _numbered(text: str) -> list[tuple[str, int]]:
+    """Each word with its number; 0 where there is none, or where no caption of a training scene has the word."""
     main, _, more = text.lower().partition(",")
-    first = [_NUMBER[word] for word in _split(main) if word in _NUMBER]
-    return first + [_NUMBER[word] + len(WORDS) for word in _split(more) if word in _NUMBER]
+    first = [(word, _NUMBER[word] if word in _FIRST else 0) for word in _split(main)]
+    return first + [(word, _NUMBER[word] + len(WORDS) if word in _SECOND else 0) for word in _split(more)]
 
 
 def unknown_words(prompt: str) -> list[str]:

@@ -6,10 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nerf2mesh.api import fit
 from nerf2mesh.distill import to_x0
 from nerf2mesh.priors import PriorConfig, load_prior
+from nerf2mesh.priors.base import predict_branches
 from nerf2mesh.priors.builtin import PACKAGED, BuiltinPrior, reduced_rgba
 from nerf2mesh.priors.denoiser import DenoiserConfig
+from nerf2mesh.priors.weight_files import export_network
+from nerf2mesh.procedural.captions import N_WORDS
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
@@ -97,3 +101,75 @@ def test_a_wide_picture_is_refused(prior: BuiltinPrior) -> None:
     view = View(torch.rand(10, 20, 4), Camera.orbit(0.0, 0.0, width_px=20, height_px=10))
     with pytest.raises(ValueError, match="square"):
         prior.condition(Observations((view,)))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small random network that reads words: for the plumbing."""
+    sizes = {"image_size": 16, "channels": 8, "volume_size": 8, "volume_channels": 8, "deep_channels": 8, "n_deep": 1}
+    torch.manual_seed(0)
+    network = DenoiserConfig(**sizes, n_words=N_WORDS, n_ray_samples=6).build()
+    for layer in (network.words.out, network.fine_out.conv2, network.head):
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    path = tmp_path_factory.mktemp("weights") / "reader.safetensors"
+    export_network(network, {}, path)
+    return path
+
+
+def predictions(prior: BuiltinPrior, observations: Observations) -> dict[str, torch.Tensor]:
+    condition = prior.condition(observations)
+    noisy = torch.randn(1, 2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    cameras = Camera.orbit(torch.tensor([[0.0, 120.0]]), 10.0, width_px=16)
+    branches = ("conditional", "unconditional", "negative", "front", "side", "back")
+    return predict_branches(prior, noisy, torch.tensor([0.8]), cameras, condition, branches)
+
+
+def test_branches_with_words_alone_and_beside_a_picture(reader: Path) -> None:
+    prior = load_prior(PriorConfig(weights=str(reader), precision="float32"))
+    view = View(torch.rand(16, 16, 4), Camera.orbit(0.0, 10.0, width_px=16))
+    for views in ((), (view,)):
+        found = predictions(prior, Observations(views, "a red vessel"))
+        assert not torch.equal(found["conditional"], found["unconditional"])
+        assert all(torch.equal(found[name], found["conditional"]) for name in ("front", "side", "back"))
+        assert torch.equal(found["negative"], found["unconditional"]), "no negative prompt"
+        other = predictions(prior, Observations(views, "a blue vessel", negative_prompt="patterned"))
+        assert not torch.equal(other["conditional"], found["conditional"])
+        assert torch.equal(other["unconditional"], found["unconditional"])
+        assert not torch.equal(other["negative"], other["unconditional"])
+    pictured = predictions(prior, Observations((view,)))
+    assert torch.equal(pictured["unconditional"], found["unconditional"])
+    assert not torch.equal(pictured["conditional"], found["conditional"])
+
+
+def test_words_that_are_not_read_are_named(reader: Path, prior: BuiltinPrior) -> None:
+    knowing = load_prior(PriorConfig(weights=str(reader)))
+    view = View(torch.rand(16, 16, 4), Camera.orbit(0.0, 10.0, width_px=16))
+    with pytest.warns(UserWarning, match=r"does not read shiny, dragon in .*; it knows black, grey"):
+        knowing.condition(Observations((), "a shiny red dragon"))
+    with pytest.raises(ValueError, match=r"input\.prompt: words of black, grey.* wanted, got 'a dragon'"):
+        knowing.condition(Observations((), "a dragon"))
+    with pytest.warns(UserWarning, match="goes by the picture alone, not by 'a dragon': none of its words is known"):
+        assert knowing.condition(Observations((view,), "a dragon")).words is None
+    silent = BuiltinPrior(DenoiserConfig(image_size=16, channels=8).build())
+    with pytest.raises(ValueError, match=r"these weights of the built-in prior .* read no words"):
+        silent.condition(Observations((), "a red vessel"))
+    with pytest.warns(UserWarning, match="these weights read no words"):
+        silent.condition(Observations((view,), "a red vessel"))
+
+
+def test_words_alone_become_a_mesh(reader: Path) -> None:
+    """The whole chain, with random weights: the mesh's shape means nothing."""
+    settings = ["preset=tiny", "input=text", "input.prompt=a red vessel", f"prior.weights={reader}", "report=quiet"]
+    result = fit(overrides=[*settings, "distill.guidance_scale=3", "optimize.steps=2", "lora=none"])
+    assert result.observations.views == ()
+    assert result.field is not None
+
+
+def test_weights_of_another_vocabulary_are_refused(reader: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(reader, framework="pt") as file:
+        about, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(weights, tmp_path / "other.safetensors", metadata=about | {"words": "red green"})
+    with pytest.raises(ValueError, match="another vocabulary"):
+        load_prior(PriorConfig(weights=str(tmp_path / "other.safetensors")))

@@ -73,10 +73,3 @@ def test_words_without_a_picture_are_an_input() -> None:
     assert given.views == () and given.prompt == "a cat" and given.negative_prompt == "ugly"
     with pytest.raises(ValueError, match=r"input\.image: .*add input\.image=PICTURE\.png, or input\.prompt"):
         load_observations(InputConfig())
-
-
-def test_the_builtin_prior_says_that_it_reads_no_words() -> None:
-    from nerf2mesh.priors import PriorConfig
-
-    with pytest.raises(ValueError, match=r"reads no words; add input\.image=PICTURE\.png, or take a prior that reads"):
-        load_prior(PriorConfig()).condition(observations(views=()))

@@ -16,6 +16,7 @@ from nerf2mesh.procedural.captions import (
     colour_name,
     describe,
     unknown_words,
+    unread_words,
     word_numbers,
 )
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
@@ -84,6 +85,13 @@ def test_numbers_keep_the_clauses_apart() -> None:
     later = len(WORDS)
     assert word_numbers("A red vessel, a blue part above it") == [red, vessel, blue + later, above + later]
     assert word_numbers("a bicycle of it") == []
+
+
+def test_words_that_nothing_was_learnt_about_are_not_read() -> None:
+    """A relation before the comma, a kind after it, a held-out kind: no training caption has them there."""
+    assert unread_words("a red vessel of two parts, a blue part in front of it") == []
+    assert unread_words("the red lamp above a plate, a green bird behind it") == ["the", "lamp", "above", "bird"]
+    assert word_numbers("a lamp above it") == []
 
 
 def test_numbers_are_those_of_weights_that_exist() -> None:
