@@ -17,10 +17,11 @@ from nerf2mesh.evaluate.protocol_names import results_name
 from nerf2mesh.evaluate.published import published_markdown
 from nerf2mesh.evaluate.results import Record, Results, machine_kind, score_case, today
 from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
-from nerf2mesh.experiments.fleet import Crew, Fleet, JoblibFleet, LocalFleet, RayFleet, SlurmFleet
+from nerf2mesh.experiments.fleet import Crew, Fleet, JoblibFleet, LocalFleet, RayFleet
 from nerf2mesh.experiments.jobs import RUN_JOB, VIEWS, case_of
 from nerf2mesh.experiments.ledger import write_aside
 from nerf2mesh.experiments.queue import Payload, Queue, job_id
+from nerf2mesh.experiments.slurm import SlurmFleet, slurm_parameters
 from nerf2mesh.experiments.supervise import supervise, write_summary
 from nerf2mesh.experiments.worker import Rules
 
@@ -101,22 +102,6 @@ def make_fleet(launch: LaunchConfig, folder: Path, workers: int) -> Fleet:
     if launch.kind == "ray":
         return RayFleet(crew, address=launch.ray_address, gpus=launch.gpus)
     return {"local": LocalFleet, "joblib": JoblibFleet}[launch.kind](crew)
-
-
-def slurm_parameters(launch: LaunchConfig) -> dict[str, object]:
-    """For submitit's executor."""
-    slurm = launch.slurm
-    parameters = {
-        "name": "nerf2mesh-bench",
-        "timeout_min": slurm.time_min,
-        "mem_gb": slurm.mem_gb,
-        "cpus_per_task": slurm.cpus_per_task,
-        "slurm_array_parallelism": slurm.array_parallelism,
-        "slurm_signal_delay_s": slurm.signal_delay_s,
-    }
-    parameters |= {"gpus_per_node": slurm.gpus_per_node} if slurm.gpus_per_node else {}
-    parameters |= {"slurm_partition": slurm.partition} if slurm.partition else {}
-    return parameters | {"slurm_additional_parameters": {"requeue": True, **slurm.extra}}
 
 
 def collect(queue: Queue, config: BenchConfig) -> Results:

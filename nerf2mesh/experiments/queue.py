@@ -18,28 +18,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from nerf2mesh.experiments.ledger import Event, Ledger, write_aside
+from nerf2mesh.experiments.states import JobState
 
 Payload = dict[str, object]
-
-
-@dataclass
-class JobState:
-    """Where one job stands. `attempt` counts claims; `history` is what happened, in words."""
-
-    status: str = "waiting"
-    attempt: int = 0
-    failures: int = 0
-    losses: int = 0
-    worker: str = ""
-    since: float = 0.0
-    seconds: float = 0.0
-    before_s: float = 0.0
-    """Spent in attempts that ended early, on whose checkpoints the later ones built."""
-    history: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -190,7 +175,7 @@ class Queue:
             if event["job"] not in self.jobs:  # added by a later start of the sweep
                 self.payloads = _read_jobs(self.folder / "jobs.json")
                 self.jobs |= {job: JobState() for job in self.payloads if job not in self.jobs}
-            _apply(self.jobs[event["job"]], event, self.retries, self.max_losses)
+            self.jobs[event["job"]].apply(event, self.retries, self.max_losses)
 
     def _result_path(self, job: str) -> Path:
         return self.folder / "results" / f"{job}.json"
@@ -201,38 +186,6 @@ def job_id(*words: object, payload: Payload) -> str:
     digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:8]
     text = re.sub(r"[^A-Za-z0-9.=+]+", "-", "-".join(str(word) for word in words)).strip("-.")
     return f"{text[:120]}-{digest}"
-
-
-def _apply(state: JobState, event: Event, retries: int, max_losses: int) -> None:
-    """One event's effect on one job."""
-    if event["event"] in ("lost", "released") and state.status == "running":
-        state.before_s += max(0.0, float(event["time"]) - state.since)
-    kind, who, why = event["event"], str(event.get("worker", "")), str(event.get("why", ""))
-    if kind == "claim":
-        state.status, state.attempt, state.worker = "running", int(event["attempt"]), who
-        state.since = float(event["time"])
-    elif kind == "done":
-        state.status, state.seconds = "done", float(event.get("seconds", 0.0))
-        if event.get("found"):
-            state.history.append("its result was found on the disk")
-    elif kind == "failed":
-        state.failures += 1
-        state.status = "waiting" if state.failures <= retries else "failed"
-        state.history.append(f"attempt {event['attempt']} failed on {who}: {why}")
-    elif kind == "lost":
-        state.losses += 1
-        state.status = "waiting" if state.losses < max_losses else "failed"
-        state.history.append(f"attempt {event['attempt']}: worker {who} died")
-    elif kind == "released":
-        state.status = "waiting"
-        state.history.append(f"attempt {event['attempt']}: handed back by {who}: {why}")
-    elif kind == "again":
-        state.status, state.failures, state.losses = "waiting", 0, 0
-        state.history.append("given new tries")
-    else:
-        raise ValueError(
-            f"queue: an event of this version wanted, got {kind!r}; read it with the version that wrote it"
-        )
 
 
 def _read_jobs(path: Path) -> dict[str, Payload]:

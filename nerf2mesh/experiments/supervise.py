@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -69,11 +70,24 @@ def status_line(queue: Queue, read: Callable[[str], dict | None], elapsed_s: flo
     words += [f"{losses} workers lost"] if losses else []
     running = {s.worker: job for job, s in queue.jobs.items() if s.status == "running"}
     spoken = [_said(queue.folder, job, read(worker)) for worker, job in running.items()]
-    seconds = [s.seconds for s in states if s.status == "done" and s.seconds]
-    if seconds and running:
-        left = (counts["waiting"] + 0.5 * counts["running"]) * sum(seconds) / len(seconds) / len(running)
+    left = seconds_left(queue) / max(1, len(running))
+    if running and left < math.inf:
         words.append(f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left")
     return f"[{elapsed_s:6.0f} s] " + ", ".join(words) + "".join(f"\n    {s}" for s in spoken if s)
+
+
+def seconds_left(queue: Queue) -> float:
+    """What the unfinished jobs take one after the other, each kind as long as its finished ones did; inf: not known."""
+    seconds: dict[object, list[float]] = {}
+    for job, state in queue.jobs.items():
+        if state.status == "done" and state.seconds:
+            seconds.setdefault(queue.payloads[job].get("kind"), []).append(state.seconds)
+    left = 0.0
+    for job, state in queue.jobs.items():
+        if state.status in ("waiting", "running"):
+            known = seconds.get(queue.payloads[job].get("kind"))
+            left += (sum(known) / len(known) if known else math.inf) * (0.5 if state.status == "running" else 1.0)
+    return left
 
 
 def _said(folder: Path, job: str, beat: dict | None) -> str:

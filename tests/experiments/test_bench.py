@@ -15,10 +15,11 @@ from nerf2mesh.evaluate.protocols import make_case
 from nerf2mesh.evaluate.results import Record, Results
 from nerf2mesh.evaluate.scoring import Case, Settings
 from nerf2mesh.experiments import bench, jobs
-from nerf2mesh.experiments.bench import collect, make_fleet, run_bench, slurm_parameters, write_tables
+from nerf2mesh.experiments.bench import collect, make_fleet, run_bench, write_tables
 from nerf2mesh.experiments.commands import COMMANDS
 from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
 from nerf2mesh.experiments.queue import Queue
+from nerf2mesh.experiments.slurm import slurm_parameters
 from nerf2mesh.experiments.worker import Context, Rules
 from nerf2mesh.types import Camera
 

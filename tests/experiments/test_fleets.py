@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nerf2mesh.experiments.fleet import Crew, JoblibFleet, RayFleet, SlurmFleet, SlurmTask
+from nerf2mesh.experiments.fleet import Crew, JoblibFleet, RayFleet
 from nerf2mesh.experiments.queue import Queue
+from nerf2mesh.experiments.slurm import SlurmFleet, SlurmTask
 from nerf2mesh.experiments.supervise import supervise
 from nerf2mesh.experiments.worker import Rules
 from tests.experiments.standin import lines

@@ -15,7 +15,7 @@ import pytest
 from nerf2mesh.experiments.heartbeat import Heart, Watch, process_facts
 from nerf2mesh.experiments.ledger import Ledger
 from nerf2mesh.experiments.queue import Queue, job_id
-from nerf2mesh.experiments.supervise import summary
+from nerf2mesh.experiments.supervise import seconds_left, summary
 
 
 def queue(folder: Path, count: int = 3, **limits: int) -> Queue:
@@ -128,6 +128,18 @@ def test_more_jobs_may_come_but_none_may_change(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another job of the name job0"):
         Queue.create(tmp_path, {"job0": {"number": 5}})
     assert job_id("a", payload={"x": 1}) != job_id("a", payload={"x": 2})
+
+
+def test_time_left_knows_kinds_of_jobs(tmp_path: Path) -> None:
+    kinds = {"b0": "baselines", "b1": "baselines", "f0": "fit", "f1": "fit"}
+    q = Queue.create(tmp_path, {job: {"kind": kind} for job, kind in kinds.items()})
+    for seconds in (2.0, 4.0):
+        q.finish(q.claim("w"), "w", {}, seconds)
+    assert seconds_left(q) == float("inf"), "no fit has been finished yet"
+    q.finish(q.claim("w"), "w", {}, 60.0)
+    assert seconds_left(q) == 60.0
+    q.claim("w")
+    assert seconds_left(q) == 30.0
 
 
 def test_a_clock_that_jumps_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
