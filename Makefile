@@ -52,7 +52,7 @@ lint: $(VENV)/.ready-dev  ## Style: ruff's checks and formatting
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/.ready-dev  ## The fidelity benchmark: three meshes, baselines, margins
-	$(BIN)/python -m benchmarks.fidelity --set core
+	$(BIN)/python -m benchmarks.fidelity --set core --objects spot,bob,avocado
 
 cluster-test: $(VENV)/.ready-dev  ## A sweep on a real SLURM on this machine (preempted and resumed), on Ray and joblib (Linux, root)
 	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt "submitit>=1.5" joblib ray
