@@ -13,10 +13,14 @@ from dataclasses import asdict
 from nerf2mesh.evaluate.formats import latex, markdown
 from nerf2mesh.evaluate.protocol_names import groups
 from nerf2mesh.evaluate.results import Record, Results
-from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, METRICS
+from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, METRICS, PUBLISHED_THRESHOLDS
 from nerf2mesh.evaluate.statistics import compare, estimate, per_object
 
-KEY_METRICS = ("volume_iou", "chamfer", "f_score_0.05", "psnr", "foreground_psnr", "mask_iou", "field_psnr")
+PICTURES = ("psnr", "foreground_psnr", "ssim", "mask_iou", "field_psnr")
+KEY_METRICS = ("volume_iou", "chamfer", "f_score_0.05", *PICTURES)
+"""Shown of the house's arithmetic; the CSV has all."""
+PUBLISHED = ("volume_iou", "chamfer", "chamfer_floor", *(f"f_score_{t:g}" for t in PUBLISHED_THRESHOLDS), *PICTURES)
+"""Shown of a published convention: those that it has."""
 PERCEPTUAL = ("lpips_alex", "lpips_vgg", "clip_similarity", "clip_t3bench")
 """Shown where the user gave weights."""
 WORDS = ("clip_text", "r_precision", "colour_agreement")
@@ -187,9 +191,10 @@ def failures(records: Sequence[Record]) -> str:
 
 def _present(records: Sequence[Record]) -> list[str]:
     found = {key for r in records for key in r.metrics}
-    if not found & set(KEY_METRICS):
+    if not found & set(PUBLISHED):
         return [*WORDS, *(key for key in PERCEPTUAL if key in found)]
-    return [key for key in (*KEY_METRICS, *PERCEPTUAL) if key in found]
+    shown = KEY_METRICS if "normal_consistency" in found else PUBLISHED
+    return [key for key in (*shown, *PERCEPTUAL) if key in found]
 
 
 def _heading(first: str, metrics: Sequence[str]) -> list[str]:

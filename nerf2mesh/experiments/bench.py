@@ -151,7 +151,7 @@ def _notes(config: BenchConfig) -> list[str]:
     said += (
         ["no CLIP weights were given (weights.clip=FOLDER)"] if config.track == "text" and "clip" not in files else []
     )
-    return ["; ".join(said).capitalize() + "."] if said else []
+    return ["Weights: " + "; ".join(said) + "."] if said else []
 
 
 def _sheets(queue: Queue) -> dict[tuple[str, str], Path]:

@@ -161,6 +161,12 @@ def test_tables_print_every_margin() -> None:
     assert r"\toprule" in formats.latex(heading, ("", rows)) and "F@0.05\\_x" in formats.latex(["F@0.05_x"])
 
 
+def test_a_published_convention_shows_its_thresholds_and_its_floor() -> None:
+    scores = {"chamfer": 0.1, "chamfer_floor": 0.004, "f_score_0.1": 0.3, "f_score_0.5": 0.9}
+    heading, rows = tables.mean_rows([Record("mine", "x", 0, scores)])
+    assert heading[1:5] == ["Chamfer [-]", "Chamfer floor [-]", "F@0.1 [+]", "F@0.5 [+]"] and rows[0][2] == "0.0040"
+
+
 def test_gate_minds_direction_and_tolerance() -> None:
     committed = Results("core", (*records("m", {"x": 15.0}), *records("m", {"x": 0.2}, "chamfer", 1)))
     good = Results("core", (*records("m", {"x": 14.6}), *records("m", {"x": 0.1}, "chamfer", 1)))
