@@ -65,6 +65,9 @@ def attach(network: nn.Module, name: str, rank: int, targets: tuple[str, ...] | 
     """
     targets = targets or default_targets(network)
     found = [path for path in naming.layers(network) if path.endswith(tuple("." + t for t in targets))]
+    found = [
+        path for path in found if not path.startswith("words.")
+    ]  # the built-in network's words: `out` is no target
     found += [path for path in naming.layers(network) if path in targets]
     if not found:
         raise ValueError(f"targets: ends of module names wanted, got {list(targets)}, of which the network has none")

@@ -185,3 +185,11 @@ def test_errors_name_the_thing(network, tmp_path: Path) -> None:
     wide = {k: torch.cat([v, v], 1) if "lora_A" in k else v for k, v in state.items()}
     with pytest.raises(ValueError, match="shape"):
         lora.load_state(network, "newer", wide)
+
+
+def test_an_adapter_of_a_network_with_words_fits_one_without() -> None:
+    wordy = DenoiserConfig(**(SMALL.as_dict() | {"n_words": 4})).build()
+    plain = SMALL.build()
+    for network in (wordy, plain):
+        lora.attach(network, "style", rank=2)
+    assert adapters.adapter_state(wordy, "style").keys() == adapters.adapter_state(plain, "style").keys()
