@@ -92,9 +92,8 @@ class BuiltinPrior(SeesCameras):
 
         ValueError where there is no view and no word that is read.
         """
-        words, negative = (
-            self._words(observations, prompt) for prompt in (observations.prompt, observations.negative_prompt)
-        )
+        words = self._words(observations, observations.prompt)
+        negative = self._words(observations, observations.negative_prompt)
         if not observations.views:
             return self._words_alone(observations, words, negative)
         images = torch.stack([reduced_rgba(view.image, self.image_size) for view in observations.views])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nerf2mesh.inputs import InputConfig, load_observations
-from nerf2mesh.priors import load_prior, text
+from nerf2mesh.priors import text
 from nerf2mesh.priors.components import Components
 from nerf2mesh.priors.text import Encoder
 from tests.priors.conftest import Models, observations
