@@ -18,7 +18,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nerf2mesh.lora.lowrank import LowRank, assembled
+from nerf2mesh.lora.lowrank import PREFIX, LowRank, assembled
 
 DENOISER = "denoiser"
 MANIFEST_KEY = "nerf2mesh"
@@ -74,7 +74,7 @@ def read(path: str | Path) -> LoraFile:
     """A safetensors file, or the folder that peft or diffusers writes.
 
     Raises:
-        ValueError: no such file, not safetensors (pickles are never opened), or not plain LoRA.
+        ValueError: no such file, not safetensors (pickles are never opened), not plain LoRA, or without its alpha.
     """
     path = located(Path(path))
     tensors, header = _tensors(path)
@@ -85,6 +85,12 @@ def read(path: str | Path) -> LoraFile:
         part, module, piece = _parsed(path, key)
         raw.setdefault(part, {}).setdefault(module, {})[piece] = value
     alphas = _Alphas.of(path, header)
+    from_peft = any(key.startswith(PREFIX) and not key.endswith(".alpha") for key in tensors)
+    if from_peft and not alphas.configs and "r" not in header:
+        raise ValueError(
+            f"lora.adapters: {path} is peft's, whose alpha stands in adapter_config.json beside it, got none there; "
+            "put both files into one folder"
+        )
     parts = {}
     for part, modules in raw.items():
         layers = {module: assembled(module, pieces) for module, pieces in modules.items()}
@@ -126,7 +132,7 @@ def _parsed(path: Path, key: str) -> tuple[str, str, str]:
             raise ValueError(f"lora.adapters: {path} holds {kind} ({key}); plain LoRA wanted, convert or retrain it")
     for pattern, piece in _SUFFIXES:
         if match := pattern.search(key):
-            module, part = key[: match.start()].removeprefix("base_model.model."), DENOISER
+            module, part = key[: match.start()].removeprefix(PREFIX), DENOISER
             for prefix, name in _COMPONENTS:
                 if module.startswith(prefix):
                     module, part = module.removeprefix(prefix), name

@@ -70,10 +70,13 @@ def learn(
 
 
 def active(network: torch.nn.Module, config: LoraConfig) -> dict[str, float]:
-    """The weights of all adapters that a run uses: the user's, and the subject's."""
-    weights = config.weights or [1.0] * len(config.adapters)
-    stacked = {style_name(i): weight for i, weight in enumerate(weights)}
-    if SUBJECT in adapters.names(network):
+    """The weights of all adapters that a run uses on this network: the user's, and the subject's.
+
+    A user's file may hold layers of text encoders alone.
+    """
+    present, weights = adapters.names(network), config.weights or [1.0] * len(config.adapters)
+    stacked = {style_name(i): weight for i, weight in enumerate(weights) if style_name(i) in present}
+    if SUBJECT in present:
         stacked[SUBJECT] = config.subject_weight
     return stacked
 

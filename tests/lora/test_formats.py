@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from nerf2mesh import lora
-from nerf2mesh.lora import adapters, naming
+from nerf2mesh.lora import LoraConfig, adapters, naming
 from nerf2mesh.lora.export import joined
 from nerf2mesh.lora.files import read
 from nerf2mesh.lora.load import fitted
 from nerf2mesh.lora.lowrank import LowRank
 from nerf2mesh.lora.manifest import Manifest, Source
-from tests.lora.nets import FAMILIES, initialised, merged, noise, random_change, write_kohya
+from tests.lora.nets import FAMILIES, WRITERS, initialised, merged, noise, random_change, write_kohya
 from tests.lora.test_matrix import built, close
 
 
@@ -257,6 +258,25 @@ def test_foreign_files_and_pickles_are_refused_and_leftovers_named(tmp_path: Pat
     file = write_kohya(tmp_path / "more", family, random_change(family, network, 1), extra)
     with pytest.warns(UserWarning, match=r"1 layers are not on this prior \(nowhere\)"):
         assert lora.load_adapter(SimpleNamespace(network=network), "a", file).unmatched == ("nowhere",)
+
+
+def test_a_peft_file_without_its_configuration_is_refused(tmp_path: Path) -> None:
+    """Its alpha would have to be guessed."""
+    family, network = built("sd")
+    folder = WRITERS["peft"](tmp_path / "peft", family, random_change(family, network, 1))
+    (folder / "adapter_config.json").unlink()
+    with pytest.raises(ValueError, match=r"adapter_config\.json beside it"):
+        read(folder)
+
+
+def test_a_file_for_the_text_encoder_alone_leaves_the_stack_empty(tmp_path: Path) -> None:
+    words = nn.Sequential(nn.Linear(4, 4))
+    prior = SimpleNamespace(network=built("sd")[1], text_encoder=words)
+    tensors = {"lora_te_0.lora_down.weight": noise(1, 2, 4), "lora_te_0.lora_up.weight": noise(2, 4, 2)}
+    save_file(tensors, tmp_path / "words.safetensors")
+    config = LoraConfig(adapters=[str(tmp_path / "words.safetensors")])
+    assert lora.load_adapter(prior, lora.style_name(0), config.adapters[0]).applied == {"text_encoder": 1}
+    assert lora.active(prior.network, config) == {}
 
 
 def test_half_precision_networks_carry_float32_adapters() -> None:
