@@ -3,7 +3,7 @@
     an orange patterned animal of ten parts, a black part above it
 
 Relations are in the object's own frame, before it is turned: its front is in front, its up above. Colours are those of
-the base colour without light. A text condition trained on these captions knows the words of VOCABULARY and no others.
+the base colour without light. A text condition trained on these captions knows the words of WORDS and no others.
 
 A network reads the words as numbers: 0 is nothing, words before the first comma are 1 ... n, and the same words after
 it n + 1 ... 2 n, so that two colours are told apart. WORDS fixes their order; weights know words by number alone.
@@ -31,9 +31,6 @@ COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 MANY = "many"
 COLOURS = ("black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink")
 RELATIONS = ("above", "below", "in front of", "behind", "beside", "around")
-VOCABULARY = frozenset(
-    " ".join([*NOUNS.values(), *COUNTS[1:], MANY, *COLOURS, *RELATIONS, "a an of part parts patterned it"]).split()
-)
 _SILENT = frozenset(["a", "an", "of", "part", "parts", "it", "in"])
 """Words that say nothing on their own; they have no number."""
 WORDS = tuple(dict.fromkeys(
@@ -110,11 +107,6 @@ def _numbered(text: str) -> list[tuple[str, int]]:
     main, _, more = text.lower().partition(",")
     first = [(word, _NUMBER[word] if word in _FIRST else 0) for word in _split(main)]
     return first + [(word, _NUMBER[word] + len(WORDS) if word in _SECOND else 0) for word in _split(more)]
-
-
-def unknown_words(prompt: str) -> list[str]:
-    """The words of a prompt that no caption has, in their order."""
-    return [word for word in _split(prompt.lower()) if word not in VOCABULARY]
 
 
 def _split(text: str) -> list[str]:
