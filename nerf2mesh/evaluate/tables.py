@@ -143,15 +143,18 @@ def margin_rows(records: Sequence[Record], method: str, baselines: Sequence[str]
 
 
 def verdict(records: Sequence[Record], method: str, baselines: Sequence[str]) -> str:
-    """One line per baseline: in how many objects each metric is won, the mean margin and its p where objects allow."""
+    """One line per baseline: in how many objects each metric is won, the mean margin, its interval and p where objects
+    allow."""
     lines = []
     for baseline in baselines:
         words = []
         for key in _present(records):
             c = compare(records, method, baseline, key)
             if c.n_objects:
-                p = f", p {c.p:.3g}" if c.n_objects >= 6 else ""
-                words.append(f"{METRIC_BY_KEY[key].title} {c.n_won} of {c.n_objects} ({_signed(c.margin, key)}{p})")
+                found = _signed(c.margin, key)
+                found += "" if math.isnan(c.low) else f", {_signed(c.low, key)} to {_signed(c.high, key)}"
+                found += f", p {c.p:.3g}" if c.n_objects >= 6 else ""
+                words.append(f"{METRIC_BY_KEY[key].title} {c.n_won} of {c.n_objects} ({found})")
         lines.append(f"- won against {baseline}: " + ("; ".join(words) or "nothing to compare"))
     return "\n".join(lines)
 
