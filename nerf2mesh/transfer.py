@@ -18,7 +18,8 @@ def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
     device = torch.device(device)
     if device.type == "cpu" or tensor.device.type != "cpu":
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    # Contiguous, or torch would make it so in ordinary memory on the way.
+    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def mark(device: torch.device) -> torch.cuda.Event:

@@ -121,15 +121,18 @@ class Pretended(TorchDispatchMode):
         if source.is_meta and to_host:
             self.note("aten._to_copy: a copy to the host")
             return torch.ones(source.shape, dtype=kwargs.get("dtype") or source.dtype)
-        if not source.is_meta and not to_host and (waits or source not in self._pinned):
+        if not source.is_meta and not to_host and (waits or not self._ready(source)):
             self.note(f"aten._to_copy: {list(source.shape)} to the device, {'waiting' if waits else 'not pinned'}")
         return func(source, **kwargs)
 
     def _copied(self, target: Tensor, source: Tensor, non_blocking: bool) -> Tensor:
         host = source if target.is_meta else target
-        if not non_blocking or host not in self._pinned:
+        if not non_blocking or not self._ready(host):
             self.note(f"aten.copy_: {list(host.shape)}, {'not pinned' if non_blocking else 'waiting'}")
         return target if target.is_meta else target.fill_(1)
+
+    def _ready(self, tensor: Tensor) -> bool:
+        return tensor in self._pinned and tensor.is_contiguous()
 
     def _pin(self, tensor: Tensor) -> Tensor:
         self._pinned[tensor] = True

@@ -63,7 +63,8 @@ def march_rays(
         rays_o.detach(), rays_d.detach(), occupancy_bits, jitter, *lattice, capacity
     )
     size = t.shape[0]
-    if t.device.type != "cpu" or torch.compiler.is_compiling():  # reading the count would wait for the GPU, or break the graph
+    # Reading the count would wait for the GPU, or break the graph.
+    if t.device.type != "cpu" or torch.compiler.is_compiling():
         return Samples(t, dt, ray_index, packed_info, wanted.clamp(max=size), (wanted - size).clamp(min=0))
     overflow = 0 if capacity is None else max(int(wanted) - capacity, 0)
     return Samples(t, dt, ray_index, packed_info, size, overflow)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.render import VolumeRenderer
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera, Rays, Rendering
 
 SIGHT_PX = 64
@@ -30,7 +31,7 @@ def unprotected(
     normals = _normals(points, rays.origins.reshape(points.shape))
     best = torch.zeros(points.shape[:-1], device=points.device)
     for camera in given:
-        back = F.normalize(camera.position.to(points.device) - points, dim=-1)
+        back = F.normalize(sent(camera.position, points.device) - points, dim=-1)
         cosine = (normals * back).sum(-1).clamp_min(0.0)
         best = torch.maximum(best, cosine * _seen(renderer, camera, points))
     low, high = config.protect_cosine
@@ -51,7 +52,7 @@ def _normals(points: Tensor, origins: Tensor) -> Tensor:
 def _seen(renderer: VolumeRenderer, camera: Camera, points: Tensor) -> Tensor:
     """1 where nothing of the field lies between the point and the camera, else 0."""
     small = camera.resized(SIGHT_PX, SIGHT_PX).to(points.device)
-    depth = renderer.render(small).depth
+    depth = renderer.render(small, bounded=True).depth
     pixels, _ = small.project(points.reshape(-1, 3))
     inside = ((pixels >= 0) & (pixels < SIGHT_PX)).all(-1)
     column, row = pixels.long().clamp(0, SIGHT_PX - 1).unbind(-1)

@@ -177,6 +177,9 @@ class FoundationPrior(ABC):
 
     def _rows(self, condition: FoundationCondition, cameras: Camera, branch: Branch) -> Rows:
         """By default the embeddings of the words that each camera is told."""
+        if branch == "conditional" and self.config.view_prompts:  # looked up where the cameras are
+            texts, told = [condition.text[key] for key in prompts.DIRECTIONS], prompts.direction_index(cameras)
+            return {name: torch.stack([text[name] for text in texts]).index_select(0, told) for name in texts[0]}
         told = prompts.keys(branch, cameras, self.config.view_prompts)
         names = condition.text[told[0]].keys()
         return {name: torch.stack([condition.text[key][name] for key in told]) for name in names}

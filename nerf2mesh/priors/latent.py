@@ -16,6 +16,7 @@ from nerf2mesh.priors.foundation import FoundationCondition, FoundationPrior, Ro
 from nerf2mesh.priors.prompts import UNCONDITIONAL
 from nerf2mesh.priors.resolve import Source
 from nerf2mesh.priors.text import Embedding, Encoder
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera, Observations
 
 EDGES = ("canny", "lineart", "scribble")
@@ -116,7 +117,7 @@ class StableDiffusionPrior(FoundationPrior):
         if self.family != "sdxl":
             return None
         side, pooled = self.network_size, rows["pooled"].to(self.dtype)
-        ids = torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype, device=pooled.device)
+        ids = sent(torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype), pooled.device)
         return {"text_embeds": pooled, "time_ids": ids.expand(len(pooled), -1)}
 
     def _join(self, parts: list[Embedding], key: str) -> Embedding:

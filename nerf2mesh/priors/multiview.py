@@ -20,6 +20,7 @@ from nerf2mesh.priors.pictures import clip_pixels, load_image_encoder, reference
 from nerf2mesh.priors.prompts import NEGATIVE, PLAIN, UNCONDITIONAL
 from nerf2mesh.priors.resolve import Source
 from nerf2mesh.priors.text import Encoder
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera, Observations
 
 N_VIEWS = 4
@@ -90,7 +91,7 @@ class MultiViewPrior(SeesCameras, FoundationPrior):
 
 def told_pose(cameras: Camera, zero_azimuth_deg: Tensor) -> Tensor:
     """[B V, 16]: poses with `zero_azimuth_deg` turned to the front (+X), positions of length 1."""
-    turned = cameras.turned(-zero_azimuth_deg.to(cameras.camera_to_world.device))
+    turned = cameras.turned(sent(-zero_azimuth_deg, cameras.camera_to_world.device))
     pose = turned.camera_to_world.clone()
     pose[..., :3, 3] = nn.functional.normalize(pose[..., :3, 3], dim=-1)
     return pose.reshape(-1, 16)

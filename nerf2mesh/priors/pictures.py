@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerf2mesh.priors.components import quiet
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Observations
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -20,7 +21,7 @@ def over(images: Tensor, background: Tensor) -> Tensor:
     """[B, V, h, w, 3] from premultiplied RGBA over a colour [3] or [V, 3]; RGB comes back as it is."""
     if images.shape[-1] == 3:
         return images
-    behind = background.to(images)
+    behind = sent(background, images.device).to(images.dtype)
     behind = behind.reshape(-1, 1, 1, 3) if behind.ndim == 2 else behind
     return images[..., :3] + (1.0 - images[..., 3:]) * behind
 

@@ -24,9 +24,14 @@ def view_prompts(prompt: str) -> dict[str, str]:
 
 def direction(cameras: Camera) -> list[str]:
     """One of DIRECTIONS for each camera of a batch, flattened."""
-    azimuth = _wrapped(cameras.azimuth_deg).reshape(-1).tolist()
-    elevation = cameras.elevation_deg.reshape(-1).tolist()
-    return [_direction(a, e) for a, e in zip(azimuth, elevation)]
+    return [DIRECTIONS[i] for i in direction_index(cameras).tolist()]
+
+
+def direction_index(cameras: Camera) -> Tensor:
+    """Which of DIRECTIONS each camera of a batch looks from, flattened, int64, where the cameras are."""
+    away, elevation = _wrapped(cameras.azimuth_deg).abs().reshape(-1), cameras.elevation_deg.reshape(-1)
+    around = (away > FRONT_HALF_DEG).long() + (away >= 180.0 - BACK_HALF_DEG).long()
+    return around.masked_fill(elevation > OVERHEAD_DEG, DIRECTIONS.index("overhead"))
 
 
 def keys(branch: Branch, cameras: Camera, use_directions: bool) -> list[str]:
@@ -35,14 +40,6 @@ def keys(branch: Branch, cameras: Camera, use_directions: bool) -> list[str]:
     if branch == "conditional":
         return direction(cameras) if use_directions else [PLAIN] * n
     return [branch] * n
-
-
-def _direction(azimuth_deg: float, elevation_deg: float) -> str:
-    if elevation_deg > OVERHEAD_DEG:
-        return "overhead"
-    if abs(azimuth_deg) <= FRONT_HALF_DEG:
-        return "front"
-    return "back" if abs(azimuth_deg) >= 180.0 - BACK_HALF_DEG else "side"
 
 
 def _wrapped(angle_deg: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.distill.noise import Kind, NoiseLevel
+from nerf2mesh.transfer import sent
 
 
 class Schedule(Protocol):
@@ -35,7 +36,7 @@ class DiscreteSchedule:
     kind: Kind = "epsilon"
 
     def level(self, t: Tensor) -> NoiseLevel:
-        cumulative = self.alphas_cumprod.to(t.device)[self.timestep(t)].reshape(-1, 1, 1, 1, 1)
+        cumulative = sent(self.alphas_cumprod, t.device)[self.timestep(t)].reshape(-1, 1, 1, 1, 1)
         return NoiseLevel(cumulative.sqrt(), (1.0 - cumulative).sqrt())
 
     def timestep(self, t: Tensor) -> Tensor:

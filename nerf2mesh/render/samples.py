@@ -18,16 +18,17 @@ from nerf2mesh.kernels import Samples
 def slice_rays(samples: Samples, first: int, last: int) -> Samples:
     """The samples of rays first..last-1, renumbered from 0. Views where possible."""
     packed = samples.packed_info[first:last]
+    if first == 0 and last == len(samples.packed_info):
+        return samples
     if first == last:
         rows = slice(0, 0)
     else:
         rows = slice(int(packed[0, 0]), int(packed[-1].sum()))
-    offset = packed.new_tensor([rows.start, 0])
     return Samples(
         samples.t[rows],
         samples.dt[rows],
         samples.ray_index[rows] - first,
-        packed - offset,
+        torch.stack([packed[:, 0] - rows.start, packed[:, 1]], dim=1),
         rows.stop - rows.start,
         samples.overflow,
     )

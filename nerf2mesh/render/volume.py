@@ -190,8 +190,11 @@ class VolumeRenderer:
         return _detached(leaf), total
 
     @torch.no_grad()
-    def render(self, camera: Camera, *, normals: str | None = None) -> Rendering:
-        """The pictures of `camera` [*b, h, w, ...] in evaluation mode (float32, lattice not moved, no gradients)."""
+    def render(self, camera: Camera, *, normals: str | None = None, bounded: bool = False) -> Rendering:
+        """The pictures of `camera` [*b, h, w, ...] in evaluation mode (float32, lattice not moved, no gradients).
+
+        bounded: see `sample`; for small pictures that are made again and again.
+        """
         shape = (*camera.batch_shape, camera.height_px, camera.width_px)
         rays = camera.to(self.occupancy.bits.device).rays().flatten()
         # March buffers hold 12 bytes a sample, and at most all of the lattice.
@@ -200,7 +203,7 @@ class VolumeRenderer:
         with _evaluating(self.field):
             for first in range(0, rays.origins.shape[0], per_block):
                 some = _rays(rays, (first, min(first + per_block, rays.origins.shape[0])))
-                samples = self.sample(some)
+                samples = self.sample(some, bounded=bounded)
                 for block in ray_blocks(samples, self.chunk_samples):
                     parts.append(self.shade(_rays(some, block), slice_rays(samples, *block), normals=normals))
         return _reshaped(_joined(parts), shape)

@@ -130,7 +130,7 @@ def as_decoded(prior: Prior, images: Tensor, side: int) -> Tensor:
     RGBA, or RGB over the prior's background.
     """
     if not prior.has_alpha:
-        behind = prior.background.to(images)
+        behind = sent(prior.background, images.device).to(images.dtype)
         behind = behind if behind.ndim == 1 else behind[:, None, None]
         images = images[..., :3] + (1.0 - images[..., 3:]) * behind
     if images.shape[-2] == side:
