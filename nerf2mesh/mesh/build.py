@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,12 +9,12 @@ import numpy as np
 import torch
 
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
-from nerf2mesh.mesh.bake import FieldViews, bake_loss, bake_texture, bake_vertices, normal_march, settle
 from nerf2mesh.mesh.calibrate import Calibration, calibrate, coarse_logits
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.mesh.extract import extract_surface
 from nerf2mesh.mesh.inspect import inspect_mesh
 from nerf2mesh.mesh.outline import fit_outlines
+from nerf2mesh.mesh.paint import Progress, Stages, paint
 from nerf2mesh.mesh.project import field_gradient, project_vertices, surface_normals
 from nerf2mesh.mesh.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.sharpen import sharpen
@@ -23,11 +22,8 @@ from nerf2mesh.mesh.simplify import simplify
 from nerf2mesh.mesh.smooth import SmoothedLevel
 from nerf2mesh.mesh.solidify import hidden_fill
 from nerf2mesh.mesh.tangents import bake_normal_map
-from nerf2mesh.mesh.texture_fit import fit_texture
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
-from nerf2mesh.mesh.unwrap import unwrap
 
-Progress = Callable[[str, float], None]
 DEFAULT_DENSITY = 10.0
 """The surface's density where nothing can be rendered to calibrate it: half the light is lost in 0.07 world units."""
 
@@ -71,7 +67,7 @@ def build_lods(
     access: FieldAccess, config: MeshConfig, progress: Progress | None = None
 ) -> tuple[list[TriangleMesh], dict[str, object]]:
     """`build_mesh`'s mesh, and one for each budget of `config.lods`; the report has theirs under "lods"."""
-    stages = _Stages(progress)
+    stages = Stages(progress)
     report: dict[str, object] = {"seconds": stages.seconds}
     surface, level_set = find_surface(access, config, stages, report)
     meshes = [finish_surface(surface, level_set, access, config, stages, report)]
@@ -86,7 +82,7 @@ def build_lods(
 
 
 def find_surface(
-    access: FieldAccess, config: MeshConfig, stages: _Stages, report: dict
+    access: FieldAccess, config: MeshConfig, stages: Stages, report: dict
 ) -> tuple[TriangleMesh, LevelSet]:
     """The repaired surface before decimation, and the level set that it lies on."""
     stages.enter("calibrate")
@@ -125,7 +121,7 @@ def finish_surface(
     level_set: LevelSet,
     access: FieldAccess,
     config: MeshConfig,
-    stages: _Stages,
+    stages: Stages,
     report: dict,
 ) -> TriangleMesh:
     """Decimated to the budget, put back onto the level set, painted, inspected."""
@@ -190,76 +186,3 @@ def find_level(
 @torch.no_grad()
 def _densities(access: FieldAccess, logits: np.ndarray) -> np.ndarray:
     return access.activation(torch.from_numpy(logits).to(access.device)).float().cpu().numpy()
-
-
-def paint(mesh: TriangleMesh, access: FieldAccess, config: MeshConfig, stages: _Stages, report: dict) -> TriangleMesh:
-    """Texture or vertex colours from the field; nothing where it has no colour."""
-    if access.color is None:
-        return mesh
-    shade = normal_march(access, outward=config.bake_outward, inward=config.bake_inward, n_samples=config.bake_samples)
-    if config.texture:
-        stages.enter("unwrap")
-        uv, report["unwrap"] = unwrap(
-            mesh, config.texture_size, padding_px=config.texture_padding_px, time_limit_s=config.unwrap_time_limit_s
-        )
-        stages.enter("bake")
-        mesh, figures = bake_texture(
-            replace(mesh, uv=uv),
-            shade,
-            config.texture_size,
-            supersample=config.texture_supersample,
-            device=access.device,
-            progress=stages.fraction,
-        )
-        report["bake"] = dict(figures)
-    else:
-        stages.enter("bake")
-        mesh, report["bake"] = bake_vertices(mesh, shade, device=access.device, progress=stages.fraction), {}
-    if config.bake_views and access.render is not None:
-        stages.enter("compare")
-        views = FieldViews.of(access, config.bake_views, config.bake_view_size_px)
-        if config.settle_limit:
-            mesh, figures = settle(mesh, views, config.settle_limit)
-        else:
-            figures = bake_loss(mesh, views)
-        report["bake"] |= figures
-        if config.texture and config.bake_fit_views:
-            mesh, report["bake"] = _corrected(mesh, access, config, views, report["bake"], stages.fraction)
-    return mesh
-
-
-def _corrected(mesh: TriangleMesh, access, config, views: FieldViews, figures: dict, progress) -> tuple:
-    """The mesh with its texture fitted to the field's pictures, where that helps at views that were not fitted."""
-    best, fits = mesh, {}
-    for fitted, fit in fit_texture(
-        mesh, access, n_views=config.bake_fit_views, size_px=config.bake_fit_size_px, progress=progress
-    ):
-        after = bake_loss(fitted, views)
-        kept = after["color_psnr"] > figures["color_psnr"]
-        fits[f"stay_{fit['stay']:g}"] = {**fit, "color_psnr": after["color_psnr"], "better": kept}
-        if kept:
-            best, figures = fitted, figures | after
-    return best, figures | {"fit": fits}
-
-
-class _Stages:
-    """Tells the caller where the work is and keeps how long each stage took."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.seconds: dict[str, float] = {}
-        self.name = ""
-        self.start = time.perf_counter()
-
-    def enter(self, name: str) -> None:
-        now = time.perf_counter()
-        if self.name:
-            self.seconds[self.name] = round(self.seconds.get(self.name, 0.0) + now - self.start, 3)
-            self.fraction(1.0)
-        self.name, self.start = name, now
-        if name:
-            self.fraction(0.0)
-
-    def fraction(self, value: float) -> None:
-        if self.progress is not None:
-            self.progress(self.name, float(np.clip(value, 0.0, 1.0)))
