@@ -75,9 +75,12 @@ def asd(q: Question) -> Answer:
 
 
 def dds(q: Question) -> Answer:
-    """The source's prompt is the negative one, and is guided against the empty prompt like the wanted one."""
+    """The source's prompt is the negative one, and is guided against the empty prompt like the wanted one.
+
+    The source is encoded last: a ControlNet on lines follows what was encoded before it is asked.
+    """
     assert q.source is not None, "the loop renders the source"
-    noise, origin = q.noise(), q.prior.encode(q.source)
+    noise = q.noise()
     scale = distill.guidance_scale(q.config, q.progress)
 
     def guided(latents: Tensor, branch: Branch) -> Tensor:
@@ -86,7 +89,8 @@ def dds(q: Question) -> Answer:
         whole = distill.guided(found[branch], found["unconditional"], scale)
         return to_epsilon(q.prior.kind, whole, noisy, q.level)
 
-    wanted, present = guided(q.latents, "conditional"), guided(origin, "negative")
+    wanted = guided(q.latents, "conditional")
+    present = guided(q.prior.encode(q.source), "negative")
     return Answer(distill.difference_gradient(wanted, present, q.weight))
 
 
