@@ -30,7 +30,7 @@ class TrainState:
 
     network: MultiViewDenoiser
     average: MultiViewDenoiser
-    optimiser: MuonAdamW
+    optimiser: MuonAdamW | torch.optim.AdamW
     generator: torch.Generator
     step: int = 0
     frames_seen: int = 0
@@ -44,7 +44,11 @@ class TrainState:
             network.load_state_dict(network.state_dict() | starting_weights(Path(config.weights), config.network))
         average = config.network.build().to(config.device).requires_grad_(False)
         average.load_state_dict(network.state_dict())
-        optimiser = MuonAdamW(network, config.learning_rate)
+        if config.words_only:
+            network.requires_grad_(False).words.requires_grad_(True)
+            optimiser = torch.optim.AdamW(network.words.parameters(), config.learning_rate, weight_decay=0.0)
+        else:
+            optimiser = MuonAdamW(network, config.learning_rate)
         return TrainState(network, average, optimiser, torch.Generator().manual_seed(config.seed))
 
     def save(self, path: Path) -> None:

@@ -46,6 +46,8 @@ class PriorTrainConfig:
     """The same where they are hidden; the network then thinks in the object's own frame."""
     drop_word: float = 0.15
     """How often each word of a caption that is told is left out, since prompts say less than captions."""
+    words_only: bool = False
+    """Train only what reads the words; without words the network then answers as before, bit for bit."""
     given_shares: tuple[float, float, float] = (0.8, 0.13, 0.07)
     """How often one, two and three of the frames are given."""
     high_noise_share: float = 0.5
@@ -67,6 +69,8 @@ class PriorTrainConfig:
             )
         if self.network.n_words not in (0, N_WORDS):
             raise ValueError(f"network.n_words: {N_WORDS} (the vocabulary) or 0 wanted, got {self.network.n_words}")
+        if self.words_only and not (self.network.n_words and self.weights):
+            raise ValueError("words_only: a network with words (network.n_words) and weights to start from wanted")
         least, most = len(self.given_shares) + 1, self.views.n_views
         if not least <= self.n_frames <= most:
             raise ValueError(f"n_frames: {least} to {most} (views.n_views) wanted, got {self.n_frames}")
