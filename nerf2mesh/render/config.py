@@ -25,8 +25,9 @@ class RendererConfig:
     """Steps of the loop during which every refresh looks at all cells."""
     prune_transmittance: float = 1e-4
     """Samples that less of the light than this reaches are not shaded (a density pass finds them); 0 shades all."""
-    memory_budget_bytes: int = 2 << 30
-    """For the samples of one pass; more rays than fit are rendered in blocks."""
+    memory_budget_bytes: int | None = None
+    """For the samples of one pass; more rays than fit are rendered in blocks (differentiable ones twice). None: 2 GiB,
+    on a GPU an eighth of its memory if that is more."""
     near: float = 0.0
     far: float = 1e10
 
@@ -37,7 +38,7 @@ class RendererConfig:
             raise ValueError(f"renderer.occupancy_threshold: between 0 and 1 wanted, got {self.occupancy_threshold}")
         if not 0 <= self.prune_transmittance < 1:
             raise ValueError(f"renderer.prune_transmittance: 0 to below 1 wanted, got {self.prune_transmittance}")
-        if self.memory_budget_bytes < 1 << 20:
+        if self.memory_budget_bytes is not None and self.memory_budget_bytes < 1 << 20:
             raise ValueError(f"renderer.memory_budget_bytes: at least 1 MiB wanted, got {self.memory_budget_bytes}")
 
     @property

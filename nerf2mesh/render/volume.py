@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -42,7 +43,15 @@ class VolumeRenderer:
     @property
     def chunk_samples(self) -> int:
         """How many samples a differentiable pass holds within the memory budget."""
-        return max(1, self.config.memory_budget_bytes // self.field.bytes_per_sample)
+        return max(1, self.budget_bytes // self.field.bytes_per_sample)
+
+    @cached_property
+    def budget_bytes(self) -> int:
+        """`RendererConfig.memory_budget_bytes` for this device."""
+        device = self.occupancy.bits.device
+        if self.config.memory_budget_bytes is not None or device.type != "cuda":
+            return self.config.memory_budget_bytes or 2 << 30
+        return max(2 << 30, torch.cuda.get_device_properties(device).total_memory // 8)
 
     def update_occupancy(self, step: int, generator: torch.Generator | None = None) -> bool:
         """The refresh that is due at `step` of the loop, if one is; says whether there was one."""
@@ -198,7 +207,7 @@ class VolumeRenderer:
         shape = (*camera.batch_shape, camera.height_px, camera.width_px)
         rays = camera.to(self.occupancy.bits.device).rays().flatten()
         # March buffers hold 12 bytes a sample, and at most all of the lattice.
-        per_block = max(1, self.config.memory_budget_bytes // (12 * 4 * self.config.samples_per_ray))
+        per_block = max(1, self.budget_bytes // (12 * 4 * self.config.samples_per_ray))
         parts = []
         with _evaluating(self.field):
             for first in range(0, rays.origins.shape[0], per_block):
