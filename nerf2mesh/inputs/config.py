@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG
 
+DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
+DOMAINS = ("photo", *DRAWINGS)
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "grabcut", "rembg", "none")
 
 
@@ -34,6 +36,8 @@ class InputConfig:
     fill: float = 0.7
     """With `recenter`: the longer side of the object's box as a share of the frame."""
     domain: str = "photo"
+    """photo, or for a picture made of strokes sketch, lineart, drawing or scribble: a ControlNet then reads the strokes
+    themselves."""
     prompt: str = ""
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: str = ""
@@ -44,6 +48,8 @@ class InputConfig:
             raise ValueError(
                 f"input.foreground: wanted one of {', '.join(FOREGROUND_METHODS)}, got {self.foreground!r}; choose one"
             )
+        if self.domain not in DOMAINS:
+            raise ValueError(f"input.domain: wanted one of {', '.join(DOMAINS)}, got {self.domain!r}; choose one")
         _check("input.elevation_deg", self.elevation_deg, -90.0, 90.0)
         _check("input.fov_deg", self.fov_deg, 1.0, 150.0)
         _check("input.distance", self.distance, 1.1, 1000.0)

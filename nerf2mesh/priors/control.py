@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.priors.components import first_line, quiet
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.resolve import folder_of
 from nerf2mesh.types import Camera, Observations
 
-DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 FADE_FROM_DEG, FADE_TO_DEG = 15.0, 60.0
 NO_LIGHT = 1e-6
 

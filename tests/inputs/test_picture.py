@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nerf2mesh.inputs import InputConfig
 from nerf2mesh.inputs.picture import read_picture
 from tests.inputs.pictures import BAD, disc_on, disc_rgba, write_bad
 
@@ -65,3 +66,8 @@ def test_large_picture_is_averaged_down(tmp_path: Path) -> None:
     picture = read_picture(file)
     assert picture.rgba.shape == (100, 1367, 4) and picture.file_size_px == (4100, 300)
     assert (picture.rgba[5, 5] == (10, 200, 90, 255)).all()
+
+
+def test_an_unknown_kind_of_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"input\.domain: wanted one of photo, sketch, .*, got 'skecth'"):
+        InputConfig(domain="skecth")
