@@ -8,5 +8,6 @@ worker     takes jobs, one after the other, until none is left
 fleet      how workers come to be: local processes, joblib, Ray
 slurm      the same as a SLURM job array
 supervise  keeps a fleet going until every job is done, and says what happens
+origin     with which weights a folder's results were made
 bench      the fidelity benchmark as such jobs, and its tables
 """

@@ -20,6 +20,7 @@ from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
 from nerf2mesh.experiments.fleet import Crew, Fleet, JoblibFleet, LocalFleet, RayFleet
 from nerf2mesh.experiments.jobs import RUN_JOB, VIEWS, case_of
 from nerf2mesh.experiments.ledger import write_aside
+from nerf2mesh.experiments.origin import check_origin
 from nerf2mesh.experiments.queue import Payload, Queue, job_id
 from nerf2mesh.experiments.slurm import SlurmFleet, slurm_parameters
 from nerf2mesh.experiments.supervise import supervise, write_summary
@@ -33,7 +34,9 @@ def run_bench(config: BenchConfig) -> Path | None:
     """
     folder = Path(config.output_dir or f"outputs/bench/{config.protocol}-{config.track}").resolve()
     launch = config.launch
-    queue = Queue.create(folder, jobs(config), retries=launch.retries, max_losses=launch.max_losses)
+    wanted = jobs(config)
+    check_origin(folder, [settings for _, settings in methods(config)])
+    queue = Queue.create(folder, wanted, retries=launch.retries, max_losses=launch.max_losses)
     Rules(retries=launch.retries, max_losses=launch.max_losses, lease_s=launch.lease_s).save(folder)
     if launch.retry_failed:
         queue.retry_failed()

@@ -115,7 +115,8 @@ class Queue:
             lost = [job for job, s in self.jobs.items() if s.status == "running" and is_dead(s.worker)]
             for job in lost:
                 state = self.jobs[job]
-                self._append({"event": "lost", "job": job, "attempt": state.attempt, "worker": state.worker})
+                lost_it = {"event": "lost", "job": job, "attempt": state.attempt, "worker": state.worker}
+                self._append(lost_it | _spent(state))
                 (self.folder / "workers" / state.worker).unlink(missing_ok=True)
         return lost
 
@@ -163,7 +164,7 @@ class Queue:
             self._fold(new)
             state = self.jobs[claim.job]
             if state.status == "running" and state.attempt == claim.attempt:
-                self._append(event | {"job": claim.job, "attempt": claim.attempt})
+                self._append(event | {"job": claim.job, "attempt": claim.attempt} | _spent(state))
 
     def _append(self, event: Event) -> None:
         event = event | {"time": round(time.time(), 3)}
@@ -186,6 +187,11 @@ def job_id(*words: object, payload: Payload) -> str:
     digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:8]
     text = re.sub(r"[^A-Za-z0-9.=+]+", "-", "-".join(str(word) for word in words)).strip("-.")
     return f"{text[:120]}-{digest}"
+
+
+def _spent(state: JobState) -> Event:
+    """How long an attempt took that ended early, as this process saw it: wall clocks may jump."""
+    return {"spent_s": round(time.monotonic() - state.seen_s, 3)}
 
 
 def _read_jobs(path: Path) -> dict[str, Payload]:

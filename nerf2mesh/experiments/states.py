@@ -6,6 +6,7 @@ fault of its own. again: the user gave it new tries.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from nerf2mesh.experiments.ledger import Event
@@ -20,7 +21,8 @@ class JobState:
     failures: int = 0
     losses: int = 0
     worker: str = ""
-    since: float = 0.0
+    seen_s: float = 0.0
+    """When this process learned of the last claim, by its own monotonic clock."""
     seconds: float = 0.0
     before_s: float = 0.0
     """Spent in attempts that ended early, on whose checkpoints the later ones built."""
@@ -28,12 +30,11 @@ class JobState:
 
     def apply(self, event: Event, retries: int, max_losses: int) -> None:
         """One event's effect."""
-        if event["event"] in ("lost", "released") and self.status == "running":
-            self.before_s += max(0.0, float(event["time"]) - self.since)
+        self.before_s += float(event.get("spent_s", 0.0))
         kind, who, why = event["event"], str(event.get("worker", "")), str(event.get("why", ""))
         if kind == "claim":
             self.status, self.attempt, self.worker = "running", int(event["attempt"]), who
-            self.since = float(event["time"])
+            self.seen_s = time.monotonic()
         elif kind == "done":
             self.status, self.seconds = "done", float(event.get("seconds", 0.0))
             if event.get("found"):

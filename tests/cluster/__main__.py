@@ -60,8 +60,7 @@ def sweep(folder: Path, *settings: str) -> None:
 
 
 def command(folder: Path, *settings: str) -> list[str]:
-    """All sweeps share the rendered truth, so that their jobs have the same names."""
-    return [*BENCH, *SWEEP, f"data_dir={folder.parent / 'truth'}", f"output_dir={folder}", *settings]
+    return [*BENCH, *SWEEP, f"output_dir={folder}", *settings]
 
 
 def environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from nerf2mesh.experiments import bench, jobs
 from nerf2mesh.experiments.bench import collect, make_fleet, run_bench, write_tables
 from nerf2mesh.experiments.commands import COMMANDS
 from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
+from nerf2mesh.experiments.origin import check_origin
 from nerf2mesh.experiments.queue import Queue
 from nerf2mesh.experiments.slurm import slurm_parameters
 from nerf2mesh.experiments.worker import Context, Rules
@@ -118,11 +119,32 @@ def test_a_finished_sweep_starts_no_worker(tmp_path: Path, monkeypatch: pytest.M
     case = small_case()
     monkeypatch.setattr(bench, "object_names", lambda *_, **__: [case.name])
     c = config("seeds=[0]", "baselines=false", f"output_dir={tmp_path}")
+    check_origin(tmp_path, [settings for _, settings in bench.methods(c)])
     queue = Queue.create(tmp_path, bench.jobs(c))
     queue.finish(queue.claim("w"), "w", {"records": [scored("nerf2mesh standard", case.name, 0, 20.0)]})
     monkeypatch.setattr(bench, "make_fleet", lambda *_: pytest.fail("a fleet was made"))
     assert run_bench(c) == tmp_path
     assert Rules.load(tmp_path).retries == c.launch.retries
+
+
+def test_results_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
+    folder, weights = tmp_path / "sweep", tmp_path / "w.safetensors"
+    weights.write_text("old")
+    settings = ["preset=tiny", f"prior.weights={weights}"]
+    check_origin(folder, [settings])
+    check_origin(folder, [settings, ["preset=tiny"]])
+    assert set(json.loads((folder / "origin.json").read_text())) == {settings[1], "the packaged prior"}
+    weights.write_text("new")
+    with pytest.raises(ValueError, match=r"another state of prior\.weights="):
+        check_origin(folder, [settings])
+    (folder / "origin.json").write_text("{")
+    with pytest.raises(ValueError, match=r"origin\.json"):
+        check_origin(folder, [settings])
+    (folder / "origin.json").unlink()
+    (folder / "results").mkdir()
+    (folder / "results" / "job.json").write_text("{}")
+    with pytest.raises(ValueError, match="not noted"):
+        check_origin(folder, [settings])
 
 
 def test_a_job_hands_the_picture_on_and_scores_what_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

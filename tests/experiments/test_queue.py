@@ -130,6 +130,24 @@ def test_more_jobs_may_come_but_none_may_change(tmp_path: Path) -> None:
     assert job_id("a", payload={"x": 1}) != job_id("a", payload={"x": 2})
 
 
+def test_time_spent_in_vain_is_counted_by_a_clock_that_cannot_jump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q, now = queue(tmp_path, 1, retries=3), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for wall, end in ((1e9, q.release), (5.0, q.fail)):
+        claim = q.claim("w")
+        monkeypatch.setattr(time, "time", lambda wall=wall: wall)
+        now[0] += 7.0
+        end(claim, "w", "why")
+    q.claim("w")
+    now[0] += 3.0
+    q.reap(lambda worker: True)
+    other = Queue(tmp_path)
+    other.refresh()
+    assert q.jobs["job0"].before_s == other.jobs["job0"].before_s == pytest.approx(17.0)
+
+
 def test_time_left_knows_kinds_of_jobs(tmp_path: Path) -> None:
     kinds = {"b0": "baselines", "b1": "baselines", "f0": "fit", "f1": "fit"}
     q = Queue.create(tmp_path, {job: {"kind": kind} for job, kind in kinds.items()})
