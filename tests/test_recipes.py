@@ -54,7 +54,7 @@ CONSTANTS = {
     "dreamfusion_sd": {"distill.guidance_scale": 101.0, "optimize.steps": 10000, "distill.weighting": "sds"},
     "prolificdreamer": {"distill.guidance_scale": 7.5, "optimize.steps": 25000, "distill.loss": "vsd"},
     "stable_zero123": {"distill.guidance_scale": 3.0, "optimize.steps": 600, "input.fov_deg": 20.0},
-    "magic123": {"distill.guidance_scale": 100.0, "distill.t_high": (0.6, 0.6), "optimize.weight_colour": 1000.0},
+    "magic123": {"distill.guidance_scale": 100.0, "distill.t_high": (0.6, 0.6), "distill.weighting": "one_minus_alpha"},
     "mvdream": {"distill.guidance_scale": 50.0, "distill.n_views": 4, "distill.guidance_rescale": 0.5},
     "sdi": {"distill.guidance_scale": 7.5, "distill.inversion_scale": -7.5, "distill.weight": 1.0},
     "rfds_sd3": {"distill.guidance_scale": 100.0, "optimize.steps": 15000, "distill.t_high": (0.7, 0.7)},
