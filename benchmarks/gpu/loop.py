@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from nerf2mesh.report import StageClock
+
 from .speed import Figures, host_syncs
 
 PICTURE = Path(__file__).resolve().parents[2] / "nerf2mesh" / "assets" / "demo" / "bob.png"
@@ -30,25 +32,33 @@ def problem(device: str, overrides: list[str]):
 
 
 def measure(device: str, preset: str = "standard", warm_up: int = 40, steps: int = 20) -> Figures:
-    """Mean seconds of a step after the warm-up, and host synchronisations of one step that refreshes no occupancy."""
-    from nerf2mesh.optimize.loop import step
+    """Mean time of a step after the warm-up, its parts, and the host synchronisations of `steps` steps in a row, which
+    fail it. Numbers are gathered as `optimize` does it; refreshes of the occupancy are among the steps."""
+    from nerf2mesh.optimize.loop import Underway, step
 
     state, given = problem(device, [f"preset={preset}"])
     state.field.train()
-    for _ in range(warm_up):
-        step(state, given)
-    every = given.renderer.config.occupancy_every
-    while state.step % every in (0, every - 1):
-        step(state, given)
-    seen = host_syncs(lambda: step(state, given))
+    under_way = Underway(given.device)
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            under_way.add(state.step, step(state, given))
+            list(under_way.arrived())
+
+    run(warm_up)
+    seen = host_syncs(lambda: run(steps))
     _wait(device)
     start = time.perf_counter()
-    for _ in range(steps):
-        step(state, given)
+    run(steps)
     _wait(device)
-    found: Figures = {"step [ms]": 1e3 * (time.perf_counter() - start) / max(steps, 1)}
-    found |= {"host synchronisations": sum(seen.values())}
-    return found | {f"waits at {line}": n for line, n in sorted(seen.items(), key=lambda item: -item[1])}
+    found: Figures = {"step [ms]": 1e3 * (time.perf_counter() - start) / steps}
+    given.clock = StageClock(synchronize=True)
+    with given.clock.stage("steps") as stage:
+        run(steps)
+    found |= {f"{part}, waited for [ms]": 1e3 * seconds / steps for part, seconds in stage.parts.items()}
+    found |= {"samples without a place": given.renderer.lost_samples, "host synchronisations": sum(seen.values())}
+    found |= {f"waits at {line}": n for line, n in sorted(seen.items(), key=lambda item: -item[1])}
+    return found | ({"failed": "steps of the loop wait for the GPU"} if seen else {})
 
 
 def _wait(device: str) -> None:

@@ -105,9 +105,26 @@ def compositing_rows(composite: Callable[..., kernels.Composited], device: str) 
     return found
 
 
+def marching_rows(march: Callable[..., kernels.Samples], device: str, n_rays: int = 4096) -> dict[str, float]:
+    """Samples of rays that start inside the box, where both lattices begin at the origin, and of how many of them only
+    one marcher knows (roundings at the faces of cells)."""
+    from ..kernels.cases import sphere_bits
+
+    generator = torch.Generator().manual_seed(7)
+    origins = (torch.rand(n_rays, 3, generator=generator) * 1.8 - 0.9).to(device)
+    directions = torch.nn.functional.normalize(torch.randn(n_rays, 3, generator=generator), dim=-1).to(device)
+    step, keys = 0.005, []
+    for function in (kernels.march_rays, march):
+        s = function(origins, directions, sphere_bits(64, device), 64, step_size=step)
+        keys.append(s.ray_index.long() << 24 | (s.t / step - 0.5).round().long())
+    alone = (~torch.isin(keys[0], keys[1])).sum() + (~torch.isin(keys[1], keys[0])).sum()
+    return {"march: samples": len(keys[0]), "march: known to one alone [share]": float(alone) / len(keys[0])}
+
+
 def with_nerfacc(device: str = "cuda") -> dict[str, object]:
     from nerf2mesh.render.backends import load_backend
 
-    found = compositing_rows(load_backend("nerfacc", torch.device(device)).composite, device)
+    theirs = load_backend("nerfacc", torch.device(device))
+    found = compositing_rows(theirs.composite, device) | marching_rows(theirs.march_rays, device)
     worst = [name for name, error in found.items() if "99" in name and error > 1e-3]
     return {**found, **({"failed": "beyond 1e-3: " + ", ".join(worst)} if worst else {})}

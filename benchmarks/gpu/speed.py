@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from nerf2mesh import kernels
-from nerf2mesh.kernels import GridLayout
+from nerf2mesh.kernels import GridLayout, reference
 
 from ..kernels import cases
+from ..kernels.rivals import tiny_cuda_nn
 from ..kernels.timing import best_seconds
 
 Figures = dict[str, object]
@@ -87,29 +88,55 @@ class Step:
     def __init__(self, device: str, n_rays: int = 4096, capacity: int = 1 << 19, log2_table_size: int = 17) -> None:
         self.layout = GridLayout(log2_table_size=log2_table_size)
         self.rays = cases.camera_rays(n_rays, device)
-        self.bits, self.capacity = cases.sphere_bits(64, device), capacity
+        self.bits = cases.sphere_bits(64, device)
         self.params = nn.Parameter(1e-2 * torch.randn(self.layout.n_params, device=device))
         self.mlp = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
         self.mlp.to(device)
         groups = [{"params": [self.params], "row_size": 4}, {"params": list(self.mlp.parameters()), "lr": 1e-3}]
         self.optimizer = kernels.FusedAdam(groups)
+        self.march = partial(kernels.march_rays, *self.rays, self.bits, 64, step_size=STEP, capacity=capacity)
+        self.encode = partial(kernels.hash_grid_encode, params=self.params, layout=self.layout)
+        self.composite = partial(kernels.composite, stop=1e-4)
         self.target = torch.rand(n_rays, 3, device=device)
         self.device = device
 
     def __call__(self) -> Tensor:
         jitter = torch.rand(len(self.rays[0]), device=self.device)
-        s = kernels.march_rays(*self.rays, self.bits, 64, step_size=STEP, jitter=jitter, capacity=self.capacity)
+        s = self.march(jitter=jitter)
         points = torch.addcmul(self.rays[0][s.ray_index], self.rays[1][s.ray_index], s.t[:, None])
-        features = kernels.hash_grid_encode(points * 0.5 + 0.5, self.params, self.layout)
+        features = self.encode(points * 0.5 + 0.5)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             out = self.mlp(features).float()
         density, colour = torch.exp(out[:, 0].clamp(max=10.0)), torch.sigmoid(out[:, 1:])
-        image = kernels.composite(density, colour, s.t, s.dt, s.packed_info, stop=1e-4)
+        image = self.composite(density, colour, s.t, s.dt, s.packed_info)
         loss = (image.channels - self.target).square().mean()
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
         return loss.detach()
+
+
+def rival_step(device: str, rival: str, n_rays: int, log2_table_size: int) -> Step:
+    """The same step by other libraries: tiny-cuda-nn's encoding, `rival`'s marcher and compositing, torch's Adam.
+
+    Raises:
+        ValueError: one of them cannot serve here.
+    """
+    from nerf2mesh.render.backends import load_backend
+
+    step, other = Step(device, n_rays, log2_table_size=log2_table_size), load_backend(rival, torch.device(device))
+    step.march = partial(other.march_rays, *step.rays, step.bits, 64, step_size=STEP)
+    step.composite = other.composite
+    if rival == "torch":
+        step.encode = partial(reference.hash_grid_encode, params=step.params, layout=step.layout)
+    else:
+        step.encode = tiny_cuda_nn(step.layout)
+        if step.encode is None:
+            raise ValueError("the package tinycudann is not installed")
+        step.params = step.encode.params
+    groups = [{"params": [step.params]}, {"params": list(step.mlp.parameters()), "lr": 1e-3}]
+    step.optimizer = torch.optim.Adam(groups, lr=1e-2, betas=(0.9, 0.99), eps=1e-15, fused=True)
+    return step
 
 
 def host_syncs(function: Callable[[], object]) -> dict[str, int]:
@@ -128,13 +155,23 @@ def host_syncs(function: Callable[[], object]) -> dict[str, int]:
     return dict(Counter(f"{Path(w.filename).as_posix().removeprefix(f'{root}/')}:{w.lineno}" for w in lines))
 
 
-def whole_step(device: str, n_rays: int = 4096, repeats: int = 20, log2_table_size: int = 17) -> Figures:
-    """Time of the step and of ten in a row without waiting between them; how many host synchronisations were seen."""
+def whole_step(
+    device: str, n_rays: int = 4096, repeats: int = 20, log2_table_size: int = 17, rival: str = "nerfacc"
+) -> Figures:
+    """Time of the step and of ten in a row without waiting between them, and of other libraries' step; how many host
+    synchronisations were seen."""
     step = Step(device, n_rays, log2_table_size=log2_table_size)
     step(), step()
     seen = host_syncs(step)
-    seconds = best_seconds({"one": step, "ten": lambda: [step() for _ in range(10)]}, repeats)
+    work = {"one": step, "ten": lambda: [step() for _ in range(10)]}
+    why = ""
+    try:
+        work["rival"] = rival_step(device, rival, n_rays, log2_table_size)
+    except ValueError as error:
+        why = str(error)
+    seconds = best_seconds(work, repeats)
     found: Figures = {"step [ms]": 1e3 * seconds["one"], "of ten in a row [ms]": 100 * seconds["ten"]}
+    found |= {"rival": f"not run: {why}"} if why else {f"{rival} over ours": seconds["rival"] / seconds["one"]}
     found |= {"host synchronisations": sum(seen.values()), **{f"waits at {line}": n for line, n in seen.items()}}
     parts = cases.training_step(n_rays, min(repeats, 9), device, log2_table_size)
     return {**found, **parts, **({"failed": "the step waits for the GPU"} if seen else {})}

@@ -80,7 +80,11 @@ __device__ __forceinline__ void corner_gradients(const BackwardArgs& a, int64_t 
   }
   Runs runs{};
   if (RUNS) runs = Runs::find<D>(at.cell);
-  const bool merge = RUNS && runs.worth_it, sends = merge ? runs.head : there;
+  // Unused places of a fixed capacity all stand on one point: their zeros would queue up at one address.
+  bool gives = false;
+#pragma unroll
+  for (int f = 0; f < NF; ++f) gives |= lower[f] != 0.0f || upper[f] != 0.0f || (TANGENT && (moved_lower[f] != 0.0f || moved_upper[f] != 0.0f));
+  const bool merge = RUNS && runs.worth_it, sends = merge ? runs.head : gives;
 #pragma unroll
   for (int c = 0; c < Pairs<D>::N; ++c) {
     const float w = pair_weight<D>(at.s, c), moved = TANGENT ? pair_tangent<D>(at.s, slope, tangent, c) : 0.0f;

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
 
 from nerf2mesh import kernels
 from nerf2mesh.kernels import GridLayout, available
+from nerf2mesh.render import OccupancyGrid, RendererConfig, VolumeRenderer
+from nerf2mesh.types import Rays
+from tests.fields.make import rough_field
+from tests.render.solids import random_rays
 
 from .compare import random_bits, rays, relative_error, small_layout
 
@@ -135,6 +141,25 @@ def test_a_training_step_never_waits_for_the_gpu() -> None:
     assert torch.equal(s.t[:n], full.t) and not s.dt[n:].any()
     cut = kernels.march_rays(origins, directions, bits, 32, step_size=0.02, capacity=n // 2)
     assert int(cut.overflow) == n - n // 2 and torch.equal(cut.t, full.t[: n // 2])
+
+
+def test_a_bounded_rendering_is_the_exact_one_and_never_waits() -> None:
+    field, lines = rough_field(), random_rays(400)
+    config = RendererConfig(samples_per_ray=96)
+    wanted = VolumeRenderer(config, field, OccupancyGrid(16)).render_rays(lines)
+    renderer = VolumeRenderer(config, copy.deepcopy(field).cuda(), OccupancyGrid(16).cuda())
+    lines = Rays(lines.origins.cuda(), lines.directions.cuda())
+    exact = renderer.render_rays(lines)
+    assert relative_error(exact.rgba.cpu(), wanted.rgba) < 2e-3
+    draw = lambda: renderer.backward_in_chunks(lines, lambda r: r.rgba.square().mean())[0]
+    draw()  # counts, and waits
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        renderings = [draw() for _ in range(8)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(renderings[-1].rgba, exact.rgba.detach(), atol=1e-5, rtol=1e-4)
+    assert renderer.lost_samples == 0
 
 
 @pytest.mark.parametrize("row", [1, 2, 3, 4, 8])

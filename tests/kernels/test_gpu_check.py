@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,19 @@ def test_compositing_rows() -> None:
     assert {"weights 99 %", "to colours mean", "distortion mean"} <= set(found) and max(found.values()) < 1e-4
 
 
+def test_marching_rows_see_a_difference() -> None:
+    assert parity.marching_rows(reference.march_rays, "cpu", 50)["march: known to one alone [share]"] < 1e-3
+    other = partial(reference.march_rays, near=0.1)
+    assert parity.marching_rows(other, "cpu", 50)["march: known to one alone [share]"] > 0.01
+
+
 def test_speed_at_toy_sizes() -> None:
     found = speed.march_and_composite("cpu", rival="torch", n_rays=16, repeats=1)
     assert found["torch over ours"] > 0 and found["samples"] > 0
     assert "not run" in speed.march_and_composite("cpu", n_rays=16, repeats=1)["rival"]
-    found = speed.whole_step("cpu", n_rays=16, repeats=1, log2_table_size=10)
+    found = speed.whole_step("cpu", n_rays=16, repeats=1, log2_table_size=10, rival="torch")
     assert found["step [ms]"] > 0 and found["host synchronisations"] == 0 and "failed" not in found
+    assert found["torch over ours"] > 0
     assert speed.mlp("cpu", sizes=(8,), repeats=1)["mlp n=2^8: over a fused kernel's floor"] > 0
     assert speed.encoding("cpu", sizes=(8,), tables=(10,), repeats=1)["encode 16x2 T=2^10 n=2^8: over floor"] > 0
 
@@ -81,6 +89,9 @@ def test_the_step_learns() -> None:
     step = speed.Step("cpu", n_rays=64, log2_table_size=12)
     losses = [float(step()) for _ in range(12)]
     assert sum(losses[-3:]) < 0.98 * sum(losses[:3])
+    torch.manual_seed(0)
+    rival = speed.rival_step("cpu", "torch", 64, 12)
+    assert [float(rival()) for _ in range(2)] == pytest.approx(losses[:2], rel=1e-3), "the same step"
 
 
 @pytest.mark.slow
