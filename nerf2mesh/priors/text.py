@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def _read_memo(cache: Path) -> dict[str, str]:
 
 
 def _write_memo(cache: Path, memo: dict[str, str]) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    aside = cache / f"digests.{os.getpid()}.tmp"
-    aside.write_text(json.dumps(memo))
-    aside.replace(cache / "digests.json")
+    """Where the folder can be written; without the list files are only read again."""
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        aside = cache / f"digests.{os.getpid()}.tmp"
+        aside.write_text(json.dumps(memo))
+        aside.replace(cache / "digests.json")

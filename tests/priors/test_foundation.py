@@ -235,6 +235,8 @@ def test_a_prior_says_what_it_was_made_of(models: Models, tmp_path) -> None:
     assert before["sha256"]["unet"] != after["sha256"]["unet"] and before["family"] == after["family"] == "zero123"
     assert before["sha256"]["scheduler"] == after["sha256"]["scheduler"]
     json.dumps(after)
+    (tmp_path / "full").write_text("no folder can be made here")
+    assert models.prior("zero123", cache_dir=str(tmp_path / "full")).about()["sha256"] == before["sha256"]
 
 
 def test_what_is_missing_in_the_input_is_said(models: Models) -> None:
