@@ -58,8 +58,7 @@ def jobs(config: BenchConfig) -> dict[str, Payload]:
     common = {key: getattr(config, key) for key in ("protocol", "track", "dataset")}
     common |= {"look": config.look} if config.track == "sketch" else {}
     common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
-    weights = {key: value for key, value in vars(config.weights).items() if value}
-    common["weights"] = {k: v if isinstance(v, str) else list(v) for k, v in weights.items()}
+    common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
     where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
     names = object_names(config.protocol, config.objects, **where)
     found: dict[str, Payload] = {}
@@ -148,8 +147,7 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
 
 def _notes(config: BenchConfig) -> list[str]:
     """Which networks judged: LPIPS of two networks, or CLIP of two sizes, cannot be compared."""
-    weights = {key: value for key, value in vars(config.weights).items() if value}
-    files = {key: [value] if isinstance(value, str) else value for key, value in weights.items()}
+    files = config.weights.given()
     said = [f"{key} by {' and '.join(Path(file).name for file in value)}" for key, value in files.items()]
     said += (
         ["no CLIP weights were given (weights.clip=FOLDER)"] if config.track == "text" and "clip" not in files else []

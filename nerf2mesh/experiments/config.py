@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nerf2mesh.evaluate.protocol_names import LOOKS, PROTOCOLS, TRACKS
@@ -66,6 +67,15 @@ class WeightsConfig:
     """LPIPS: the backbone's file and the heads' file, or one file of the whole module; .pth or .safetensors."""
     clip: str | None = None
     """CLIP: a folder as transformers' save_pretrained writes it, with the processor's and tokenizer's files."""
+
+    def given(self) -> dict[str, list[str]]:
+        """The files of each metric that has any. ValueError where one is not there."""
+        files = {key: [value] if isinstance(value, str) else list(value) for key, value in vars(self).items() if value}
+        for key, paths in files.items():
+            for path in paths:
+                if not Path(path).exists():
+                    raise ValueError(f"weights.{key}: a file or folder that you have wanted, got {path}; correct it")
+        return files
 
 
 @dataclass(kw_only=True)

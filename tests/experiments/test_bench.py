@@ -82,6 +82,7 @@ def test_settings_that_cannot_be_are_refused() -> None:
         ("launch.wait=false", "wait"),
         ("protocol=triposr", "data_dir"),
         ("seeds=[]", "at least one"),
+        ("weights.clip=/nowhere", r"weights\.clip: a file or folder"),
     ):
         with pytest.raises(ValueError, match=said):
             bench.jobs(config(override))
