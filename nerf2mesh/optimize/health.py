@@ -39,13 +39,15 @@ class HealthWatch:
         self._start = copy.deepcopy(state.values())
         self._healthy = self._start
         self._latest: tuple[int, dict] | None = None
+        self._copied_at = -1
         self._since = {"empty": 0, "full": 0, "collapsed": 0}
 
     def check(self, state: LoopState, vitals: Vitals) -> str | None:
         if not math.isfinite(vitals.loss):
             return self._act(state, "non-finite")
-        if state.step % SNAPSHOT_EVERY == 0:
+        if state.step % SNAPSHOT_EVERY == 0 and state.step != self._copied_at:
             self._latest = state.step, copy.deepcopy(state.values())
+            self._copied_at = state.step
         if self._latest and self._latest[0] <= vitals.step:
             self._healthy, self._latest = self._latest[1], None
         found = {
@@ -74,7 +76,7 @@ class HealthWatch:
 
     def _back_to(self, state: LoopState, values: dict) -> None:
         state.restore(copy.deepcopy(values))
-        self._latest = None
+        self._latest, self._copied_at = None, -1
 
     def _rewind(self, state: LoopState) -> str:
         failed, factor = state.step, state.factors.get("rate", 1.0)

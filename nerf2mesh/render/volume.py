@@ -37,7 +37,7 @@ class VolumeRenderer:
         self.field = field
         self.occupancy = occupancy
         self.backend = load_backend(config.backend, occupancy.bits.device)
-        self._capacities: dict[int, tuple[Capacity, Capacity]] = defaultdict(lambda: (Capacity(), Capacity()))
+        self._capacities: dict[int, tuple[Capacity, Capacity]] = defaultdict(_two_capacities)
         """Of marched and of lit samples, by number of rays."""
 
     @property
@@ -216,6 +216,10 @@ class VolumeRenderer:
                 for block in ray_blocks(samples, self.chunk_samples):
                     parts.append(self.shade(_rays(some, block), slice_rays(samples, *block), normals=normals))
         return _reshaped(_joined(parts), shape)
+
+
+def _two_capacities() -> tuple[Capacity, Capacity]:
+    return Capacity(), Capacity()
 
 
 def _points(rays: Rays, samples: Samples) -> Float[Tensor, "c 3"]:

@@ -1,8 +1,13 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
 from nerf2mesh.optimize import optimize
 from nerf2mesh.optimize.health import MAX_REMEDIES, HealthWatch, Vitals
+from nerf2mesh.optimize.loop import Underway
+from nerf2mesh.transfer import LAG
 from tests.optimize.scene import BallPrior, problem
 
 WELL = Vitals(loss=0.1, mean_opacity=0.2, half_open=0.1, progress=0.5)
@@ -73,3 +78,49 @@ def test_a_prior_that_answers_with_nan_does_not_break_the_run() -> None:
     assert len(events) == 1
     assert state.step == 6
     assert all(bool(torch.isfinite(p).all()) for p in state.field.parameters())
+
+
+def test_vitals_that_come_late_make_no_sick_copy_healthy() -> None:
+    """Copied at step 50, before its numbers are there; they turn out not to be finite."""
+    state, _ = problem(steps=4)
+    watch = HealthWatch(state)
+    good = {k: v.clone() for k, v in state.field.state_dict().items()}
+    state.step = 50
+    with torch.no_grad():
+        for p in state.field.parameters():
+            p.fill_(float("nan"))
+    assert watch.check(state, replace(WELL, step=46)) is None
+    assert watch.check(state, replace(WELL, step=50, loss=float("nan"))).startswith("step 50: values were not finite")
+    assert state.step == 0 and all(torch.equal(v, good[k]) for k, v in state.field.state_dict().items())
+
+
+def test_a_copy_counts_once_its_own_step_was_looked_at() -> None:
+    state, _ = problem(steps=4)
+    watch = HealthWatch(state)
+    state.step = 50
+    for at in (46, 50):
+        assert watch.check(state, replace(WELL, step=at)) is None
+    state.step = 53
+    assert watch.check(state, replace(WELL, step=51, loss=float("inf")))
+    assert state.step == 50
+
+
+def test_numbers_come_late_on_a_device_and_all_at_the_end() -> None:
+    late, now = Underway(torch.device("meta")), Underway(torch.device("cpu"))
+    for step in range(10):
+        for queue, wanted in ((late, [step - LAG] if step >= LAG else []), (now, [step])):
+            queue.add(step, {"loss": torch.tensor(2.0 * step), "t": 0.5})
+            arrived = list(queue.arrived())
+            assert [at for at, _ in arrived] == wanted
+            assert all(numbers == {"loss": 2.0 * at, "t": 0.5} for at, numbers in arrived)
+    assert [at for at, _ in late.arrived(all_of_them=True)] == list(range(10 - LAG, 10))
+
+
+def test_a_field_that_is_not_finite_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    state, _ = problem(steps=4)
+    state.save(tmp_path / "last.pt")
+    before = (tmp_path / "last.pt").read_bytes()
+    with torch.no_grad():
+        next(iter(state.field.parameters())).view(-1)[7] = float("inf")
+    state.save(tmp_path / "last.pt")
+    assert (tmp_path / "last.pt").read_bytes() == before
