@@ -112,6 +112,23 @@ def test_held_out_words_tell_whether_they_are_used() -> None:
     assert len(set(losses[1].values())) == 3
 
 
+def test_words_alone_learn_where_nothing_else_does(tmp_path: Path) -> None:
+    file = tmp_path / "start.safetensors"
+    weight_files.export_network(TrainState.fresh(config(reader=True)).network, {}, file)
+    batch = render_seeds(range(4), VIEWS, RENDERER)
+    c = config(reader=True, words_only=True, weights=str(file), drop_condition=1.0, words_alone=1.0)
+    state = TrainState.fresh(c)
+    for layer in (state.network.fine_out.conv2, state.network.head):
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    before = {name: p.detach().clone() for name, p in state.network.named_parameters()}
+    for _ in range(2):
+        train._train_step(state.network, state, batch, c, 1e-3)
+    moved = {name for name, p in state.network.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name in before if name.startswith("words.")}
+    with pytest.raises(ValueError, match="words_only"):
+        config(words_only=True)
+
+
 def test_rate_warms_up_and_falls() -> None:
     c = PriorTrainConfig(learning_rate=1.0, warmup_steps=10, cooldown_share=0.5)
     assert learning_rate(c, 0, 0.0) == 0.1
