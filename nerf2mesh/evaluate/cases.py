@@ -118,7 +118,7 @@ def _held_out(protocol: str, look: str, cache: Path | None) -> HeldOut:
 
 def _text_case(protocol: str, name: str, data_dir: str | None) -> TextCase:
     if protocol in PROMPTS:
-        from nerf2mesh.evaluate.view_protocols import t3bench_case
+        from nerf2mesh.evaluate.t3bench import t3bench_case
 
         return t3bench_case(name, datasets.t3bench_prompts(_given(data_dir, protocol)))
     from nerf2mesh.evaluate.procedural_objects import scene_mesh

@@ -1,10 +1,11 @@
-"""Rows and records as text: Markdown, LaTeX, CSV, JSON."""
+"""Numbers, rows and records as text: Markdown, LaTeX, CSV, JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 
 from nerf2mesh.evaluate.results import Record
@@ -55,6 +56,21 @@ def margins_json(records: Sequence[Record], method: str, baselines: Sequence[str
                 row = {"object": name, "metric": key, "value": mine[name], "baseline": baseline}
                 rows.append({**row, "baseline_value": theirs[name], "margin": margin, "won": margin > 0})
     return json.dumps(rows, indent=1) + "\n"
+
+
+def number(value: float, key: str) -> str:
+    """A metric's value in its digits; a dash for nan."""
+    return "-" if math.isnan(value) else f"{value:.{METRIC_BY_KEY[key].digits}f}"
+
+
+def signed(value: float, key: str) -> str:
+    """A margin, with its sign."""
+    return f"{value:+.{METRIC_BY_KEY[key].digits}f}"
+
+
+def interval(low: float, high: float, key: str) -> str:
+    """ " (low to high)", or nothing where there is none."""
+    return "" if math.isnan(low) else f" ({number(low, key)} to {number(high, key)})"
 
 
 def _as_csv(rows: Sequence[Sequence[object]]) -> str:

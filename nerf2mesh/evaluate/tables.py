@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from nerf2mesh.evaluate.formats import latex, markdown
+from nerf2mesh.evaluate.formats import interval, latex, markdown, number, signed
 from nerf2mesh.evaluate.protocol_names import groups
 from nerf2mesh.evaluate.results import Record, Results
 from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, METRICS, PUBLISHED_THRESHOLDS
@@ -78,7 +78,7 @@ def object_rows(records: Sequence[Record], name: str) -> tuple[list[str], list[l
     for method in _unique(r.method for r in records if r.object == name):
         values = [per_object(records, method, key).get(name, math.nan) for key in metrics]
         mark = " (failed)" if any(r.failed for r in records if (r.method, r.object) == (method, name)) else ""
-        rows.append([method + mark, *(_number(v, key) for v, key in zip(values, metrics))])
+        rows.append([method + mark, *(number(v, key) for v, key in zip(values, metrics))])
     return _heading("method", metrics), rows
 
 
@@ -87,7 +87,7 @@ def mean_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     metrics, rows = _present(records), []
     for method in _unique(r.method for r in records):
         found = [estimate(records, method, key) for key in metrics]
-        cells = [_number(e.mean, k) + _interval(e.low, e.high, k) for e, k in zip(found, metrics)]
+        cells = [number(e.mean, k) + interval(e.low, e.high, k) for e, k in zip(found, metrics)]
         failed = sum(bool(r.failed) for r in records if r.method == method)
         rows.append([method, *cells, f"{failed} of {sum(r.method == method for r in records)}"])
     return [*_heading("method", metrics), "failed"], rows
@@ -99,7 +99,7 @@ def seed_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     for method in _unique(r.method for r in records):
         found = [estimate(records, method, key).seed_sd for key in metrics]
         if not all(map(math.isnan, found)):
-            rows.append([method, *(_number(value, key) for value, key in zip(found, metrics))])
+            rows.append([method, *(number(value, key) for value, key in zip(found, metrics))])
     return _heading("method", metrics), rows
 
 
@@ -108,7 +108,7 @@ def line_rows(records: Sequence[Record], method: str) -> tuple[list[str], list[l
     metrics = _present(records)
     found = [per_object(records, method, key) for key in metrics]
     names = _unique(r.object for r in records if r.method == method)
-    rows = [[name, *(_number(f.get(name, math.nan), key) for f, key in zip(found, metrics))] for name in names]
+    rows = [[name, *(number(f.get(name, math.nan), key) for f, key in zip(found, metrics))] for name in names]
     return _heading("object", metrics), rows
 
 
@@ -151,8 +151,8 @@ def verdict(records: Sequence[Record], method: str, baselines: Sequence[str]) ->
         for key in _present(records):
             c = compare(records, method, baseline, key)
             if c.n_objects:
-                found = _signed(c.margin, key)
-                found += "" if math.isnan(c.low) else f", {_signed(c.low, key)} to {_signed(c.high, key)}"
+                found = signed(c.margin, key)
+                found += "" if math.isnan(c.low) else f", {signed(c.low, key)} to {signed(c.high, key)}"
                 found += f", p {c.p:.3g}" if c.n_objects >= 6 else ""
                 words.append(f"{METRIC_BY_KEY[key].title} {c.n_won} of {c.n_objects} ({found})")
         lines.append(f"- won against {baseline}: " + ("; ".join(words) or "nothing to compare"))
@@ -205,22 +205,10 @@ def _heading(first: str, metrics: Sequence[str]) -> list[str]:
     return [first, *(f"{METRIC_BY_KEY[key].title} {sign}" for key, sign in zip(metrics, signs))]
 
 
-def _number(value: float, key: str) -> str:
-    return "-" if math.isnan(value) else f"{value:.{METRIC_BY_KEY[key].digits}f}"
-
-
-def _signed(value: float, key: str) -> str:
-    return f"{value:+.{METRIC_BY_KEY[key].digits}f}"
-
-
 def _margin(value: float, key: str) -> str:
     if math.isnan(value):
         return "-"
-    return f"{_signed(value, key)} {'won' if value > 0 else 'lost' if value < 0 else 'even'}"
-
-
-def _interval(low: float, high: float, key: str) -> str:
-    return "" if math.isnan(low) else f" ({_number(low, key)} to {_number(high, key)})"
+    return f"{signed(value, key)} {'won' if value > 0 else 'lost' if value < 0 else 'even'}"
 
 
 def _unique(names: object) -> list[str]:

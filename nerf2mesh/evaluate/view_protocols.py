@@ -21,10 +21,7 @@ from nerf2mesh.evaluate.conventions import syncdreamer_cameras
 from nerf2mesh.evaluate.datasets import read_rgba
 from nerf2mesh.evaluate.protocols import input_camera, ring_cameras
 from nerf2mesh.evaluate.scoring import Case, Settings, picture, render_views
-from nerf2mesh.evaluate.words import TextCase
 from nerf2mesh.types import Camera, Rendering, View
-
-T3BENCH_FOVS_DEG = (60.0, 45.0, 36.0, 30.0, 24.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,34 +102,6 @@ def magic123_cases(pictures: dict[str, Float[Tensor, "h w 4"]], settings: Settin
         reference = Camera.orbit(torch.zeros(1), 0.0, distance=1.8, fov_deg=40.0, width_px=800)
         found.append(Case(name, None, image, camera, reference, _as_rendering(seen[None]), settings))
     return found
-
-
-def t3bench_case(name: str, prompts: dict[str, str]) -> TextCase:
-    """One prompt of T3Bench; R-precision is among the prompts of its group (single, surr or multi)."""
-    group = name.split("-")[0]
-    rivals = tuple(dict.fromkeys(words for other, words in prompts.items() if other.split("-")[0] == group))
-    cameras = t3bench_cameras()
-    flat = replace(
-        cameras,
-        camera_to_world=cameras.camera_to_world.flatten(0, 1),
-        focal_px=cameras.focal_px.flatten(0, 1),
-        principal_px=cameras.principal_px.flatten(0, 1),
-    )
-    return TextCase(name, prompts[name], rivals, flat, Settings(background=0.0, supersample=1), t3bench=True)
-
-
-def t3bench_cameras(size_px: int = 512) -> Camera:
-    """T3Bench's views [162, 5]: the vertices of a twice divided icosahedron at distance 2.2, five fields of view.
-
-    The mesh is centred on its vertices' mean and divided by its largest coordinate; black background, one ray a pixel.
-    There is no truth to compare with: see `words` for what judges.
-    """
-    from nerf2mesh.mesh.shapes import icosphere
-
-    x, y, z = torch.from_numpy(icosphere(2).vertices).float().unbind(-1)
-    azimuth, elevation = torch.rad2deg(torch.atan2(y, x)), torch.rad2deg(torch.asin(z.clamp(-1, 1)))
-    fov = torch.tensor(T3BENCH_FOVS_DEG)
-    return Camera.orbit(azimuth[:, None], elevation[:, None], distance=2.2, fov_deg=fov, width_px=size_px)
 
 
 def random_cameras(count: int, *, seed: int = 0, size_px: int = 256) -> Camera:

@@ -5,16 +5,13 @@ whose own prompt is the nearest of all prompts of the set; 1 / (number of prompt
 agreement needs no weights and says little: the share of covered pixels whose colour has a name that the prompt says, by
 `captions.colour_name`; a ball in the right colour reaches 1. The baselines `coloured ball` and, where there is one,
 `described object` show both ends.
-T3Bench (He et al. 2023, run_eval_quality.py and meshrender.py of its repository) puts the mesh's mean vertex at the
-origin and its largest coordinate at 1, and makes one score of 162 x 5 views: best field of view, three rounds of
-averaging over neighbours on the icosphere, best direction. Here CLIP's cosines go that way; T3Bench's own figures are
-ImageReward's and are not comparable.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -56,16 +53,15 @@ class TextCase:
     settings: Settings = field(default_factory=Settings)
     mesh: object | None = None
     """The object that the prompt describes, where there is one."""
-    t3bench: bool = False
-    """Whether the mesh is put into T3Bench's frame, and CLIP's cosines go the way of its scores."""
+    frame: Callable[[object], object] | None = None
+    """What puts a mesh into the frame in which it is looked at; None: as it lies."""
+    aggregate: Callable[[Float[Tensor, "n"]], float] | None = None
+    """What makes one score of those of all views, besides their mean."""
 
     @property
     def given(self) -> tuple[object, ...]:
         """What a method is called with."""
         return (self.prompt,)
-
-    def posed(self, mesh: object) -> object:
-        return t3bench_frame(mesh) if self.t3bench and len(mesh.vertices) else mesh
 
 
 def score_words(case: TextCase, prediction: object, clip: Clip | None = None) -> dict[str, float]:
@@ -84,7 +80,7 @@ def score_words(case: TextCase, prediction: object, clip: Clip | None = None) ->
     if clip is not None:
         table = torch.cat(cosines)
         scores |= {"clip_text": float(table[:, own].mean()), "r_precision": _share_nearest(table, own)}
-        scores |= {"clip_t3bench": t3bench_aggregate(table[:, own].reshape(-1, 5))} if case.t3bench else {}
+        scores |= {"clip_t3bench": case.aggregate(table[:, own])} if case.aggregate else {}
     return scores
 
 
@@ -102,26 +98,6 @@ def colour_agreement(views: Rendering, wanted: list[str]) -> Float[Tensor, "n"]:
     index = names[(level[..., 0] * _LEVELS + level[..., 1]) * _LEVELS + level[..., 2]]
     hit = torch.isin(index, torch.tensor([list(COLOURS_RGB).index(word) for word in wanted]))
     return (hit & covered).sum((1, 2)) / covered.sum((1, 2)).clamp_min(1)
-
-
-def t3bench_frame(mesh: object) -> object:
-    """The mean vertex at the origin, the largest coordinate at 1."""
-    vertices = mesh.vertices - mesh.vertices.mean(axis=0)
-    return replace(mesh, vertices=vertices / np.abs(vertices).max())
-
-
-def t3bench_aggregate(scores: Float[Tensor, "162 5"]) -> float:
-    """One score of those of the icosphere's directions and fields of view, in the order of `t3bench_cameras`."""
-    from nerf2mesh.mesh.shapes import icosphere
-
-    faces = torch.from_numpy(icosphere(2).faces).long()
-    near = torch.eye(len(scores))
-    for i, j in ((0, 1), (1, 2), (2, 0)):
-        near[faces[:, i], faces[:, j]] = near[faces[:, j], faces[:, i]] = 1.0
-    near, best = near / near.sum(1, keepdim=True), scores.float().amax(1)
-    for _ in range(3):
-        best = near @ best
-    return float(best.max())
 
 
 def coloured_ball(case: TextCase) -> Prediction:
@@ -143,7 +119,8 @@ def described_object(case: TextCase) -> Prediction:
 def _views(case: TextCase, prediction: Prediction, cameras: Camera) -> Rendering:
     if prediction.mesh is None:
         return prediction.render(cameras)
-    return render_views(case.posed(prediction.mesh), cameras, case.settings)
+    moved = case.frame is not None and len(prediction.mesh.vertices) > 0
+    return render_views(case.frame(prediction.mesh) if moved else prediction.mesh, cameras, case.settings)
 
 
 def _share_nearest(cosines: Float[Tensor, "n m"], own: int) -> float:

@@ -217,6 +217,13 @@ def test_command_end_to_end(
     assert '<td class="won">' in page and "<h2>avocado</h2>" in page and "What seeds move" in page
 
 
+def test_the_command_goes_on_in_a_sweep_of_the_other() -> None:
+    from nerf2mesh.experiments.config import BenchConfig
+
+    ours = fidelity.bench_config(fidelity.parse(["--set", "core", "--seeds", "0,1", "--out", "anywhere"]))
+    assert bench.jobs(ours) == bench.jobs(BenchConfig()), "nerf2mesh-bench, then fidelity --resume --commit"
+
+
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
     assert fidelity.main(["--objects", "cow", "--out", str(tmp_path)]) == 2
     assert "cow" in capsys.readouterr().err

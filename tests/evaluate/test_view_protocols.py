@@ -23,7 +23,8 @@ from nerf2mesh.evaluate.datasets import (
 from nerf2mesh.evaluate.images import mask_iou
 from nerf2mesh.evaluate.results import run_case
 from nerf2mesh.evaluate.scoring import Prediction, Settings, render_views, score
-from nerf2mesh.evaluate.view_protocols import cases, magic123_cases, syncdreamer_cases, t3bench_cameras, view_protocols
+from nerf2mesh.evaluate.t3bench import t3bench_cameras
+from nerf2mesh.evaluate.view_protocols import cases, magic123_cases, syncdreamer_cases, view_protocols
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import box, torus
 from nerf2mesh.types import Camera, Rendering

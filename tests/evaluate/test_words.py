@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate import view_protocols
+from nerf2mesh.evaluate import t3bench
 from nerf2mesh.evaluate.baselines import background, baselines_of
 from nerf2mesh.evaluate.datasets import t3bench_prompts
 from nerf2mesh.evaluate.results import Results, run_case
 from nerf2mesh.evaluate.scoring import Settings
-from nerf2mesh.evaluate.view_protocols import t3bench_cameras, t3bench_case
+from nerf2mesh.evaluate.t3bench import t3bench_aggregate, t3bench_cameras, t3bench_case, t3bench_frame
 from nerf2mesh.evaluate.words import (
     COLOURS_RGB,
     TextCase,
@@ -25,8 +25,6 @@ from nerf2mesh.evaluate.words import (
     colour_words,
     coloured_ball,
     score_words,
-    t3bench_aggregate,
-    t3bench_frame,
 )
 from nerf2mesh.experiments import bench, commands
 from nerf2mesh.experiments.config import BenchConfig, WeightsConfig
@@ -103,8 +101,8 @@ def test_t3bench_frame_and_way_of_views() -> None:
     best = scores.amax(1).tolist()
     for _ in range(3):
         best = [sum(best[j] for j in near[k]) / len(near[k]) for k in range(162)]
-    assert t3bench_aggregate(scores) == pytest.approx(max(best), rel=1e-5)
-    assert t3bench_aggregate(torch.full((162, 5), 0.3)) == pytest.approx(0.3)
+    assert t3bench_aggregate(scores.flatten()) == pytest.approx(max(best), rel=1e-5)
+    assert t3bench_aggregate(torch.full((810,), 0.3)) == pytest.approx(0.3)
 
 
 def test_prompts_are_read_from_a_folder(tmp_path: Path) -> None:
@@ -136,7 +134,7 @@ def write_clip(folder: Path) -> str:
 def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny Stable Diffusion fits what the prompt says; a tiny CLIP judges t3bench, nobody judges core."""
     monkeypatch.setattr(bench, "make_fleet", Here)
-    monkeypatch.setattr(view_protocols, "t3bench_cameras", lambda: t3bench_cameras(16))
+    monkeypatch.setattr(t3bench, "t3bench_cameras", lambda: t3bench_cameras(16))
     (tmp_path / "prompt_single.txt").write_text('A "red" cup, half full = half empty\nA blue map\n', encoding="utf-8")
     model = tiny.write("sd", tmp_path / "sd")
     small = ["prior=sd21-base", f"prior.model={model}", "prior.resolution=16", "prior.precision=float32"]
