@@ -125,15 +125,17 @@ class Components:
         settings: dict[str, Any] = {
             "use_safetensors": self.weight_files(name)[0].suffix == ".safetensors",
             "local_files_only": True,
+            "output_loading_info": True,
             "variant": self.variant,
         }
         settings["torch_dtype" if self.index[name][0] == "diffusers" else "dtype"] = dtype
         try:
-            return self._class(name).from_pretrained(str(self.folder / name), **settings)
+            loaded = self._class(name).from_pretrained(str(self.folder / name), **settings)
         except (OSError, RuntimeError, KeyError) as error:
             raise ValueError(
                 f"prior.model: {self.folder / name} cannot be read ({first_line(error)}); get it anew"
             ) from (error)
+        return whole(loaded, f"prior.model: {self.folder / name}")
 
     def _from_single_file(self, name: str, dtype: torch.dtype) -> Any:
         """Configuration from the folder, weights from the one file; the hub is never asked."""
@@ -163,6 +165,18 @@ class Components:
         return weights
 
 
+def whole(loaded: tuple[nn.Module, dict[str, Any]], place: str) -> nn.Module:
+    """The module of `from_pretrained(..., output_loading_info=True)`, if its weights were all there.
+
+    Diffusers and transformers would leave the others at random, with a warning at most.
+    """
+    module, found = loaded
+    lacking = sorted(found["missing_keys"])
+    if lacking:
+        raise ValueError(f"{place} lacks {len(lacking)} of its tensors, such as {lacking[0]}; get it anew")
+    return module
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, or of a .bin that holds nothing but tensors."""
     if path.suffix == ".safetensors":
@@ -173,7 +187,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
-            f"prior.model: {path} is a pickle with more than tensors in it and is not opened; convert it to safetensors"
+            f"prior.model: {path} is damaged, or a pickle with more than tensors in it, and is not opened "
+            f"({first_line(error)}); convert it to safetensors"
         ) from error
 
 

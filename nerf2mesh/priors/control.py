@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nerf2mesh.inputs.config import DRAWINGS
-from nerf2mesh.priors.components import first_line, quiet
+from nerf2mesh.priors.components import first_line, quiet, whole
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.resolve import folder_of
 from nerf2mesh.types import Camera, Observations
@@ -33,14 +33,14 @@ def load(config: PriorConfig, dtype: torch.dtype) -> nn.Module:
         raise ValueError(f"prior.controlnet: {folder} holds no .safetensors; wanted a ControlNet's folder, get it anew")
     try:
         with quiet():
-            net = ControlNetModel.from_pretrained(
-                str(folder), torch_dtype=dtype, local_files_only=True, use_safetensors=True
+            loaded = ControlNetModel.from_pretrained(
+                str(folder), torch_dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
             f"prior.controlnet: {folder} cannot be read ({first_line(error)}); wanted a ControlNet in diffusers' layout"
         ) from error
-    return net.requires_grad_(False).eval()
+    return whole(loaded, f"prior.controlnet: {folder}").requires_grad_(False).eval()
 
 
 def of_reference(kind: str, observations: Observations, size: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.priors.components import quiet
+from nerf2mesh.priors.components import quiet, whole
 from nerf2mesh.transfer import sent
 from nerf2mesh.types import Observations
 
@@ -50,8 +50,10 @@ def load_image_encoder(folder: Path, dtype: torch.dtype, projected: bool = True)
 
     kind = CLIPVisionModelWithProjection if projected else CLIPVisionModel
     with quiet():
-        model = kind.from_pretrained(str(folder), dtype=dtype, local_files_only=True, use_safetensors=True)
-    return model.requires_grad_(False).eval()
+        loaded = kind.from_pretrained(
+            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    return whole(loaded, f"image encoder: {folder}").requires_grad_(False).eval()
 
 
 def clip_pixels(picture: Tensor, size: int) -> Tensor:

@@ -178,12 +178,28 @@ def test_pickles_with_more_than_tensors_are_not_opened(models: Models, tmp_path:
     torch.save(weights, projection / "diffusion_pytorch_model.bin")
     load_prior(PriorConfig(model=str(folder), precision="float32"))  # nothing but tensors: fine
     torch.save(weights | {"more": Trap()}, projection / "diffusion_pytorch_model.bin")
-    with pytest.raises(ValueError, match="more than tensors in it and is not opened"):
+    with pytest.raises(ValueError, match="with more than tensors in it, and is not opened"):
         load_prior(PriorConfig(model=str(folder), precision="float32"))
     (tmp_path / "model.ckpt").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"model\.ckpt may be a pickle and is not opened"):
         resolve(PriorConfig(model=str(tmp_path / "model.ckpt")))
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_part_with_a_tensor_missing_is_not_filled_with_noise(models: Models, tmp_path: Path, part: str) -> None:
+    """Both libraries would draw it at random and say so in a warning that nobody reads."""
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(models.folder("sd"), tmp_path / "sd"))
+    (file,) = (folder / part).glob("*.safetensors")
+    weights = load_file(file)
+    gone = next(name for name, value in weights.items() if value.ndim > 1)
+    del weights[gone]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"{part} lacks 1 of its tensors, such as {gone.replace('.', chr(92) + '.')}"):
+        config = PriorConfig(model=str(folder), precision="float32", cache_dir=str(tmp_path / "cache"))
+        load_prior(config).condition(observations())
 
 
 def test_single_file_with_local_configuration(tmp_path: Path) -> None:
