@@ -130,22 +130,37 @@ def write_clip(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("protocol", [pytest.param("core", marks=pytest.mark.slow), "t3bench"])
+def builtin_reader(folder: Path) -> list[str]:
+    from nerf2mesh.priors.denoiser import DenoiserConfig
+    from nerf2mesh.priors.weight_files import export_network
+    from nerf2mesh.procedural.captions import N_WORDS
+
+    torch.manual_seed(0)
+    sizes = {"image_size": 16, "channels": 8, "volume_size": 8, "volume_channels": 8, "deep_channels": 8, "n_deep": 1}
+    export_network(DenoiserConfig(**sizes, n_words=N_WORDS, n_ray_samples=6).build(), {}, folder / "reader.safetensors")
+    return [f"prior.weights={folder / 'reader.safetensors'}"]
+
+
+def stable_diffusion(folder: Path) -> list[str]:
+    model = tiny.write("sd", folder / "sd")
+    settings = ["prior=sd21-base", f"prior.model={model}", "prior.resolution=16", "prior.precision=float32"]
+    return [*settings, "prior.checkpointing=false"]
+
+
+@pytest.mark.parametrize("protocol", ["core", pytest.param("t3bench", marks=pytest.mark.slow)])
 def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny Stable Diffusion fits what the prompt says; a tiny CLIP judges t3bench, nobody judges core."""
+    """The built-in prior reads a caption of core, and nobody judges; Stable Diffusion reads T3Bench's, CLIP judges."""
     monkeypatch.setattr(bench, "make_fleet", Here)
     monkeypatch.setattr(t3bench, "t3bench_cameras", lambda: t3bench_cameras(16))
     (tmp_path / "prompt_single.txt").write_text('A "red" cup, half full = half empty\nA blue map\n', encoding="utf-8")
-    model = tiny.write("sd", tmp_path / "sd")
-    small = ["prior=sd21-base", f"prior.model={model}", "prior.resolution=16", "prior.precision=float32"]
-    small += ["prior.checkpointing=false", "threads=1", "optimize.steps=2"]
+    prior = builtin_reader(tmp_path) if protocol == "core" else stable_diffusion(tmp_path)
     config = BenchConfig(
         protocol=protocol,
         track="text",
         objects=("proc-12",) if protocol == "core" else ("single-000",),
         seeds=(0,),
         presets=("tiny",),
-        overrides=tuple(small),
+        overrides=(*prior, "threads=1", "optimize.steps=2"),
         data_dir=str(tmp_path) if protocol == "t3bench" else None,
         weights=WeightsConfig(clip=write_clip(tmp_path / "clip") if protocol == "t3bench" else None),
         output_dir=str(tmp_path / "out"),
