@@ -85,9 +85,7 @@ class Components:
         """The component's module, frozen, in eval mode, on the CPU. `build` makes one of this package's own classes."""
         with quiet():
             if build is not None:
-                module = build(self.config(name))
-                module.load_state_dict(self._own_weights(name))
-                module = module.to(dtype)
+                module = self._own(name, build).to(dtype)
             elif self.file is not None:
                 module = self._from_single_file(name, dtype)
             else:
@@ -158,11 +156,19 @@ class Components:
                 f"({first_line(error)}); give the right prior.config_dir"
             ) from error
 
-    def _own_weights(self, name: str) -> dict[str, Tensor]:
-        weights: dict[str, Tensor] = {}
+    def _own(self, name: str, build: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
+        """A module of this package's own with the component's weights, all of them and no others."""
+        module, weights = build(self.config(name)), {}
         for path in self.weight_files(name):
             weights |= read_weights(path)
-        return weights
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = "; ".join(line.strip() for line in str(error).splitlines()[1:])[:160]
+            raise ValueError(
+                f"prior.model: the weights in {self.folder / name} do not fit its configuration ({reason}); get it anew"
+            ) from error
+        return module
 
 
 def whole(loaded: tuple[nn.Module, dict[str, Any]], place: str) -> nn.Module:

@@ -202,6 +202,18 @@ def test_a_part_with_a_tensor_missing_is_not_filled_with_noise(models: Models, t
         load_prior(config).condition(observations())
 
 
+def test_multiview_weights_that_do_not_fit_are_named(models: Models, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(models.folder("mvdream"), tmp_path / "mvdream"))
+    (file,) = (folder / "unet").glob("*.safetensors")
+    weights = load_file(file)
+    weights["elsewhere.weight"] = weights.pop("out.2.bias")
+    save_file(weights, file)
+    with pytest.raises(ValueError, match=r"unet do not fit .*out\.2\.bias.*elsewhere\.weight.*get it anew"):
+        load_prior(PriorConfig(model=str(folder), precision="float32"))
+
+
 def test_single_file_with_local_configuration(tmp_path: Path) -> None:
     """A checkpoint in the latent-diffusion layout: UNet, VAE and text encoder from one file, the hub never asked."""
     file = ldm.write(tmp_path / "configs", tmp_path / "model.safetensors")
