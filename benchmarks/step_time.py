@@ -157,6 +157,7 @@ def measure(name: str, device: str, rays: Sequence[int], *, tiny: bool = False, 
     found = {f"{name}: {part} [ms]": ms for part, ms in _timed(work, repeats).items()}
     heavy = sum(found.values())
     found |= {f"{name}: {part} peak [MiB]": mib for part, mib in _peaks(work, device).items()}
+    found |= {f"{name}: {part} peak predicted [MiB]": mib for part, mib in predicted_peaks(name, tiny).items()}
     for side in rays:
         ours = field_work(device, side)
         times = _timed(ours, repeats)
@@ -166,6 +167,19 @@ def measure(name: str, device: str, rays: Sequence[int], *, tiny: bool = False, 
         found[f"{name} {side}x{side}: step [ms]"] = heavy + light
         found[f"{name} {side}x{side}: all but VAE and network [share]"] = light / (heavy + light)
     return found
+
+
+def predicted_peaks(name: str, tiny: bool) -> dict[str, float]:
+    """What `_peaks` should find, by the bytes that live at once when the same work runs on tensors without storage."""
+    from nerf2mesh.priors.memory import LiveBytes, fused_attention
+
+    peaks = {}
+    with LiveBytes([]) as count, fused_attention():
+        for part, function in diffusion_work(name, "meta", tiny).items():
+            count.peak = count.live
+            function()
+            peaks[part] = count.peak / 2**20
+    return peaks
 
 
 def _timed(work: Work, repeats: int) -> dict[str, float]:

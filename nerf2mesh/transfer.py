@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ASYNCHRONOUS = ("cuda",)
+"""Devices that work on while the host goes on."""
 LAG = 4
 """How many turns later numbers are read: by then a GPU has long sent them, and the host is never further ahead."""
 
@@ -16,7 +18,7 @@ LAG = 4
 def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
     """`tensor` on `device`; from the host to a GPU without waiting."""
     device = torch.device(device)
-    if device.type == "cpu" or tensor.device.type != "cpu":
+    if device.type not in ASYNCHRONOUS or tensor.device.type != "cpu":
         return tensor.to(device)
     # Contiguous, or torch would make it so in ordinary memory on the way.
     return tensor.contiguous().pin_memory().to(device, non_blocking=True)
@@ -34,7 +36,7 @@ class Arriving:
 
     def __init__(self, values: Tensor) -> None:
         self._host, self._mark = values, None
-        if values.device.type != "cpu":
+        if values.device.type in ASYNCHRONOUS:
             self._host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
             self._host.copy_(values, non_blocking=True)
             self._mark = mark(values.device)

@@ -62,6 +62,7 @@ class Pretended(TorchDispatchMode):
                 torch, "autocast", lambda d, *a, **k: nullcontext() if d == DEVICE else autocast(d, *a, **k)
             ),
             mock.patch("nerf2mesh.transfer.mark", lambda device: _Mark(self)),
+            mock.patch("nerf2mesh.transfer.ASYNCHRONOUS", ("cuda", DEVICE)),
         ]
         for patch in self._patches:
             patch.start()

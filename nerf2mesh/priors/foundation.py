@@ -27,6 +27,7 @@ from nerf2mesh.priors.pictures import over, resized
 from nerf2mesh.priors.resolve import Source
 from nerf2mesh.priors.schedule import Schedule, expanded_time, read_schedule
 from nerf2mesh.priors.text import Change, Embedding, Encoder
+from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera, Observations
 
 Rows = dict[str, Tensor]
@@ -177,8 +178,9 @@ class FoundationPrior(ABC):
 
     def _rows(self, condition: FoundationCondition, cameras: Camera, branch: Branch) -> Rows:
         """By default the embeddings of the words that each camera is told."""
-        if branch == "conditional" and self.config.view_prompts:  # looked up where the cameras are
-            texts, told = [condition.text[key] for key in prompts.DIRECTIONS], prompts.direction_index(cameras)
+        if branch == "conditional" and self.config.view_prompts:  # looked up on the device: nothing is read back
+            texts = [condition.text[key] for key in prompts.DIRECTIONS]
+            told = sent(prompts.direction_index(cameras), next(iter(texts[0].values())).device)
             return {name: torch.stack([text[name] for text in texts]).index_select(0, told) for name in texts[0]}
         told = prompts.keys(branch, cameras, self.config.view_prompts)
         names = condition.text[told[0]].keys()

@@ -101,6 +101,15 @@ def test_step_time_of_tiny_networks(name: str) -> None:
     assert found[f"{name} 4x4: step [ms]"] == pytest.approx(
         sum(v for k, v in found.items() if k.endswith("[ms]") and "step" not in k)
     )
+    assert 0 < found[f"{name}: network peak predicted [MiB]"] < 100
+
+
+def test_peaks_of_the_real_network_are_predicted() -> None:
+    """Stable Diffusion 1.5's network has 860 million parameters, its VAE 84 million; both are there, in bfloat16."""
+    found = step_time.predicted_peaks("sd15", tiny=False)
+    weights = 2 * (860e6 + 84e6) / 2**20
+    assert 1.01 * weights < found["network"] < 1.3 * weights
+    assert found["vae"] > found["network"], "the encoder's graph at 512 px"
 
 
 @pytest.mark.slow
