@@ -104,6 +104,7 @@ def test_step_time_of_tiny_networks(name: str) -> None:
     assert 0 < found[f"{name}: network peak predicted [MiB]"] < 100
 
 
+@pytest.mark.slow
 def test_peaks_of_the_real_network_are_predicted() -> None:
     """Stable Diffusion 1.5's network has 860 million parameters, its VAE 84 million; both are there, in bfloat16."""
     found = step_time.predicted_peaks("sd15", tiny=False)
