@@ -9,8 +9,10 @@ object, under a digest of everything that it depends on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,17 +98,15 @@ class ExactTruth:
         return Case(name, mesh, image, camera, self.novel, truth, self.settings, solid=inside)
 
     def _kept(self, scenes: Scenes, suffix: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays of the cache file, made where it is missing; renamed into place: two processes may make it."""
+        """The arrays of the cache file, made where it is missing or torn."""
         if self.cache is None:
             return make()
         path = self.cache / f"{self._digest(scenes)}{suffix}.npz"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-            np.savez_compressed(aside, **make())
-            aside.replace(path)
-        with np.load(path) as file:
+        with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError), np.load(path) as file:
             return {key: file[key] for key in file.files}
+        made = make()
+        _write(path, made)
+        return made
 
     def _digest(self, scenes: Scenes) -> str:
         """A name for what the truth depends on: the scene's numbers, the cameras, the settings."""
@@ -114,6 +114,17 @@ class ExactTruth:
         for value in (*vars(scenes).values(), self.novel.camera_to_world, self.novel.focal_px):
             digest.update(value.numpy().tobytes())
         return digest.hexdigest()[:24]
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Aside and renamed: two processes may make one file. A full disk leaves nothing behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez_compressed(aside, **arrays)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _bytes(values: Tensor) -> np.ndarray:

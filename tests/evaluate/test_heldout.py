@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,20 @@ def test_a_case_is_made_once(case: Case, cache: Path, monkeypatch: pytest.Monkey
     assert torch.equal(again.image, case.image) and torch.equal(again.solid, case.solid)
     with pytest.raises(ValueError, match="s0004"):
         HeldOut(n=5, cache=cache).case("s0005")
+
+
+def test_a_torn_cache_file_is_made_again(
+    case: Case, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kept,) = (path for path in cache.glob("*.npz") if "-" not in path.stem)
+    whole = kept.read_bytes()
+    made = dict(np.load(kept))
+    monkeypatch.setattr(ExactTruth, "_truth", lambda *_: made)
+    for torn in (whole[: len(whole) // 2], b""):
+        (tmp_path / kept.name).write_bytes(torn)
+        again = HeldOut(n=1, cache=tmp_path).case("s0000")
+        assert torch.equal(again.image, case.image)
+        assert [p.name for p in tmp_path.iterdir()] == [kept.name] and np.load(tmp_path / kept.name)["faces"].size
 
 
 def test_a_drawing_changes_the_picture_only(case: Case, cache: Path) -> None:
