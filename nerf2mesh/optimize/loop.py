@@ -68,7 +68,8 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     """Score distillation and the regularisers at new views."""
     distiller = prepare(state, problem)
     c, d, streams = problem.config, problem.distill, state.generators
-    cameras = distillation_cameras(d, problem.reference, problem.prior.image_size, streams["camera"])
+    size, ring = problem.prior.image_size, problem.wants_ring
+    cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=ring)
     side = d.side_px(problem.prior)
     rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
     cameras = cameras.to(problem.device)

@@ -54,6 +54,12 @@ class Problem:
         return self.renderer.occupancy.bits.device
 
     @property
+    def wants_ring(self) -> bool:
+        """Whether a prior denoises several views together, which it knows evenly spaced at one elevation only."""
+        priors = [self.prior, *([self.second.prior] if self.second else [])]
+        return any(hasattr(prior, "n_views") for prior in priors)
+
+    @property
     def reference(self) -> Camera:
         """The first given view's camera, or the default one in front of the object."""
         views = self.observations.views

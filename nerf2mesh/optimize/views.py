@@ -21,25 +21,30 @@ def default_reference(size_px: int = 256) -> Camera:
     )
 
 
-def distillation_cameras(config: DistillConfig, reference: Camera, size_px: int, generator: torch.Generator) -> Camera:
+def distillation_cameras(
+    config: DistillConfig, reference: Camera, size_px: int, generator: torch.Generator, *, ring: bool = False
+) -> Camera:
     """A ring [1, V] with a random turn, at the reference camera's distance, field of view and projection.
 
     Azimuths are stratified, elevations uniform on the sphere between the configured bounds. With `antithetic` the
     second half of the views looks from behind the first (azimuth + 180 degrees, the same elevation; MV-SDI, Lupascu et
-    al. 2026, arXiv 2606.29964), and only the first half is drawn.
+    al. 2026, arXiv 2606.29964), and only the first half is drawn. With `ring` they are exactly evenly spaced at one
+    elevation, in order: what priors that denoise several views together were trained on (MVDream, arXiv 2308.16512).
     """
-    if config.antithetic:
+    if config.antithetic and not ring:
         half = replace(config, antithetic=False, n_views=config.n_views // 2)
         first = distillation_cameras(half, reference, size_px, generator)
         both = torch.cat([first.camera_to_world, first.turned(180.0).camera_to_world], dim=1)
         twice = (first.focal_px.repeat(1, 2, 1), first.principal_px.repeat(1, 2, 1))
         return replace(first, camera_to_world=both, focal_px=twice[0], principal_px=twice[1])
     n = config.n_views
-    turn = torch.rand(1, generator=generator) + torch.rand(n, generator=generator) * 0.5
+    turn = torch.rand(1, generator=generator)
+    turn = turn if ring else turn + torch.rand(n, generator=generator) * 0.5
     azimuth = 360.0 * (torch.arange(n) + turn) / n
     low, high = torch.deg2rad(torch.tensor(config.elevation_deg)).sin()
-    elevation = torch.rad2deg(torch.asin(low + (high - low) * torch.rand(n, generator=generator)))
-    order = torch.randperm(n, generator=generator)
+    height = torch.rand(1 if ring else n, generator=generator).expand(n)
+    elevation = torch.rad2deg(torch.asin(low + (high - low) * height))
+    order = torch.arange(n) if ring else torch.randperm(n, generator=generator)
     distance = reference.position.norm().cpu()
     focal = (reference.focal_px[..., 1] / reference.height_px).cpu()
     slope = 0.5 / focal / (distance if reference.orthographic else 1.0)

@@ -32,7 +32,8 @@ class Prior(Protocol):
     """What `predict` returns."""
     image_size: int
     """Side in pixels at which the prior wants to see renderings. A prior may also have `render_px`, the smaller side at
-    which they need to be rendered before they are enlarged to this."""
+    which they need to be rendered before they are enlarged to this; and `n_views`, how many views on a ring it wants
+    together."""
     network: nn.Module
     """What LoRA adapters are attached to; frozen."""
     has_alpha: bool

@@ -91,6 +91,36 @@ def test_text_alone_has_the_default_camera_and_no_photometric_terms() -> None:
     assert "loss/colour" in step(state, task)
 
 
+def test_views_for_a_joint_prior_are_a_quarter_apart_at_one_elevation() -> None:
+    """As MVDream's and ImageDream's own distillation draws them."""
+    config = DistillConfig(n_views=4, elevation_deg=(0.0, 30.0))
+    g = torch.Generator().manual_seed(0)
+    drawn = [distillation_cameras(config, Camera.orbit(0.0, 10.0), 8, g, ring=True) for _ in range(3)]
+    for cameras in drawn:
+        steps = torch.remainder(cameras.azimuth_deg[0].roll(-1) - cameras.azimuth_deg[0], 360.0)
+        torch.testing.assert_close(steps, torch.full((4,), 90.0), atol=1e-3, rtol=0)
+        torch.testing.assert_close(cameras.elevation_deg[0], cameras.elevation_deg[0, :1].expand(4), atol=1e-3, rtol=0)
+    assert len({round(float(cameras.elevation_deg[0, 0]), 2) for cameras in drawn}) == 3
+
+
+def test_the_loop_looks_from_a_ring_where_the_prior_wants_one() -> None:
+    state, task = problem(2)
+    asked, predict = [], type(task.prior).predict
+
+    def seen(prior, noisy, t, cameras, condition, **more):
+        asked.append(cameras.elevation_deg)
+        return predict(prior, noisy, t, cameras, condition, **more)
+
+    task.prior.predict = lambda *arguments, **more: seen(task.prior, *arguments, **more)
+    optimize(state, task)
+    assert asked and all(float(e.max() - e.min()) > 1.0 for e in asked)
+    state, task = problem(2)
+    task.prior.predict = lambda *arguments, **more: seen(task.prior, *arguments, **more)
+    task.prior.n_views, asked[:] = 4, []
+    optimize(state, task)
+    assert asked and all(float(e.max() - e.min()) < 1e-3 for e in asked)
+
+
 def test_antithetic_views_come_in_opposite_pairs() -> None:
     config = DistillConfig(antithetic=True, n_views=4)
     cameras = distillation_cameras(config, Camera.orbit(0.0, 10.0), 8, torch.Generator().manual_seed(0))
