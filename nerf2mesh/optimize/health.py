@@ -36,11 +36,9 @@ class HealthWatch:
     """
 
     def __init__(self, state: LoopState) -> None:
-        self._start = copy.deepcopy(state.values())
-        self._healthy = self._start
+        self._healthy = copy.deepcopy(state.values())
         self._latest: tuple[int, dict] | None = None
         self._copied_at = -1
-        self._since = {"empty": 0, "full": 0, "collapsed": 0}
 
     def check(self, state: LoopState, vitals: Vitals) -> str | None:
         if not math.isfinite(vitals.loss):
@@ -56,9 +54,9 @@ class HealthWatch:
             "collapsed": vitals.half_open > 0.6 and vitals.progress > 0.6,
         }
         for name, is_so in found.items():
-            self._since[name] = self._since[name] + 1 if is_so else 0
-            if self._since[name] >= 20:
-                self._since[name] = 0
+            state.symptoms[name] = state.symptoms.get(name, 0) + 1 if is_so else 0
+            if state.symptoms[name] >= 20:
+                state.symptoms[name] = 0
                 return self._act(state, name)
         return None
 
@@ -74,28 +72,21 @@ class HealthWatch:
         state.events.append(said)
         return said
 
-    def _back_to(self, state: LoopState, values: dict) -> None:
-        state.restore(copy.deepcopy(values))
-        self._latest, self._copied_at = None, -1
-
     def _rewind(self, state: LoopState) -> str:
         failed, factor = state.step, state.factors.get("rate", 1.0)
         events = list(state.events)
-        self._back_to(state, self._healthy)
+        state.restore(copy.deepcopy(self._healthy))
+        self._latest, self._copied_at = None, -1
         state.factors["rate"], state.events = 0.5 * factor, events
         return f"step {failed}: values were not finite; back to step {state.step} at half the learning rate"
 
     def _regrow(self, state: LoopState) -> str:
-        step, factors, events = state.step, dict(state.factors), list(state.events)
-        generators = {name: g.get_state() for name, g in state.generators.items()}
-        adapter = state.adapter
-        self._back_to(state, self._start)
-        state.step, state.events, state.adapter = step, events, adapter
-        state.factors = factors | {"distill": 0.5 * factors.get("distill", 1.0)}
-        for name, value in generators.items():
-            state.generators[name].set_state(value)
-        state.occupancy.fill()
-        return f"step {step}: nothing was left to see; the field was started again at half the distillation weight"
+        state.start_again()
+        self._latest, self._copied_at = None, -1
+        state.factors["distill"] = 0.5 * state.factors.get("distill", 1.0)
+        return (
+            f"step {state.step}: nothing was left to see; the field was started again at half the distillation weight"
+        )
 
     def _thin(self, state: LoopState) -> str:
         state.factors["sparsity"] = state.factors.get("sparsity", 0.0) + 0.05

@@ -75,6 +75,7 @@ def prepare(state: LoopState, problem: Problem) -> Distiller:
             problem.source = load_source(problem.distill.source, state, problem.renderer)
             if state.step == 0:
                 start_from(problem.source, state)
+                state.remember_beginning()
         state.add_part("distiller", make_distiller(problem.prior, problem.distill, state.generators))
         if problem.second is not None:
             other = problem.second

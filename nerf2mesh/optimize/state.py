@@ -5,6 +5,7 @@ A run that is loaded from its checkpoint goes on bit for bit as if it had not st
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -39,7 +40,8 @@ SomePart = TypeVar("SomePart", bound=Part)
 
 @dataclass
 class LoopState:
-    """See the module's text. `factors` scales terms of the objective; the health watch changes them.
+    """See the module's text. `factors` scales terms of the objective, and `symptoms` counts how many steps in a row the run
+    looked ill, and how; both are the health watch's. `beginning` is what `start_again` goes back to, resumed or not.
 
     `parts` are saved and loaded with the rest. A part that is added after a checkpoint was loaded gets its values then:
     they wait in `waiting`.
@@ -52,7 +54,9 @@ class LoopState:
     adapter: dict[str, torch.Tensor] = field(default_factory=dict)
     step: int = 0
     factors: dict[str, float] = field(default_factory=dict)
+    symptoms: dict[str, int] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    beginning: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -61,7 +65,21 @@ class LoopState:
         field: HashGridField, occupancy: OccupancyGrid, lr_encoding: float, lr_network: float, seed: int
     ) -> LoopState:
         generators = {name: torch.Generator().manual_seed(seed * 1000 + i) for i, name in enumerate(STREAMS)}
-        return LoopState(field, occupancy, FusedAdam(field.param_groups(lr_encoding, lr_network)), generators)
+        state = LoopState(field, occupancy, FusedAdam(field.param_groups(lr_encoding, lr_network)), generators)
+        state.remember_beginning()
+        return state
+
+    def remember_beginning(self) -> None:
+        """The present field and optimiser are where `start_again` begins."""
+        values = {"field": self.field.state_dict(), "optimizer": self.optimizer.state_dict()}
+        self.beginning = copy.deepcopy(values)
+
+    def start_again(self) -> None:
+        """Field and optimiser as in the beginning, every cell to be looked at; steps and draws go on."""
+        values = copy.deepcopy(self.beginning)
+        self.field.load_state_dict(values["field"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.occupancy.fill()
 
     def add_part(self, name: str, part: SomePart) -> SomePart:
         self.parts[name] = part
@@ -79,6 +97,7 @@ class LoopState:
             "adapter": self.adapter,
             "step": self.step,
             "factors": self.factors,
+            "symptoms": self.symptoms,
             "events": self.events,
             "parts": self.waiting | {name: part.state_dict() for name, part in self.parts.items()},
         }
@@ -94,6 +113,7 @@ class LoopState:
                 generator.set_state(values["generators"][name].cpu())
         self.adapter = dict(values["adapter"])
         self.step, self.factors, self.events = values["step"], dict(values["factors"]), list(values["events"])
+        self.symptoms = dict(values.get("symptoms", {}))
         self.waiting = dict(values.get("parts", {}))
         for name, part in self.parts.items():
             if name in self.waiting:

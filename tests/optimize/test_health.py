@@ -56,6 +56,24 @@ def test_each_sickness_has_its_remedy(vitals: Vitals, word: str, factor: str) ->
     assert state.events == [said]
 
 
+def test_a_resumed_run_starts_again_from_the_beginning_and_goes_on_counting(tmp_path: Path) -> None:
+    """19 empty steps, a checkpoint, one more: the field is that of step 0, not the empty one of the checkpoint."""
+    empty = Vitals(0.1, 0.0, 0.0, 0.5)
+    state, _ = problem(steps=4)
+    first = {k: v.clone() for k, v in state.field.state_dict().items()}
+    assert check_often(HealthWatch(state), state, empty, 19) is None
+    with torch.no_grad():
+        for p in state.field.parameters():
+            p.fill_(-1.0)
+    state.step = 19
+    state.save(tmp_path / "last.pt")
+    resumed, _ = problem(steps=4)
+    resumed.load(tmp_path / "last.pt")
+    assert "started again" in HealthWatch(resumed).check(resumed, empty)
+    assert resumed.step == 19
+    assert all(torch.equal(v, first[k]) for k, v in resumed.field.state_dict().items())
+
+
 def test_it_gives_up_with_a_reason() -> None:
     state, _ = problem(steps=4)
     watch = HealthWatch(state)
