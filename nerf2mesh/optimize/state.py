@@ -40,8 +40,8 @@ SomePart = TypeVar("SomePart", bound=Part)
 
 @dataclass
 class LoopState:
-    """See the module's text. `factors` scales terms of the objective, and `symptoms` counts how many steps in a row the run
-    looked ill, and how; both are the health watch's. `beginning` is what `start_again` goes back to, resumed or not.
+    """See the module's text. `factors` scales terms of the objective; `symptoms` counts for how many steps in a row the
+    run has looked ill, by name; both are the health watch's. `start_again` goes back to `beginning`, resumed or not.
 
     `parts` are saved and loaded with the rest. A part that is added after a checkpoint was loaded gets its values then:
     they wait in `waiting`.
