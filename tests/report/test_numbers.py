@@ -21,8 +21,8 @@ from nerf2mesh.report import (
     versions,
     write_json,
 )
-from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 from nerf2mesh.report import progress as progress_module
+from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 from nerf2mesh.report.metrics_log import series
 
 
