@@ -6,7 +6,6 @@ bare background. Failures are counted and never dropped, so no mean improves by 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from nerf2mesh.evaluate.baselines import background
 from nerf2mesh.evaluate.perceptual import Judges
 from nerf2mesh.evaluate.scoring import Case, Method, Prediction, score
 from nerf2mesh.evaluate.words import TextCase, score_words
+from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 
 FORMAT = 1
 
@@ -103,7 +103,7 @@ def run_case(
     except Exception as error:  # whatever a method raises is a result
         failed = f"{type(error).__name__}: {error}"
         traceback.print_exc(file=sys.stderr)
-    seconds, memory = time.perf_counter() - start, peak_memory_bytes()
+    seconds, memory = time.perf_counter() - start, peak_memory_bytes()[0]
     if not failed:
         failed = _what_is_missing(prediction, is_baseline)
     metrics = score_case(case, background(case) if failed else prediction, judge)
@@ -125,23 +125,6 @@ def machine_kind() -> dict[str, object]:
 
 def today() -> str:
     return datetime.now(timezone.utc).date().isoformat()
-
-
-def reset_peak_memory() -> None:
-    """Start the high-water mark anew, where Linux lets a process do so."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_bytes() -> int:
-    """The process's largest resident size since `reset_peak_memory` (since its start where that is not possible)."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _what_is_missing(prediction: object, is_baseline: bool) -> str:
