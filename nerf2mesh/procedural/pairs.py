@@ -18,11 +18,13 @@ from torch import Tensor
 
 from nerf2mesh.procedural.drawing import LOOKS, draw
 from nerf2mesh.procedural.exact import render_exact
+from nerf2mesh.procedural.families import HELD_OUT_FAMILIES
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
 
 PAIR_SEED = 1 << 29
+FAMILIES = {"training": None, "heldout": list(HELD_OUT_FAMILIES)}
 LICENCE = "Apache-2.0"
 _BATCH = 8
 
@@ -31,6 +33,7 @@ def write_pairs(
     folder: str | Path,
     *,
     look: str = "line",
+    families: str = "training",
     n: int = 200,
     first_seed: int = PAIR_SEED,
     n_views: int = 6,
@@ -40,27 +43,31 @@ def write_pairs(
     """Writes n pairs into `folder` and returns the path of items.jsonl, which is written last.
 
     The drawing is seen as a user's picture is (azimuth 0, elevation -5 to 40 degrees), the views from anywhere.
-    ValueError for an unknown look, or a folder that holds pairs already.
+    families: one of FAMILIES; "heldout" are kinds that no prior was trained on, for an adapter that learns a subject
+    together with its style. ValueError for an unknown look or families, or a folder that holds pairs already.
     """
     folder = Path(folder)
     if look not in LOOKS:
         raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {look!r}")
+    if families not in FAMILIES:
+        raise ValueError(f"families: one of {', '.join(FAMILIES)} wanted, got {families!r}")
     if (folder / "items.jsonl").exists():
         raise ValueError(f"folder: one without pairs wanted, got {folder}; choose another or remove its items.jsonl")
     lines = []
     for start in range(first_seed, first_seed + n, _BATCH):
-        lines += _write_batch(
-            folder, range(start, min(start + _BATCH, first_seed + n)), look, n_views, picture_px, view_px
-        )
+        seeds = range(start, min(start + _BATCH, first_seed + n))
+        lines += _write_batch(folder, seeds, look, families, n_views, picture_px, view_px)
     path = folder / "items.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
-def _write_batch(folder: Path, seeds: range, look: str, n_views: int, picture_px: int, view_px: int) -> list[dict]:
+def _write_batch(
+    folder: Path, seeds: range, look: str, families: str, n_views: int, picture_px: int, view_px: int
+) -> list[dict]:
     """Pictures of some seeds; the entries of items.jsonl."""
     views = ViewConfig(n_views=n_views + 1, size_px=view_px, orthographic_share=0.0)
-    scenes, cameras = sample_scenes(seeds), sample_cameras(seeds, views)
+    scenes, cameras = sample_scenes(seeds, FAMILIES[families]), sample_cameras(seeds, views)
     rgba = SceneRenderer().render(scenes, cameras[:, 1:])["rgba"]
     straight = torch.cat([rgba[..., :3] / rgba[..., 3:].clamp_min(1e-6), rgba[..., 3:]], dim=-1)
     entries = []
@@ -73,7 +80,7 @@ def _write_batch(folder: Path, seeds: range, look: str, n_views: int, picture_px
             _write_png(folder / file, image)
         shown = {"frames": [_frame(cameras[i, k]) for k in range(n_views + 1)]}
         entry = {"picture": f"{name}.png", "views": files, "cameras": shown, "licence": LICENCE}
-        entries.append(entry | {"source": f"procedural seed {seed}"})
+        entries.append(entry | {"source": f"procedural seed {seed}, {families} families"})
     return entries
 
 
@@ -95,10 +102,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m nerf2mesh.procedural.pairs", description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--look", choices=list(LOOKS), default="line")
+    parser.add_argument("--families", choices=list(FAMILIES), default="training")
     parser.add_argument("--n", type=int, default=200, help="how many pairs")
     parser.add_argument("--views", type=int, default=6, help="views of each object")
     args = parser.parse_args(argv)
-    print(write_pairs(args.out, look=args.look, n=args.n, n_views=args.views))
+    print(write_pairs(args.out, look=args.look, families=args.families, n=args.n, n_views=args.views))
 
 
 if __name__ == "__main__":
