@@ -20,10 +20,9 @@ class DistillConfig:
 
     loss: str = "sds"
     """One of LOSSES; docs/losses.md has their equations, `configs/distill/*.yaml` the published constants."""
-    weight: float = 10.0
-    """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels. With 10 and the
-    loop's rates, 150 steps bring the ball of `tests/optimize` to 28.8 dB on unseen sides; with 1 and a third of the
-    rates, 14.7."""
+    weight: float = 100.0
+    """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels. Only its ratio to
+    the terms of `optimize` counts; docs/prior.md has the figures for 10 to 300."""
     weighting: str = "x0"
     """w(t), see `losses.score_weight`: "x0" pulls the view straight to the denoised one, "sds" is sigma^2
     (DreamFusion), "uniform" is 1, "fantasia3d" alpha sigma^2, "one_minus_alpha" 1 - alpha. Not for sjc, sdi, x0, rfds
