@@ -1,7 +1,8 @@
 """Files of the built-in prior's weights: float16 safetensors that carry the network's configuration in their header.
 
 A network is one file, or a folder of parts (`export_parts`) where files have to stay small on their way between
-machines; every part has the whole header. Nothing is ever unpickled.
+machines; every part has the whole header. A folder that diffusers wrote (`diffusers_model`) is read too. Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def export_parts(network: MultiViewDenoiser, training: dict[str, object], folder
 
 
 def read_network(path: Path) -> MultiViewDenoiser:
-    """The network stored at `path`, a file or a folder of parts. ValueError where it is missing, foreign or torn."""
+    """The network stored at `path`: a file, a folder of parts, or one of diffusers. ValueError where it is missing,
+    foreign or torn."""
+    if (path / "config.json").is_file():
+        return _read_diffusers(path)
     about, weights = {}, {}
     for file in _files(path):
         about, more = _read(file)
@@ -48,8 +52,7 @@ def read_network(path: Path) -> MultiViewDenoiser:
         raise ValueError(
             f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
         )
-    if about.get("words", " ".join(WORDS)) != " ".join(WORDS):
-        raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
+    _check_vocabulary(path, about.get("words"))
     network = DenoiserConfig(**({"patch": 1} | json.loads(about["network"]))).build()
     try:
         network.load_state_dict(weights)
@@ -57,6 +60,28 @@ def read_network(path: Path) -> MultiViewDenoiser:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise ValueError(f"prior.weights: {path} does not fit its own configuration: {first}; get it anew") from error
     return network
+
+
+def _read_diffusers(path: Path) -> MultiViewDenoiser:
+    from nerf2mesh.priors.diffusers_model import MultiViewDenoiserModel
+
+    kind = json.loads((path / "config.json").read_text()).get("_class_name")
+    if kind != MultiViewDenoiserModel.__name__:
+        raise ValueError(
+            f"prior.weights: {path} has a {kind}, a {MultiViewDenoiserModel.__name__} wanted; see prior.name"
+        )
+    try:
+        model = MultiViewDenoiserModel.from_pretrained(path, use_safetensors=True, low_cpu_mem_usage=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(f"prior.weights: {path} cannot be read by diffusers: {first}; save it anew") from error
+    _check_vocabulary(path, model.config.vocabulary)
+    return model.denoiser.float()
+
+
+def _check_vocabulary(path: Path, words: str | None) -> None:
+    if words not in (None, " ".join(WORDS)):
+        raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
 
 
 def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
