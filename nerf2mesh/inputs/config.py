@@ -37,7 +37,7 @@ class InputConfig:
     """With `recenter`: the longer side of the object's box as a share of the frame."""
     domain: str = "photo"
     """photo, or for a picture made of strokes sketch, lineart, drawing or scribble: a ControlNet then reads the strokes
-    themselves."""
+    themselves, and the paper's colours are not taken for the object's."""
     prompt: str = ""
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: str = ""

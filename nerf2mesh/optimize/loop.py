@@ -120,9 +120,9 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     """Photometric terms at the given views, if there are any."""
     if not problem.pixels.views:
         return {}
-    rays, target = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
+    rays, target, coloured = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
     background = sent(torch.rand(3, generator=state.generators["background"]), target.device)
-    term = Photometric(problem.config, target, background)
+    term = Photometric(problem.config, target, background, coloured)
     problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
     return term.numbers
 

@@ -129,11 +129,13 @@ class Distillation:
 
 @dataclass
 class Photometric:
-    """Colour and mask error at rays of the given pictures. target [n, 4] is straight-alpha RGBA."""
+    """Colour and mask error at rays of the given pictures. target [n, 4] is straight-alpha RGBA; without `coloured` its
+    colours are measured, but nothing follows from them."""
 
     config: OptimizeConfig
     target: Tensor
     background: Tensor
+    coloured: bool = True
     numbers: Measured = field(default_factory=dict)
 
     def __call__(self, rendering: Rendering) -> Tensor:
@@ -142,7 +144,8 @@ class Photometric:
         colour = (rendering.over(self.background) - wanted).square().mean()
         mask = (rendering.opacity - alpha).square().mean()
         self.numbers |= {"loss/colour": colour.detach(), "loss/mask": mask.detach()}
-        return self.config.weight_colour * colour + self.config.weight_mask * mask
+        weight = self.config.weight_colour if self.coloured else 0.0
+        return weight * colour + self.config.weight_mask * mask
 
 
 def ray_terms(config: OptimizeConfig, factors: dict[str, float], progress: float) -> Callable[[Rendering], Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.transfer import sent
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera, Observations, Rays, View
 
@@ -67,8 +68,9 @@ class GivenPixels:
         self.tables = [_table(view, device) for view in self.views]
         self.share = torch.tensor([view.weight for view in self.views])
 
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor]:
-        """n rays, flat, and straight-alpha RGBA targets [n, 4].
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor, bool]:
+        """n rays of one view, flat, straight-alpha RGBA targets [n, 4], and whether the colours are the object's: those
+        of a drawing are its paper's.
 
         Half of the rays go to the object and its rim, half anywhere; within its pixel each ray passes at random, so
         that the mean over many steps is the antialiased picture.
@@ -83,7 +85,8 @@ class GivenPixels:
         pixels = corner + torch.rand(n, 2, generator=generator)
         rays = view.camera.to("cpu").rays(pixels)
         device = image.device
-        return Rays(sent(rays.origins, device), sent(rays.directions, device)), image[sent(index, device)]
+        there = Rays(sent(rays.origins, device), sent(rays.directions, device))
+        return there, image[sent(index, device)], view.domain not in DRAWINGS
 
 
 def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from nerf2mesh.distill import DistillConfig
 from nerf2mesh.optimize import LAST, optimize, step
 from nerf2mesh.report import read_metrics
-from nerf2mesh.types import Camera
-from tests.optimize.scene import BallPrior, ball_views, problem
+from nerf2mesh.types import Camera, Observations, View
+from tests.optimize.scene import BallPrior, ball_views, observations, problem
 
 
 def test_distillation_finds_the_side_that_no_picture_shows() -> None:
@@ -106,6 +107,25 @@ def test_levels_and_rates_follow_the_schedule() -> None:
     rates = [rate for _, rate in seen]
     assert rates[0] == pytest.approx(task.config.lr_encoding)
     assert rates[2] == pytest.approx(task.config.lr_encoding * 0.1**0.5)
+
+
+def test_the_paper_of_a_drawing_is_not_the_objects_colour() -> None:
+    def fitted(domain: str) -> tuple[float, float]:
+        """Colour and mask error at a given view that has another colour than the prior knows."""
+        given = observations()
+        image = torch.cat([torch.ones_like(given.views[0].image[..., :3]), given.views[0].image[..., 3:]], dim=-1)
+        paper = Observations((View(image, given.views[0].camera, domain=domain),))
+        state, run = problem(60, views=paper, distill=DistillConfig(supersample=1, weight=3.0))
+        optimize(state, run)
+        seen = run.renderer.render(paper.views[0].camera).rgba
+        inside = image[..., 3] > 0.99
+        return float((seen[..., :3] - 1.0).square()[inside].mean()), float(
+            (seen[..., 3] - image[..., 3]).square().mean()
+        )
+
+    photo, drawing = fitted("photo"), fitted("sketch")
+    assert photo[0] < 0.05 < 0.1 < drawing[0], f"{photo}, {drawing}: a photo's white is matched, paper is not"
+    assert drawing[1] < 0.03, f"{drawing}: the outline of a drawing is matched all the same"
 
 
 def test_no_distillation_weight_is_plain_reconstruction() -> None:
