@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.lora.files import located
 from nerf2mesh.mesh import extract_lods
+from nerf2mesh.mesh.given_views import paint_given_views, reduced
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.result import Result
@@ -17,6 +19,8 @@ from nerf2mesh.run_folder import RunFolder
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering
 
 PREVIEW_GREY = 0.92
+METRIC_PX = 256
+"""The given view is compared at about this size."""
 
 
 def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, clock: StageClock) -> None:
@@ -68,25 +72,33 @@ def _make_mesh(result: Result) -> None:
         (result.mesh, *result.lods), result.facts = extract_lods(
             result.field, renderer.occupancy, renderer, config.mesh, lambda stage, _: bar.update(0, stage=stage)
         )
+        views = [v for v in result.observations.views if v.weight > 0 and v.domain not in DRAWINGS]
+        if views and config.mesh.given_views and config.optimize.weight_colour > 0:
+            bar.update(0, stage="given views")
+            result.mesh, result.facts["given_views"] = paint_given_views(result.mesh, views)
+            result.lods = [paint_given_views(mesh, views)[0] for mesh in result.lods]
 
 
 @torch.no_grad()
 def reference_metrics(result: Result) -> dict[str, object]:
-    """How well the field shows the given view, if there is one: PSNR in front of white, and the mask's IoU."""
+    """How well the field and the mesh show the given view, if there is one: PSNR in front of white, and the field's
+    mask IoU."""
     from nerf2mesh.evaluate.images import mask_iou, psnr
+    from nerf2mesh.render import rasterize_mesh
 
     if not result.observations.views:
         return {}
-    view = result.observations.views[0]
+    view = reduced(result.observations.views[0], METRIC_PX**2)
     rendering = result.render(view.camera)
     alpha = view.image[..., 3]
     wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
+
+    def decibels(shown: Rendering) -> dict[str, object]:
+        return {"value": float(psnr(shown.over(1.0).cpu()[None], wanted[None])), "better": "higher", "unit": "dB"}
+
     return {
-        "input view PSNR": {
-            "value": float(psnr(rendering.over(1.0).cpu()[None], wanted[None])),
-            "better": "higher",
-            "unit": "dB",
-        },
+        "input view PSNR": decibels(rendering),
+        "input view PSNR, mesh": decibels(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2)),
         "input view mask IoU": {
             "value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])),
             "better": "higher",

@@ -25,8 +25,8 @@ class InputConfig:
     """Vertical field of view of the square frame; it is assumed, a picture does not tell it."""
     distance: float = DEFAULT_DISTANCE
     """From the camera to the middle of the object, in world units (the object's box is 2 wide)."""
-    size_px: int = 256
-    """Side of the square view that the optimisation sees."""
+    size_px: int = 512
+    """Side of the square view that the optimisation and the texture see; a step costs the same for any."""
     foreground: str = "auto"
     """auto (alpha, else plain background, else GrabCut), or one of alpha, plain, grabcut, rembg, none."""
     plain_tolerance: float = 9.0

@@ -62,6 +62,8 @@ class MeshConfig:
     """Pictures of the field by which the texture is corrected; kept only where the comparison at `bake_views`, which
     are other cameras, improves. 0 leaves the colours of the march along the normal."""
     bake_fit_size_px: int = 160
+    given_views: bool = True
+    """Colours of the given pictures themselves where these show the surface well; drawings are left out."""
     settle_limit: float = 0.0
     """How far (world units) the painted mesh may sink along its normals to look more like the field; costs some outline
     and volume. 0 leaves the surface where the calibration put it."""
