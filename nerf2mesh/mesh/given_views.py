@@ -7,7 +7,7 @@ towards grazing angles and outlines.
 
 Letters, for a surface point and a picture: c the cosine between normal and viewing ray; d how many pixels the point's
 image lies inside of every edge, of the picture's object and of the mesh's own depth; r(x; a, b) rises smoothly from 0
-at a to 1 at b. The weight is w = r(c; 0.2, 0.6) r(d; 1, 5 h / 256), h the height of the picture, 0 where hidden.
+at a to 1 at b. The weight is w = r(c; 0.1, 0.4) r(d; 1, 5 h / 256), h the height of the picture, 0 where hidden.
 Of several pictures each point follows sum w^2 q / sum w, q the pictures' colours: the ones that look at it straight.
 """
 
@@ -24,7 +24,7 @@ from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera, View
 
-COSINES = (0.2, 0.6)
+COSINES = (0.1, 0.4)
 INSIDE_PX = (1.0, 5.0)
 """From where to where the weight rises; pixels of a picture of 256."""
 STEP_PX = 6.0
