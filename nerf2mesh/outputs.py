@@ -11,12 +11,14 @@ from torch import Tensor
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.lora.files import located
 from nerf2mesh.mesh import extract_lods
-from nerf2mesh.mesh.given_views import paint_given_views, reduced
+from nerf2mesh.mesh.given_views import paint_given_views, pixel_width, reduced
+from nerf2mesh.mesh.soften import soften_colours
+from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.result import Result
 from nerf2mesh.run_folder import RunFolder
-from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering
+from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering, View
 
 PREVIEW_GREY = 0.92
 METRIC_PX = 256
@@ -26,11 +28,11 @@ METRIC_PX = 256
 def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, clock: StageClock) -> None:
     """Fills in the result's mesh, facts and metrics, and writes everything into the run folder.
 
-    priors: by their names in provenance.json.
+    priors: by their names in provenance.json; the one that steered is "prior".
     """
     config = result.config
     with clock.stage("mesh"):
-        _make_mesh(result)
+        _make_mesh(result, priors["prior"])
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
     if folder is None:
@@ -64,7 +66,7 @@ def _about(prior: Prior) -> object:
     return prior.about() if hasattr(prior, "about") else str(getattr(prior, "source", "") or "")
 
 
-def _make_mesh(result: Result) -> None:
+def _make_mesh(result: Result, prior: Prior) -> None:
     renderer, config = result.renderer, result.config
     renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
     bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
@@ -72,11 +74,32 @@ def _make_mesh(result: Result) -> None:
         (result.mesh, *result.lods), result.facts = extract_lods(
             result.field, renderer.occupancy, renderer, config.mesh, lambda stage, _: bar.update(0, stage=stage)
         )
-        views = [v for v in result.observations.views if v.weight > 0 and v.domain not in DRAWINGS]
-        if views and config.mesh.given_views and config.optimize.weight_colour > 0:
-            bar.update(0, stage="given views")
-            result.mesh, result.facts["given_views"] = paint_given_views(result.mesh, views)
-            result.lods = [paint_given_views(mesh, views)[0] for mesh in result.lods]
+        bar.update(0, stage="colours")
+        result.facts |= _finish_colours(result, prior)
+
+
+def _finish_colours(result: Result, prior: Prior) -> dict[str, object]:
+    """Softens what the prior cannot have meant, then puts the given pictures' colours where these show the surface."""
+    config, given, radius = result.config, result.observations.views, result.config.mesh.colour_radius
+    if radius is None:
+        radius = 0.5 * _steered_pixel(given, config.distill.side_px(prior)) if config.distill.weight > 0 else 0.0
+    shown = config.mesh.given_views and config.optimize.weight_colour > 0
+    views = [view for view in given if shown and view.weight > 0 and view.domain not in DRAWINGS]
+    facts: dict[str, object] = {"colour_radius": radius}
+    meshes = [result.mesh, *result.lods]
+    if radius > 0:
+        meshes = [soften_colours(mesh, radius) for mesh in meshes]
+    if views:
+        meshes, shares = zip(*(paint_given_views(mesh, views) for mesh in meshes))
+        facts["given_views"] = shares[0]
+    result.mesh, *result.lods = meshes
+    return facts
+
+
+def _steered_pixel(given: tuple[View, ...], side_px: int) -> float:
+    """World units that a pixel of the distillation's views covers at the object's middle."""
+    camera = given[0].camera if given else default_reference()
+    return float(pixel_width(camera.resized(side_px, side_px), camera.position.norm().numpy()))
 
 
 @torch.no_grad()

@@ -62,6 +62,9 @@ class MeshConfig:
     """Pictures of the field by which the texture is corrected; kept only where the comparison at `bake_views`, which
     are other cameras, improves. 0 leaves the colours of the march along the normal."""
     bake_fit_size_px: int = 160
+    colour_radius: float | None = None
+    """Colours are blurred by this standard deviation (world units) before the given views' are put over them; None is
+    half a pixel of the views that the prior steers by, 0 leaves what was baked."""
     given_views: bool = True
     """Colours of the given pictures themselves where these show the surface well; drawings are left out."""
     settle_limit: float = 0.0
@@ -90,6 +93,8 @@ class MeshConfig:
                 raise ValueError(f"mesh.{name}: 0 or more wanted, got {getattr(self, name)}")
         if self.remesh not in ("none", "isotropic", "quad"):
             raise ValueError(f"mesh.remesh: none, isotropic or quad wanted, got {self.remesh!r}")
+        if self.colour_radius is not None and not self.colour_radius >= 0.0:
+            raise ValueError(f"mesh.colour_radius: 0 or more, or null wanted, got {self.colour_radius}")
         if self.threshold is not None and not self.threshold > 0.0:
             raise ValueError(f"mesh.threshold: a density above 0 or null wanted, got {self.threshold}")
         for name, budget in (("target_faces", self.target_faces), *(("lods", n) for n in self.lods)):
