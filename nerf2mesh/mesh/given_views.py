@@ -8,7 +8,7 @@ towards grazing angles and outlines.
 Letters, for a surface point and a picture: c the cosine between normal and viewing ray; d how many pixels the point's
 image lies inside of every edge, of the picture's object and of the mesh's own depth; r(x; a, b) rises smoothly from 0
 at a to 1 at b. The weight is w = r(c; 0.1, 0.4) r(d; 1, 5 h / 256), h the height of the picture, 0 where hidden.
-Of several pictures each point follows sum w^2 q / sum w, q the pictures' colours: the ones that look at it straight.
+Of several pictures a point takes sum w^2 q / sum w^2, q their colours: mostly the one that looks at it straight.
 """
 
 from __future__ import annotations
