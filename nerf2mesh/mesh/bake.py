@@ -146,6 +146,15 @@ def bleed(texture: np.ndarray, known: np.ndarray) -> np.ndarray:
     return texture[tuple(nearest)]
 
 
+def with_texels(mesh: TriangleMesh, where: TexelPoints, colors: np.ndarray) -> TriangleMesh:
+    """The mesh with other colours [n, 3] in [0, 1] at the covered texels."""
+    texture = mesh.texture.copy()
+    texels = texture[where.covered]
+    texels[:, :3] = np.round(255.0 * np.clip(colors, 0.0, 1.0))
+    texture[where.covered] = texels
+    return replace(mesh, texture=bleed(texture, where.covered))
+
+
 def bake_vertices(
     mesh: TriangleMesh, shade: Shade, *, device: str | torch.device = "cpu", progress=None
 ) -> TriangleMesh:

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nerf2mesh.mesh.bake import bleed, texel_points
+from nerf2mesh.mesh.bake import texel_points, with_texels
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera, View
@@ -47,12 +47,8 @@ def paint_given_views(mesh: TriangleMesh, views: Sequence[View]) -> tuple[Triang
 
     if mesh.texture is not None and mesh.uv is not None:
         where = texel_points(mesh, mesh.texture.shape[0])
-        texels = mesh.texture[where.covered]
-        after, weight = colours(where.points, where.normals, texels[:, :3] / 255.0)
-        texels[:, :3] = np.round(255.0 * after)
-        texture = mesh.texture.copy()
-        texture[where.covered] = texels
-        painted = replace(mesh, texture=bleed(texture, where.covered))
+        after, weight = colours(where.points, where.normals, mesh.texture[where.covered][:, :3] / 255.0)
+        painted = with_texels(mesh, where, after)
     elif mesh.vertex_colors is not None:
         after, weight = colours(mesh.vertices, mesh.normals, mesh.vertex_colors)
         painted = replace(mesh, vertex_colors=after.astype(mesh.vertex_colors.dtype))

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nerf2mesh.mesh.bake import bleed, texel_points
+from nerf2mesh.mesh.bake import texel_points, with_texels
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 
 MAX_COTANGENT = 10.0
@@ -37,13 +37,9 @@ def soften_colours(mesh: TriangleMesh, radius: float) -> TriangleMesh:
     if radius < 0.5 * length:
         return mesh
     where = texel_points(mesh, mesh.texture.shape[0])
-    texels = mesh.texture[where.covered]
-    corner = mesh.faces[where.face]
-    blurred = heat_step(mesh, _vertex_means(texels[:, :3] / 255.0, corner, where.weights, mesh.n_vertices), radius)
-    texels[:, :3] = np.round(255.0 * np.clip((blurred[corner] * where.weights[..., None]).sum(1), 0.0, 1.0))
-    texture = mesh.texture.copy()
-    texture[where.covered] = texels
-    return replace(mesh, texture=bleed(texture, where.covered))
+    corner, before = mesh.faces[where.face], mesh.texture[where.covered][:, :3] / 255.0
+    blurred = heat_step(mesh, _vertex_means(before, corner, where.weights, mesh.n_vertices), radius)
+    return with_texels(mesh, where, (blurred[corner] * where.weights[..., None]).sum(1))
 
 
 def _vertex_means(values: np.ndarray, corner: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
