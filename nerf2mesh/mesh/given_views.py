@@ -29,6 +29,8 @@ INSIDE_PX = (1.0, 5.0)
 """From where to where the weight rises; pixels of a picture of 256."""
 STEP_PX = 6.0
 """A jump of depth between neighbours, in widths of a pixel, that counts as an edge."""
+MIN_EDGE = 0.125
+"""Pixels on both sides of an edge, as a share of the picture's height: shorter ones are bumps of a surface."""
 OPAQUE = 0.99
 PIXELS_PER_POINT = 0.6
 """Pictures are reduced to so many pixels per coloured texel or vertex of the whole surface: a third of the pixels show
@@ -129,8 +131,8 @@ def pixel_width(camera: Camera, depth: np.ndarray) -> np.ndarray:
 
 
 def inner_distance(mask: np.ndarray, depth: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """How many pixels [h, w] each pixel of the mask is away from the nearest one outside it, or at a jump of depth."""
-    from scipy.ndimage import distance_transform_edt
+    """How many pixels [h, w] each pixel of the mask is away from the nearest one outside it, or at an edge of depth."""
+    from scipy.ndimage import distance_transform_edt, label
 
     edge = np.zeros_like(mask)
     for axis in (0, 1):
@@ -141,6 +143,8 @@ def inner_distance(mask: np.ndarray, depth: np.ndarray, width: np.ndarray) -> np
         jump = np.abs(depth[one] - depth[two]) > STEP_PX * np.minimum(width[one], width[two])
         edge[one] |= jump
         edge[two] |= jump
+    number, _ = label(edge, np.ones((3, 3)))
+    edge &= np.bincount(number.reshape(-1))[number] >= MIN_EDGE * mask.shape[0]
     return distance_transform_edt(np.pad(mask & ~edge, 1))[1:-1, 1:-1]
 
 

@@ -110,3 +110,12 @@ def test_distances_are_to_the_mask_and_to_jumps_of_depth():
     width = np.full((9, 20), 0.01)
     found = inner_distance(mask, depth, width)[4]
     assert found[:5].tolist() == [1, 2, 3, 4, 5] and found[9] == found[10] == 0 and found[7] == 2 and found[12] == 2
+
+
+def test_a_bump_is_no_edge():
+    mask, depth = np.ones((80, 80), bool), np.full((80, 80), 2.0)
+    smooth = inner_distance(mask, depth, np.full_like(depth, 0.01))
+    depth[40, 40] = 2.5
+    assert np.array_equal(inner_distance(mask, depth, np.full_like(depth, 0.01)), smooth)
+    depth[20:60, 40] = 2.5
+    assert inner_distance(mask, depth, np.full_like(depth, 0.01))[40, 40] == 0
