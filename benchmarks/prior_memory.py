@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks prior_memory", description=__doc__)
     parser.add_argument("--names", default=",".join(BLUEPRINTS))
     parser.add_argument("--views", type=int, default=4)
-    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args(argv)
     rows = [measure(name, options.views, options.precision) for name in options.names.split(",")]

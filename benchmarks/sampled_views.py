@@ -61,7 +61,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, default=1.0, help="uncond + guidance (cond - uncond)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--batch", type=int, default=16, help="scenes at once")
-    parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args(argv)

@@ -19,9 +19,10 @@ from nerf2mesh.fields.activation import make_activation
 from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.fields.encoding import HashGridEncoding
 from nerf2mesh.fields.harmonics import harmonics_count, spherical_harmonics
-from nerf2mesh.fields.network import FieldNetwork, fast_dtype
+from nerf2mesh.fields.network import FieldNetwork
 from nerf2mesh.fields.protocol import FieldOutput
 from nerf2mesh.kernels import GridLayout
+from nerf2mesh.utils.precision import fast_dtype
 
 _TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
 _NO_GRAD_BLOCK, _NO_GRAD_BLOCK_GPU = 1 << 16, 1 << 20

@@ -10,7 +10,6 @@ recomputing the hidden layers block by block to spare memory traffic gained noth
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -49,22 +48,6 @@ class FieldNetwork(nn.Module):
         inputs = trunk if harmonics is None else torch.cat([trunk, _padded(harmonics, dtype)], dim=-1)
         color = _apply(inputs, _weights(self.head, dtype))
         return trunk[:n, 0].float(), torch.sigmoid(color[:n].float())
-
-
-def fast_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What the networks compute in while training: see `FieldConfig.precision`."""
-    if precision == "auto":
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-@lru_cache(maxsize=16)
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Private, but the only way to ask; where it is gone, float32 is right and merely slower.
-    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return device.type == "cpu" and ask()
 
 
 def _padded(x: Tensor, dtype: torch.dtype) -> Tensor:

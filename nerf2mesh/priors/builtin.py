@@ -32,6 +32,7 @@ from nerf2mesh.priors.lifting import FrameGeometry
 from nerf2mesh.priors.weight_files import read_network
 from nerf2mesh.procedural.captions import READ, unread_words, word_numbers
 from nerf2mesh.types import Camera, Observations
+from nerf2mesh.utils.precision import fast_dtype
 
 PACKAGED = Path(__file__).parent / "weights" / "builtin-64px.safetensors"
 
@@ -58,11 +59,11 @@ class BuiltinPrior(SeesCameras):
     kind = "v"
     has_alpha = True
 
-    def __init__(self, network: MultiViewDenoiser, *, precision: str = "bfloat16", source: Path | None = None) -> None:
+    def __init__(self, network: MultiViewDenoiser, *, precision: str = "auto", source: Path | None = None) -> None:
         self.network = network.requires_grad_(False).eval()
         self.image_size = network.config.image_size
         self.render_px = network.config.image_size // network.config.patch
-        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.dtype = fast_dtype(precision, next(network.parameters()).device)
         self.source = source
         self.background = torch.full((3,), 0.5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CONTROLS = ("scribble", "lineart", "canny", "depth", "normal")
-PRECISIONS = ("bfloat16", "float16", "float32")
+PRECISIONS = ("auto", "bfloat16", "float16", "float32")
 BUILTIN = "builtin"
 AUTO = "auto"
 
@@ -19,8 +19,9 @@ class PriorConfig:
     With `model` given, "builtin" counts as "auto"."""
     weights: str | None = None
     """builtin only: path of a safetensors file from nerf2mesh-train-prior; null takes the packaged weights."""
-    precision: str = "bfloat16"
-    """Arithmetic of the networks: bfloat16, float16 or float32 (builtin: bfloat16 or float32)."""
+    precision: str = "auto"
+    """Arithmetic of the networks: bfloat16, float16 or float32 (builtin: bfloat16 or float32). auto: bfloat16 where the
+    device multiplies it in hardware, else float32."""
     model: str | None = None
     """Where the foundation model is: a folder in the diffusers layout, a .safetensors file, or a hub id (owner/name).
     Null takes the first id of the known name that is there."""
@@ -71,7 +72,7 @@ class PriorConfig:
             self.name = AUTO
         self._check_name()
         if self.precision not in PRECISIONS or (self.name == BUILTIN and self.precision == "float16"):
-            wanted = "bfloat16 or float32" if self.name == BUILTIN else "bfloat16, float16 or float32"
+            wanted = "auto, bfloat16 or float32" if self.name == BUILTIN else "auto, bfloat16, float16 or float32"
             raise ValueError(f"prior.precision: {wanted} wanted, got {self.precision!r}; choose one")
         if self.control not in CONTROLS:
             raise ValueError(f"prior.control: wanted one of {', '.join(CONTROLS)}, got {self.control!r}; choose one")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from nerf2mesh.distill.noise import Kind, NoiseLevel
 from nerf2mesh.priors import prompts, text
 from nerf2mesh.priors.base import Branch
 from nerf2mesh.priors.camera_embedding import CameraEmbedding, PoseHook, pose_numbers
-from nerf2mesh.priors.components import DTYPES, Components
+from nerf2mesh.priors.components import Components
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.pictures import over, resized
 from nerf2mesh.priors.resolve import Source
@@ -29,6 +29,7 @@ from nerf2mesh.priors.schedule import Schedule, expanded_time, read_schedule
 from nerf2mesh.priors.text import Change, Embedding, Encoder
 from nerf2mesh.transfer import sent
 from nerf2mesh.types import Camera, Observations
+from nerf2mesh.utils.precision import dtype_name, fast_dtype
 
 Rows = dict[str, Tensor]
 
@@ -52,9 +53,10 @@ class FoundationPrior(ABC):
     needs_words = True
 
     def __init__(self, source: Source, config: PriorConfig, device: str | torch.device = "cpu") -> None:
+        self.dtype = fast_dtype(config.precision, device)
+        config = replace(config, precision=dtype_name(self.dtype))
         self.source, self.config, self.family = source, config, source.family
         self.components: Components = source.components
-        self.dtype = DTYPES[config.precision]
         self.network = self._load_network().to(device)
         self.vae = self._load_vae()
         if self.vae is not None:

@@ -22,6 +22,7 @@ from nerf2mesh.priors.optimiser import MuonAdamW
 from nerf2mesh.priors.train_config import PriorTrainConfig
 from nerf2mesh.priors.weight_files import PART_BYTES, export_network, export_parts, starting_weights
 from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
+from nerf2mesh.utils.precision import fast_dtype
 
 
 @dataclass
@@ -147,7 +148,8 @@ def velocity_loss(
     noisy_frame = (kind == NOISY)[:, :, None, None, None]
     given = torch.where(noisy_frame, level.add(images, noise), images)
     target = level.alpha * noise - level.sigma * images
-    with torch.autocast(images.device.type, torch.bfloat16):
+    dtype = fast_dtype("auto", images.device)
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         v = network(given, level.log_snr.reshape(-1), kind, geometry, words)
     error = (v - target).square() * noisy_frame
     return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
