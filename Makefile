@@ -66,7 +66,7 @@ train-prior: $(VENV)/.ready  ## Train the built-in prior again (hours on a CPU, 
 	$(BIN)/nerf2mesh-train-prior
 
 MINUTES ?= 25
-PACKAGED_PRIOR := $(wildcard nerf2mesh/priors/weights/*.safetensors)
+PACKAGED_PRIOR := $(wildcard nerf2mesh/priors/builtin/weights/*.safetensors)
 
 gpu-train: $(VENV)/.ready  ## Train the built-in prior on a GPU for MINUTES=25 more, from the packaged weights (or OUT's state)
 	$(BIN)/nerf2mesh-train-prior training=gpu minutes=$(MINUTES) weights=$(PACKAGED_PRIOR) output_dir=$(or $(OUT),outputs/gpu-prior)

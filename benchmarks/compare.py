@@ -1,14 +1,14 @@
 """Two result files side by side: `python -m benchmarks.compare OLD NEW [--method NAME] [--against NAME]`.
 
-The same as `nerf2mesh-bench compare OLD NEW`; see nerf2mesh.evaluate.comparison.
+The same as `nerf2mesh-bench compare OLD NEW`; see nerf2mesh.evaluate.tables.comparison.
 """
 
 from __future__ import annotations
 
 import sys
 
-from nerf2mesh.evaluate.comparison import report
-from nerf2mesh.experiments.commands import compare
+from nerf2mesh.evaluate.tables.comparison import report
+from nerf2mesh.sweep.commands import compare
 
 __all__ = ["main", "report"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, load_object
+from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, load_object
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera
 

@@ -18,7 +18,7 @@ import torch
 
 from nerf2mesh.mesh import FieldAccess
 from nerf2mesh.mesh.access import LevelSet
-from nerf2mesh.mesh.extract import extract_surface
+from nerf2mesh.mesh.extract.marching_cubes import extract_surface
 
 STEEP = 10.0
 

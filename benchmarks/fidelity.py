@@ -1,6 +1,6 @@
 """How true the meshes are: `python -m benchmarks.fidelity --set core [--preset standard] [--objects spot,bob]`.
 
-The sweep of `nerf2mesh-bench` (docs/experiments.md says what the folder --out then holds), for who compares with
+The sweep of `nerf2mesh-bench` (docs/sweeps.md says what the folder --out then holds), for who compares with
 committed figures: --gate ends with exit code 1 where one is worse than in benchmarks/results, --commit writes there.
 """
 
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nerf2mesh.evaluate.baselines import BLIND, ORACLES
-from nerf2mesh.evaluate.cases import HELD_OUT, object_names
-from nerf2mesh.evaluate.gate import check, check_bars
-from nerf2mesh.evaluate.margin_bars import margin_bars
-from nerf2mesh.evaluate.protocol_names import LOOKS, PROTOCOLS, TRACKS
-from nerf2mesh.evaluate.results import Results
-from nerf2mesh.experiments.bench import methods, run_bench
-from nerf2mesh.experiments.config import BenchConfig, LaunchConfig
+from nerf2mesh.evaluate.protocols.baselines import BLIND, ORACLES
+from nerf2mesh.evaluate.protocols.cases import HELD_OUT, object_names
+from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, TRACKS
+from nerf2mesh.evaluate.tables.gate import check, check_bars
+from nerf2mesh.evaluate.tables.margin_bars import margin_bars
+from nerf2mesh.evaluate.tables.results import Results
+from nerf2mesh.sweep.bench import methods, run_bench
+from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
 
 RESULTS_DIR = Path(__file__).parent / "results"
 

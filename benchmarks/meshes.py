@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.posed_views import FitConfig, fit_posed_views
-from nerf2mesh.evaluate.procedural_objects import COUNT, FIRST_SEED, procedural_mesh
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, load_object
-from nerf2mesh.evaluate.results import machine_kind, today
+from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, load_object
+from nerf2mesh.evaluate.protocols.procedural_objects import COUNT, FIRST_SEED, procedural_mesh
+from nerf2mesh.evaluate.tables.results import machine_kind, today
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import FieldAccess, MeshConfig, TriangleMesh, build_mesh, inspect_mesh, save_mesh
-from nerf2mesh.mesh.bake import FieldViews, bake_loss
-from nerf2mesh.mesh.repair import keep_largest
-from nerf2mesh.mesh.unwrap import unwrap
+from nerf2mesh.mesh.surface.repair import keep_largest
+from nerf2mesh.mesh.texture.bake import FieldViews, bake_loss
+from nerf2mesh.mesh.texture.unwrap import unwrap
 from nerf2mesh.render import VolumeRenderer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,7 +141,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
 
 def field_psnr(mesh: TriangleMesh, renderer: VolumeRenderer) -> float:
     """How well the field shows the object, over white, at cameras that it was not fitted to."""
-    from nerf2mesh.mesh.calibrate import view_ring
+    from nerf2mesh.mesh.extract.calibrate import view_ring
     from nerf2mesh.render import rasterize_mesh
 
     cameras = view_ring(4, 128)
@@ -201,7 +201,7 @@ def line(record: dict) -> str:
     return (
         f"{record['object']:>5}: field {record['fit_psnr']:.1f} dB, {mesh['faces']} faces, genus {mesh['genus']} "
         f"(truth {record['truth']['genus']}), bake {bake['psnr']:.1f} dB, foreground {bake['foreground_psnr']:.1f}, "
-        f"colour {bake['color_psnr']:.1f}, mask IoU {bake['mask_iou']:.3f}, {record['seconds']['mesh']:.0f} s; "
+        f"color {bake['color_psnr']:.1f}, mask IoU {bake['mask_iou']:.3f}, {record['seconds']['mesh']:.0f} s; "
         + (f"NOT: {', '.join(failed)}" if failed else "all checks hold")
     )
 

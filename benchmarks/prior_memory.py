@@ -2,7 +2,7 @@
 
 Predicted memory of a distillation step with full-size foundation priors: weights, activations of the network's forward
 with both guidance branches, and the VAE encoder's backward pass. Nothing is downloaded and nothing is computed: the
-architectures are built without storage and one step is traced (see nerf2mesh/priors/memory.py).
+architectures are built without storage and one step is traced (see nerf2mesh/priors/foundation/memory.py).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from nerf2mesh.priors import PriorConfig
-from nerf2mesh.priors.components import quiet
-from nerf2mesh.priors.foundation import FoundationCondition, FoundationPrior
-from nerf2mesh.priors.known import KNOWN
+from nerf2mesh.priors.foundation.components import quiet
+from nerf2mesh.priors.foundation.memory import GIB, parts_of, predict_memory
+from nerf2mesh.priors.foundation.prior import FoundationCondition, FoundationPrior
+from nerf2mesh.priors.foundation.resolve import Source
+from nerf2mesh.priors.foundation.zoo import MODEL_ZOO
 from nerf2mesh.priors.load import prior_class
-from nerf2mesh.priors.memory import GIB, parts_of, predict_memory
-from nerf2mesh.priors.resolve import Source
 from nerf2mesh.types import Camera
 
 from .step_time import SD3, SD_UNET, SDXL_UNET, VAE
@@ -107,7 +107,7 @@ BLUEPRINTS: dict[str, Blueprint] = {
 
 def blank_prior(name: str, precision: str) -> tuple[FoundationPrior, FoundationCondition]:
     """The full-size prior without storage, and a condition of the right shapes."""
-    blueprint, known = BLUEPRINTS[name], KNOWN[name]
+    blueprint, known = BLUEPRINTS[name], MODEL_ZOO[name]
     config = PriorConfig(name=name, precision=precision, network_resolution=known.size_px)
     prior = prior_class(known.family)(
         Source(blueprint, known.family, name, known.licence, known.size_px), config, "meta"

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.evaluate.results import machine_kind, today
-from nerf2mesh.evaluate.sampled_views import (
+from nerf2mesh.evaluate.protocols.sampled_views import (
     GIVEN_AZIMUTHS_DEG,
     Sampling,
     Scores,
@@ -27,9 +26,10 @@ from nerf2mesh.evaluate.sampled_views import (
     sample_views,
     score_pictures,
 )
-from nerf2mesh.evaluate.statistics import bootstrap_interval
-from nerf2mesh.evaluate.tables import markdown
-from nerf2mesh.priors.builtin import PACKAGED, BuiltinPrior
+from nerf2mesh.evaluate.tables.results import machine_kind, today
+from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
+from nerf2mesh.evaluate.tables.tables import markdown
+from nerf2mesh.priors.builtin.prior import PACKAGED, BuiltinPrior
 from nerf2mesh.priors.config import PriorConfig
 
 

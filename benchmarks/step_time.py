@@ -2,7 +2,7 @@
 
 Time and peak memory of one distillation step with the real architectures at random weights (weights do not change the
 speed; nothing is downloaded, and nothing is said about quality). Split into: VAE (encode, and the gradient back to the
-picture), network (one forward pass with both guidance branches), field and renderer (forward and backward), optimiser.
+picture), network (one forward pass with both guidance branches), field and renderer (forward and backward), optimizer.
 --tiny shrinks every width, so that the code can run on a CPU; its times mean nothing.
 """
 
@@ -121,7 +121,7 @@ def _conditions(arch: Architecture, config: dict, side: int) -> dict:
 
 
 def field_work(device: str, side: int) -> Work:
-    """Field and renderer at side^2 rays, forward and backward, and the optimiser's step, as calls."""
+    """Field and renderer at side^2 rays, forward and backward, and the optimizer's step, as calls."""
     field = HashGridField(FieldConfig(), torch.Generator().manual_seed(0)).to(device).train()
     occupancy = OccupancyGrid(64).to(device)
     renderer = VolumeRenderer(RendererConfig(), field, occupancy)
@@ -138,7 +138,7 @@ def field_work(device: str, side: int) -> Work:
         optimizer.zero_grad(set_to_none=False)
 
     render()
-    return {"field and renderer": render, "optimiser": update}
+    return {"field and renderer": render, "optimizer": update}
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _default(dtype: torch.dtype):
 
 
 def measure(name: str, device: str, rays: Sequence[int], *, tiny: bool = False, repeats: int = 5) -> dict[str, float]:
-    """Milliseconds and peak MiB by part, and what share of the step field, renderer and optimiser take."""
+    """Milliseconds and peak MiB by part, and what share of the step field, renderer and optimizer take."""
     work = diffusion_work(name, device, tiny)
     found = {f"{name}: {part} [ms]": ms for part, ms in _timed(work, repeats).items()}
     heavy = sum(found.values())
@@ -171,7 +171,7 @@ def measure(name: str, device: str, rays: Sequence[int], *, tiny: bool = False, 
 
 def predicted_peaks(name: str, tiny: bool) -> dict[str, float]:
     """What `_peaks` should find, by the bytes that live at once when the same work runs on tensors without storage."""
-    from nerf2mesh.priors.memory import LiveBytes, fused_attention
+    from nerf2mesh.priors.foundation.memory import LiveBytes, fused_attention
 
     peaks = {}
     with LiveBytes([]) as count, fused_attention():

@@ -2,7 +2,7 @@
 //
 // Every pointer is to contiguous memory of the caller. float unless said otherwise. Functions return 0, or an error code
 // for n2m_error. CUDA entry points have the same names with the suffix _cuda and take a stream as their last argument;
-// they only enqueue work, never allocate and never synchronise.
+// they only enqueue work, never allocate and never synchronize.
 #pragma once
 #include <stdint.h>
 
@@ -86,7 +86,7 @@ N2M_API int32_t n2m_composite_backward(int64_t n_rays, int32_t n_channels, float
                                        const float* grad_out, const float* grad_opacity, const float* grad_depth,
                                        const float* grad_distortion, float* grad_density, float* grad_channels);
 
-// ---- occupancy and optimiser ---------------------------------------------------------------------------------------
+// ---- occupancy and optimizer ---------------------------------------------------------------------------------------
 // ema *= decay; ema[cells] = max(ema[cells], values); bits = ema > threshold, or > min(threshold, mean) if below_mean.
 N2M_API int32_t n2m_update_occupancy(int64_t n_cells, float* ema, uint8_t* bits, int64_t n, const int64_t* cells,
                                      const float* values, float decay, float threshold, int32_t below_mean);

@@ -1,5 +1,5 @@
 /* C interface of the mesh tools: plain pointers, row-major arrays, host memory. The Python mirrors are in
-   nerf2mesh/render/rasterizer.py and nerf2mesh/mesh/simplify.py. */
+   nerf2mesh/render/rasterizer.py and nerf2mesh/mesh/surface/simplify.py. */
 #pragma once
 
 #include <stdint.h>
@@ -19,7 +19,7 @@ typedef struct {
   const uint8_t* texture; /* [texture_height, texture_width, texture_channels], or NULL */
   int64_t n_vertices, n_faces;
   int32_t texture_height, texture_width, texture_channels;
-  float grey; /* colour of a mesh that has none */
+  float grey; /* color of a mesh that has none */
 } n2m_raster_mesh;
 
 typedef struct {
@@ -32,7 +32,7 @@ typedef struct {
   double near_depth;
 } n2m_raster_views;
 
-/* Any pointer may be NULL. Colour and normal are premultiplied by the opacity, depth is the mean distance over the covered samples. */
+/* Any pointer may be NULL. Color and normal are premultiplied by the opacity, depth is the mean distance over the covered samples. */
 typedef struct {
   float* rgb;          /* [n_cameras, height, width, 3] */
   float* opacity;      /* [n_cameras, height, width] */

@@ -8,20 +8,22 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh import adaptation, outputs
 from nerf2mesh.config import Config, load_config
-from nerf2mesh.distributed import Ranks
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
-from nerf2mesh.locks import alone_in
 from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Opinion, Problem, optimize
-from nerf2mesh.preemption import Checkpoints
-from nerf2mesh.priors import load_prior, memory
+from nerf2mesh.priors import load_prior
+from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import Progress, StageClock
-from nerf2mesh.result import Result
-from nerf2mesh.run_folder import RunFolder
+from nerf2mesh.run import finish as outputs
+from nerf2mesh.run import subject_adapter as adaptation
+from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.preemption import Checkpoints
+from nerf2mesh.run.ranks import Ranks
+from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.locks import alone_in
 
 
 def fit(

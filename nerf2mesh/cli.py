@@ -36,7 +36,7 @@ def train_prior() -> None:
     def register() -> None:
         from hydra.core.config_store import ConfigStore
 
-        from nerf2mesh.priors.train import PriorTrainConfig
+        from nerf2mesh.priors.builtin.train import PriorTrainConfig
 
         ConfigStore.instance().store(name="train_prior_schema", node=PriorTrainConfig)
 
@@ -49,7 +49,7 @@ def train_lora() -> None:
     def register() -> None:
         from hydra.core.config_store import ConfigStore
 
-        from nerf2mesh.lora.style import StyleTrainConfig
+        from nerf2mesh.lora.train.style import StyleTrainConfig
 
         ConfigStore.instance().store(name="train_lora_schema", node=StyleTrainConfig)
 
@@ -58,7 +58,7 @@ def train_lora() -> None:
 
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
-    from nerf2mesh.experiments.commands import COMMANDS
+    from nerf2mesh.sweep.commands import COMMANDS
 
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word in COMMANDS:
@@ -69,7 +69,7 @@ def bench() -> None:
     def register() -> None:
         from hydra.core.config_store import ConfigStore
 
-        from nerf2mesh.experiments.config import BenchConfig
+        from nerf2mesh.sweep.config import BenchConfig
 
         ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
 
@@ -138,7 +138,7 @@ def _is_sweep() -> bool:
 
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
-    from nerf2mesh.preemption import Preempted, listening, stoppable
+    from nerf2mesh.run.preemption import Preempted, listening, stoppable
 
     try:
         with listening(), stoppable():
@@ -226,7 +226,7 @@ def _summary(folder: Path, result: object) -> str:
 
 def _train_prior(composed: DictConfig) -> None:
     from nerf2mesh.config import to_dataclass
-    from nerf2mesh.priors.train import PriorTrainConfig, train_prior
+    from nerf2mesh.priors.builtin.train import PriorTrainConfig, train_prior
 
     config = to_dataclass(composed, PriorTrainConfig)
     train_prior(config)
@@ -235,7 +235,7 @@ def _train_prior(composed: DictConfig) -> None:
 
 def _train_lora(composed: DictConfig) -> None:
     from nerf2mesh.config import to_dataclass
-    from nerf2mesh.lora.style import StyleTrainConfig, train_style
+    from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 
     path = train_style(to_dataclass(composed, StyleTrainConfig))
     print(f"done\n  {path}\nnerf2mesh input.image=PICTURE 'lora=[{path}]'")
@@ -243,8 +243,8 @@ def _train_lora(composed: DictConfig) -> None:
 
 def _bench(composed: DictConfig) -> None:
     from nerf2mesh.config import to_dataclass
-    from nerf2mesh.experiments.bench import run_bench
-    from nerf2mesh.experiments.config import BenchConfig
+    from nerf2mesh.sweep.bench import run_bench
+    from nerf2mesh.sweep.config import BenchConfig
 
     folder = run_bench(to_dataclass(composed, BenchConfig))
     where = "the workers are queued; the same command later collects" if folder is None else f"  {folder / 'page.html'}"

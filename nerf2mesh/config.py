@@ -199,7 +199,7 @@ def _restore_tuples(value: object) -> None:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    """Hydra initialised for the duration, whatever was initialised before is put back."""
+    """Hydra initialized for the duration, whatever was initialized before is put back."""
     from hydra import initialize_config_dir, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 

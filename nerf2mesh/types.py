@@ -3,7 +3,7 @@
 Frames and letters
     World: right-handed, +Z up, the object inside the box [-1, 1]^3, its front along +X. Azimuth 0 looks at the front
     and grows counter-clockwise seen from above; elevation is above the horizon.
-    Camera: OpenGL axes (x right, y up, looking along -z). A pixel's centre is at (column + 0.5, row + 0.5),
+    Camera: OpenGL axes (x right, y up, looking along -z). A pixel's center is at (column + 0.5, row + 0.5),
     rows grow downward. Images are float32 in [0, 1], sRGB, channels last.
     Depth is the distance along a unit ray direction, in world units.
 """
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nerf2mesh.transfer import sent
+from nerf2mesh.utils.device_copy import to_device
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Camera:
     def to(self, device: torch.device | str) -> Camera:
         return replace(
             self,
-            camera_to_world=sent(self.camera_to_world, device),
-            focal_px=sent(self.focal_px, device),
-            principal_px=sent(self.principal_px, device),
+            camera_to_world=to_device(self.camera_to_world, device),
+            focal_px=to_device(self.focal_px, device),
+            principal_px=to_device(self.principal_px, device),
         )
 
     def resized(self, width_px: int, height_px: int) -> Camera:
@@ -110,7 +110,7 @@ class Camera:
         return torch.stack([x, y], dim=-1)
 
     def rays(self, pixels: Float[Tensor, "*p 2"] | None = None) -> Rays:
-        """Rays through `pixels` (x, y) given in pixels, all centres [h, w, 2] by default.
+        """Rays through `pixels` (x, y) given in pixels, all centers [h, w, 2] by default.
 
         Returns origins and directions of shape [*b, *p, 3].
         """
@@ -211,7 +211,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A rendered image or batch of rays. Colour and normals are premultiplied by opacity; no background is added.
+    """A rendered image or batch of rays. Color and normals are premultiplied by opacity; no background is added.
 
     rgb [..., 3] sRGB, opacity [...], depth [...] (opacity-weighted mean distance along the ray, 0 without a hit),
     normal [..., 3] in world axes or None, `extra` for anything else a renderer measured.
@@ -229,7 +229,7 @@ class Rendering:
         return torch.cat([self.rgb, self.opacity[..., None]], dim=-1)
 
     def over(self, background: float | Tensor) -> Float[Tensor, "*p 3"]:
-        """The colour in front of `background` (a grey level, or a colour that broadcasts to [..., 3])."""
+        """The color in front of `background` (a grey level, or a color that broadcasts to [..., 3])."""
         return self.rgb + (1.0 - self.opacity[..., None]) * background
 
 

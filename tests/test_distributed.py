@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerf2mesh.distributed import OWN_STREAMS, Ranks, stream_seed
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.optimize import step
+from nerf2mesh.run.ranks import OWN_STREAMS, Ranks, stream_seed
 from tests.optimize.scene import problem
 from tests.optimize.test_loop import assert_equal
 from tests.two_ranks import SEED, STEPS

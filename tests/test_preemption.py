@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerf2mesh.locks import InUse, alone_in
 from nerf2mesh.optimize import LAST, optimize
-from nerf2mesh.preemption import REQUEUE, SIGNALS_SEEN, Checkpoints, Preempted, listening, stoppable
+from nerf2mesh.run.preemption import REQUEUE, SIGNALS_SEEN, Checkpoints, Preempted, listening, stoppable
+from nerf2mesh.utils.locks import InUse, alone_in
 from tests.optimize.scene import problem
 from tests.optimize.test_loop import assert_equal
 from tests.test_resume import command, environment, wait_for_loop
@@ -92,8 +92,8 @@ def test_the_command_line_stops_politely_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_one_process_a_folder(tmp_path: Path) -> None:
-    code = "import sys, time; from nerf2mesh.locks import alone_in\nwith alone_in(sys.argv[1]): print(1, flush=True); "
-    code += "sys.stdin.read()"
+    code = "import sys, time; from nerf2mesh.utils.locks import alone_in\n"
+    code += "with alone_in(sys.argv[1]): print(1, flush=True); sys.stdin.read()"
     other = subprocess.Popen(
         [command(tmp_path)[0], "-c", code, str(tmp_path)],
         stdin=subprocess.PIPE,

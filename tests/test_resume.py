@@ -70,7 +70,7 @@ def wait_for_loop(process: subprocess.Popen, folder: Path, at_most_s: float) -> 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     from nerf2mesh.config import load_config
-    from nerf2mesh.run_folder import RunFolder
+    from nerf2mesh.run.folder import RunFolder
 
     first = load_config(["preset=tiny", f"output_dir={tmp_path}"])
     RunFolder.open(first)

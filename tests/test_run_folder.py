@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nerf2mesh.config import load_config
-from nerf2mesh.run_folder import RunFolder
+from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.types import Camera, Observations, View
 
 

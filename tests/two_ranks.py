@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.distributed import Ranks
 from nerf2mesh.optimize import optimize
+from nerf2mesh.run.ranks import Ranks
 from tests.optimize.scene import problem
 
 STEPS, SEED = 5, 3

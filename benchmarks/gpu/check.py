@@ -2,7 +2,7 @@
 
 Builds the CUDA library for the GPU of this machine, runs the CUDA tests, compares with tiny-cuda-nn and nerfacc where
 they can be imported, runs compute-sanitizer where it is installed, measures the kernels against their floors, counts
-host synchronisations, times full-size networks and a whole run from a picture to a GLB. No network. One JSON file,
+host synchronizations, times full-size networks and a whole run from a picture to a GLB. No network. One JSON file,
 benchmarks/results/gpu-DEVICE.json, written after every item, and a short table. --plan lists the items and runs none.
 
 Exit code: 0 when no item failed, 1 when one did, 2 where there is no GPU. "not run" says why, and is no failure.

@@ -32,13 +32,13 @@ def problem(device: str, overrides: list[str]):
 
 
 def measure(device: str, preset: str = "standard", warm_up: int = 40, steps: int = 20) -> Figures:
-    """Mean time of a step after the warm-up, its parts, and the host synchronisations of `steps` steps in a row, which
+    """Mean time of a step after the warm-up, its parts, and the host synchronizations of `steps` steps in a row, which
     fail it. Numbers are gathered as `optimize` does it; refreshes of the occupancy are among the steps."""
-    from nerf2mesh.optimize.loop import Underway, step
+    from nerf2mesh.optimize.loop import PendingMetrics, step
 
     state, given = problem(device, [f"preset={preset}"])
     state.field.train()
-    under_way = Underway(given.device)
+    under_way = PendingMetrics(given.device)
 
     def run(n: int) -> None:
         for _ in range(n):
@@ -56,7 +56,7 @@ def measure(device: str, preset: str = "standard", warm_up: int = 40, steps: int
     with given.clock.stage("steps") as stage:
         run(steps)
     found |= {f"{part}, waited for [ms]": 1e3 * seconds / steps for part, seconds in stage.parts.items()}
-    found |= {"samples without a place": given.renderer.lost_samples, "host synchronisations": sum(seen.values())}
+    found |= {"samples without a place": given.renderer.lost_samples, "host synchronizations": sum(seen.values())}
     found |= {f"waits at {line}": n for line, n in sorted(seen.items(), key=lambda item: -item[1])}
     return found | ({"failed": "steps of the loop wait for the GPU"} if seen else {})
 

@@ -79,7 +79,7 @@ def through(module: torch.nn.Module) -> Encode:
 
 
 def samples(device: str, n_rays: int = 512) -> tuple[Tensor, ...]:
-    """density, colour, t, dt, packed_info of a batch of rays through a shell."""
+    """density, color, t, dt, packed_info of a batch of rays through a shell."""
     from ..kernels.cases import camera_rays, sphere_bits
 
     torch.manual_seed(6)
@@ -90,14 +90,14 @@ def samples(device: str, n_rays: int = 512) -> tuple[Tensor, ...]:
 
 
 def compositing_rows(composite: Callable[..., kernels.Composited], device: str) -> dict[str, float]:
-    """Weights, colours, depth and both gradients of our compositing and `composite` on the same samples."""
-    density, colour, *rest = samples(device)
+    """Weights, colors, depth and both gradients of our compositing and `composite` on the same samples."""
+    density, color, *rest = samples(device)
     results = []
     for function in (kernels.composite, composite):
-        leaves = density.clone().requires_grad_(), colour.clone().requires_grad_()
+        leaves = density.clone().requires_grad_(), color.clone().requires_grad_()
         out = function(*leaves, *rest)
         total = out.channels.square().sum() + out.opacity.square().sum() + out.depth.sum() + out.distortion.sum()
-        names = ("colours", "opacity", "depth", "distortion", "weights", "to density", "to colours")
+        names = ("colors", "opacity", "depth", "distortion", "weights", "to density", "to colors")
         results.append(dict(zip(names, [*(x.detach() for x in out), *torch.autograd.grad(total, leaves)])))
     found: dict[str, float] = {}
     for name, theirs in results[1].items():

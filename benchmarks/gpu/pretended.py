@@ -61,8 +61,8 @@ class Pretended(TorchDispatchMode):
             mock.patch.object(
                 torch, "autocast", lambda d, *a, **k: nullcontext() if d == DEVICE else autocast(d, *a, **k)
             ),
-            mock.patch("nerf2mesh.transfer.mark", lambda device: _Mark(self)),
-            mock.patch("nerf2mesh.transfer.ASYNCHRONOUS", ("cuda", DEVICE)),
+            mock.patch("nerf2mesh.utils.device_copy.mark", lambda device: _Mark(self)),
+            mock.patch("nerf2mesh.utils.device_copy.ASYNCHRONOUS", ("cuda", DEVICE)),
         ]
         for patch in self._patches:
             patch.start()

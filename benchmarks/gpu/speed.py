@@ -75,8 +75,8 @@ def march_and_composite(device: str, rival: str = "nerfacc", n_rays: int = 4096,
 def _compositing(name: str, march: Callable, composite: Callable, device: str) -> dict[str, Callable[[], object]]:
     s = march()
     n = s.t.shape[0]
-    density, colour = torch.rand(n, device=device) * 20, torch.rand(n, 3, device=device)
-    leaves = density.requires_grad_(), colour.requires_grad_()
+    density, color = torch.rand(n, device=device) * 20, torch.rand(n, 3, device=device)
+    leaves = density.requires_grad_(), color.requires_grad_()
     image = lambda: composite(*leaves, s.t, s.dt, s.packed_info).channels  # noqa: E731
     backward = cases.backward_of(image, list(leaves))
     return {f"{name}: march": march, f"{name}: composite": image, f"{name}: composite backward": backward}
@@ -107,8 +107,8 @@ class Step:
         features = self.encode(points * 0.5 + 0.5)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             out = self.mlp(features).float()
-        density, colour = torch.exp(out[:, 0].clamp(max=10.0)), torch.sigmoid(out[:, 1:])
-        image = self.composite(density, colour, s.t, s.dt, s.packed_info)
+        density, color = torch.exp(out[:, 0].clamp(max=10.0)), torch.sigmoid(out[:, 1:])
+        image = self.composite(density, color, s.t, s.dt, s.packed_info)
         loss = (image.channels - self.target).square().mean()
         loss.backward()
         self.optimizer.step()
@@ -159,7 +159,7 @@ def whole_step(
     device: str, n_rays: int = 4096, repeats: int = 20, log2_table_size: int = 17, rival: str = "nerfacc"
 ) -> Figures:
     """Time of the step and of ten in a row without waiting between them, and of other libraries' step; how many host
-    synchronisations were seen."""
+    synchronizations were seen."""
     step = Step(device, n_rays, log2_table_size=log2_table_size)
     step(), step()
     seen = host_syncs(step)
@@ -172,7 +172,7 @@ def whole_step(
     seconds = best_seconds(work, repeats)
     found: Figures = {"step [ms]": 1e3 * seconds["one"], "of ten in a row [ms]": 100 * seconds["ten"]}
     found |= {"rival": f"not run: {why}"} if why else {f"{rival} over ours": seconds["rival"] / seconds["one"]}
-    found |= {"host synchronisations": sum(seen.values()), **{f"waits at {line}": n for line, n in seen.items()}}
+    found |= {"host synchronizations": sum(seen.values()), **{f"waits at {line}": n for line, n in seen.items()}}
     parts = cases.training_step(n_rays, min(repeats, 9), device, log2_table_size)
     return {**found, **parts, **({"failed": "the step waits for the GPU"} if seen else {})}
 

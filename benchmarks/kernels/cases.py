@@ -118,8 +118,8 @@ def training_step(n_rays: int, repeats: int, device: str, log2_table_size: int =
     mlp = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4)).to(device)
     n_samples = s.t.shape[0]
     features = torch.randn(n_samples, 32, device=device, requires_grad=True)
-    density, colour = (torch.rand(n_samples, k, device=device) for k in (1, 3))
-    leaves = [density[:, 0].clone().requires_grad_(), colour.requires_grad_()]
+    density, color = (torch.rand(n_samples, k, device=device) for k in (1, 3))
+    leaves = [density[:, 0].clone().requires_grad_(), color.requires_grad_()]
     encode_points = partial(kernels.hash_grid_encode, points, params, layout)
     composite = lambda: kernels.composite(*leaves, s.t, s.dt, s.packed_info, stop=1e-4).channels  # noqa: E731
     state = [torch.randn(layout.n_params, device=device).abs() for _ in range(4)]
@@ -141,7 +141,7 @@ def training_step(n_rays: int, repeats: int, device: str, log2_table_size: int =
     return totals | shares | {"step: all but the MLP over the MLP": rest / learned}
 
 
-def optimiser(n: int, repeats: int, device: str) -> Metrics:
+def optimizer(n: int, repeats: int, device: str) -> Metrics:
     """Fused Adam against torch's, and against copying the memory it must move (four arrays read, three written)."""
     param = torch.randn(n, device=device, requires_grad=True)
     param.grad = torch.randn_like(param)

@@ -38,7 +38,7 @@ def measure(quick: bool, device: str, repeats: int) -> cases.Metrics:
         name = f"encode 8x4 T=2^17 n=2^{log2}"
         metrics |= cases.encode(name, GridLayout(log2_table_size=17), 1 << log2, repeats, device, False)
     metrics |= cases.training_step(1024 if quick else 4096, repeats, device)
-    metrics |= cases.optimiser(1 << (18 if quick else 22), repeats, device)
+    metrics |= cases.optimizer(1 << (18 if quick else 22), repeats, device)
     return metrics | cases.mlp_against_floor(1 << (14 if quick else 17), repeats, device)
 
 

@@ -41,7 +41,7 @@ N2M_HD F blend_curvature(bool smoothstep, F frac, float scale) {
 }
 
 // The corners of a cell are taken in pairs along axis 0: pair c has step bit (d - 1) of c on axis d >= 1, and a lower and an
-// upper end. On a dense level the two ends are neighbours in memory. Everything a kernel needs is linear in the pairs:
+// upper end. On a dense level the two ends are neighbors in memory. Everything a kernel needs is linear in the pairs:
 //   P   = sum_c w_c pair_c      w_c = prod_{d>=1} (s_d or 1 - s_d)
 //   P_a = sum_c dw_c/ds_a pair_c        P_yz = sum_c d2w_c/ds_y ds_z pair_c
 // With x = s_0, slopes s', curvatures s'', lerp(Q) = (1 - x) Q_lower + x Q_upper and diff(Q) = Q_upper - Q_lower:

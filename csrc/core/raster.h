@@ -1,4 +1,4 @@
-// Maths of the triangle rasteriser, shared by host and device.
+// Maths of the triangle rasterizer, shared by host and device.
 //
 // A vertex p in camera space (OpenGL axes) becomes q = K p = (fx X + cx z, -fy Y + cy z, z), z = -Z, so that its pixel is q.xy / q.z
 // (orthographic: q.z = 1). A triangle's edge functions at pixel s = (x, y, 1) are e_i = det[s, q_j, q_k] (Olano & Greer 1997,

@@ -1,4 +1,4 @@
-// Triangle rasteriser for the CPU. Work is cut into bands of rows of one camera; each band has its own depth buffer and walks all
+// Triangle rasterizer for the CPU. Work is cut into bands of rows of one camera; each band has its own depth buffer and walks all
 // faces in order, so the result does not depend on the number of threads.
 #include <algorithm>
 #include <atomic>

@@ -142,9 +142,9 @@ class Simplifier {
     }
   }
 
-  // A closed fan meets each neighbour twice.
+  // A closed fan meets each neighbor twice.
   void find_open_edges(int32_t v) {
-    neighbours(v, &ring_);
+    neighbors(v, &ring_);
     for (size_t i = 0; i < ring_.size(); ++i) ++mark_[ring_[i]];
     for (int32_t w : ring_) {
       if (mark_[w] != 2) fixed_[v] = 1;
@@ -152,8 +152,8 @@ class Simplifier {
     for (int32_t w : ring_) mark_[w] = 0;
   }
 
-  // Both other corners of every face at v: each neighbour as often as there are faces at its edge.
-  void neighbours(int32_t v, std::vector<int32_t>* out) const {
+  // Both other corners of every face at v: each neighbor as often as there are faces at its edge.
+  void neighbors(int32_t v, std::vector<int32_t>* out) const {
     out->clear();
     for (int32_t c = head_[v]; c >= 0; c = next_[c]) {
       out->push_back(f_[following(c)]);
@@ -185,9 +185,9 @@ class Simplifier {
 
   bool allowed(int32_t u, int32_t v, Vec target) {
     // Link condition on a closed fan: u and v share exactly the two vertices opposite their edge, and these keep three faces.
-    neighbours(u, &ring_);
+    neighbors(u, &ring_);
     for (int32_t w : ring_) mark_[w] = 1;
-    neighbours(v, &other_);
+    neighbors(v, &other_);
     int shared = 0;
     bool thin = false;
     for (int32_t w : other_) {
@@ -235,7 +235,7 @@ class Simplifier {
     head_[u] = head_[v];
     head_[v] = -1;
     unlink_dead(u);
-    neighbours(u, &ring_);
+    neighbors(u, &ring_);
     ++stamp_[u];
     std::sort(ring_.begin(), ring_.end());
     ring_.erase(std::unique(ring_.begin(), ring_.end()), ring_.end());

@@ -1,4 +1,4 @@
-// Occupancy update and the optimiser step on the CPU.
+// Occupancy update and the optimizer step on the CPU.
 #include <string.h>
 
 #include "cpu/flat_cpu.h"

@@ -78,7 +78,7 @@ __device__ __forceinline__ void load_aligned(const __half* p, float* out) {
   }
 }
 
-// The pair's two entries. Neighbours whose first index is even are one aligned load; on hashed levels that is every other
+// The pair's two entries. Neighbors whose first index is even are one aligned load; on hashed levels that is every other
 // cell, because the hash multiplies x by one: the two ends then differ in the lowest bit only.
 template <int NF, class P>
 __device__ __forceinline__ void load_pair(const P* table, uint32_t lower, uint32_t upper, float (&low)[NF], float (&up)[NF]) {

@@ -1,7 +1,7 @@
 // Hash grid on the device: gradient to the parameters, summed in float32.
 //
 // Coarse levels, where every sample would hit the same few thousand entries, are summed in shared memory by blocks that stay
-// for many points and flush once. The others go to memory by reductions, a pair of neighbours or a whole entry at a time.
+// for many points and flush once. The others go to memory by reductions, a pair of neighbors or a whole entry at a time.
 // Samples come in the order of their rays, so that on dense levels runs of lanes lie in one cell: a warp adds such runs up
 // first and sends one reduction for each.
 #include <algorithm>
@@ -23,7 +23,7 @@ struct BackwardArgs {
   float* grad_params;
 };
 
-// Runs of neighbouring lanes whose points lie in one cell. Every lane of the warp takes part.
+// Runs of neighboring lanes whose points lie in one cell. Every lane of the warp takes part.
 struct Runs {
   bool worth_it, head;
   int next, longest;  // the lane after this lane's run; lanes of the longest run
@@ -102,7 +102,7 @@ __device__ __forceinline__ void corner_gradients(const BackwardArgs& a, int64_t 
   }
 }
 
-// Two neighbours of up to two features are one 16-byte (or 8-byte) reduction where the hardware has it.
+// Two neighbors of up to two features are one 16-byte (or 8-byte) reduction where the hardware has it.
 template <int NF>
 __device__ __forceinline__ void reduce_pair(float* table, uint32_t lower, uint32_t upper, const float (&low)[NF], const float (&up)[NF]) {
 #if __CUDA_ARCH__ >= 900

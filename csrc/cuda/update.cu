@@ -1,4 +1,4 @@
-// Occupancy update and the optimiser step on the device.
+// Occupancy update and the optimizer step on the device.
 #include "core/adam.h"
 #include "cuda/grid.cuh"
 
@@ -63,7 +63,7 @@ __device__ __forceinline__ void find_touched(const float (&g)[4], bool (&touched
   }
 }
 
-// Four neighbours a thread, 16 bytes an access: the step is nothing but memory traffic.
+// Four neighbors a thread, 16 bytes an access: the step is nothing but memory traffic.
 template <int ROW>
 __global__ void __launch_bounds__(THREADS) adam_vectors(const __grid_constant__ AdamArgs a) {
   const int64_t i = global_index() * 4;

@@ -1,4 +1,4 @@
-"""Fields: density and colour as functions of position."""
+"""Fields: density and color as functions of position."""
 
 from nerf2mesh.fields.activation import ExpDensity, LaplaceDensity, SoftplusDensity
 from nerf2mesh.fields.background import Background, BackgroundConfig

@@ -1,4 +1,4 @@
-"""What stands behind the object: a fixed colour, or a learned one."""
+"""What stands behind the object: a fixed color, or a learned one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ KINDS = ("fixed", "constant", "direction")
 @dataclass(kw_only=True)
 class BackgroundConfig:
     kind: str = "fixed"
-    """"fixed": `color` for ever. "constant": one learned colour per image. "direction": learned, by direction."""
+    """"fixed": `color` for ever. "constant": one learned color per image. "direction": learned, by direction."""
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """sRGB in [0, 1]; the start value of the learned kinds."""
     n_images: int = 1
-    """How many colours kind "constant" holds."""
+    """How many colors kind "constant" holds."""
     degree: int = 3
     """Highest spherical harmonic of kind "direction"."""
 
 
 class Background(nn.Module):
-    """Colours [N, 3] in [0, 1] behind rays of unit `directions` [N, 3].
+    """Colors [N, 3] in [0, 1] behind rays of unit `directions` [N, 3].
 
     A learned background can hide holes of the object: train with random fixed backgrounds where the mask is not given.
     """
@@ -53,7 +53,7 @@ class Background(nn.Module):
     def forward(
         self, directions: Float[Tensor, "n 3"], image_index: int | Int[Tensor, "n"] = 0
     ) -> Float[Tensor, "n 3"]:
-        """`image_index` says which learned colour serves each ray of kind "constant"."""
+        """`image_index` says which learned color serves each ray of kind "constant"."""
         if self.config.kind == "fixed":
             return self.color.expand(directions.shape)
         if self.config.kind == "constant":

@@ -24,7 +24,7 @@ class FieldConfig:
     hidden: int = 64
     n_hidden: int = 1
     n_geometry_features: int = 15
-    """What the density network hands to the colour head beside the logit."""
+    """What the density network hands to the color head beside the logit."""
     color_hidden: int = 32
     n_color_hidden: int = 1
     view_dependent: bool = False
@@ -41,7 +41,7 @@ class FieldConfig:
     blob_scale: float = 3.0
     blob_width: float = 0.5
     blob_floor: float = -1.0
-    """Keeps the corners of the box within reach of the optimiser: without it a cone's logit there is -25."""
+    """Keeps the corners of the box within reach of the optimizer: without it a cone's logit there is -25."""
     beta: float = 0.1
     """First sharpness of "laplace", in world units."""
     precision: str = "auto"

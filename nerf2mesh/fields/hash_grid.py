@@ -1,4 +1,4 @@
-"""The field that is optimised: density and colour of every point of the box, from a hash grid and small networks.
+"""The field that is optimized: density and color of every point of the box, from a hash grid and small networks.
 
 Frames and letters
     Points are in world axes inside [-1, 1]^3; outside they are read at the nearest face. x: logit, what marching cubes
@@ -30,7 +30,7 @@ _NO_GRAD_BLOCK, _NO_GRAD_BLOCK_GPU = 1 << 16, 1 << 20
 
 
 class HashGridField(nn.Module):
-    """Hash encoding (Mueller et al. 2022) -> trunk -> (logit + blob, geometry features) -> colour head.
+    """Hash encoding (Mueller et al. 2022) -> trunk -> (logit + blob, geometry features) -> color head.
 
     In training mode the networks compute in `config.precision`, in evaluation mode in float32. The start is a function
     of `generator` alone.
@@ -148,7 +148,7 @@ class HashGridField(nn.Module):
         return F.normalize(-self.logit_gradient(points, mode, epsilon), dim=-1, eps=1e-6)
 
     def param_groups(self, lr_encoding: float, lr_network: float) -> list[dict[str, object]]:
-        """Groups for an optimiser: the grid learns faster than the networks."""
+        """Groups for an optimizer: the grid learns faster than the networks."""
         network = [*self.network.parameters(), *self.activation.parameters()]
         return [
             {"name": "encoding", "params": [self.encoding.params], "lr": lr_encoding},

@@ -18,7 +18,7 @@ class FieldOutput(NamedTuple):
 
 @runtime_checkable
 class Field(Protocol):
-    """Density and colour of world points [n, 3] in [-1, 1]^3. A torch module in training or evaluation mode."""
+    """Density and color of world points [n, 3] in [-1, 1]^3. A torch module in training or evaluation mode."""
 
     training: bool
 

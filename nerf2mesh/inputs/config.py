@@ -26,18 +26,18 @@ class InputConfig:
     distance: float = DEFAULT_DISTANCE
     """From the camera to the middle of the object, in world units (the object's box is 2 wide)."""
     size_px: int = 512
-    """Side of the square view that the optimisation and the texture see; a step costs the same for any."""
+    """Side of the square view that the optimization and the texture see; a step costs the same for any."""
     foreground: str = "auto"
     """auto (alpha, else plain background, else GrabCut), or one of alpha, plain, grabcut, rembg, none."""
     plain_tolerance: float = 9.0
-    """Distance in CIE Lab up to which a colour counts as the plain background."""
+    """Distance in CIE Lab up to which a color counts as the plain background."""
     recenter: bool = True
     """Move and scale the object to the middle of the frame. False keeps the picture's own framing (and its camera)."""
     fill: float = 0.7
     """With `recenter`: the longer side of the object's box as a share of the frame."""
     domain: str = "photo"
     """photo, or for a picture made of strokes sketch, lineart, drawing or scribble: a ControlNet then reads the strokes
-    themselves, and the paper's colours are not taken for the object's."""
+    themselves, and the paper's colors are not taken for the object's."""
     prompt: str = ""
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: str = ""

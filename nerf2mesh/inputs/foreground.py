@@ -1,7 +1,7 @@
 """Which pixels of a picture are the object.
 
 Every method takes RGBA uint8 [h, w, 4] and returns straight RGBA float32 [h, w, 4] in [0, 1] whose alpha is the mask.
-Colours at the mask's edge are cleaned of the background that shines through them.
+Colors at the mask's edge are cleaned of the background that shines through them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def find_foreground(picture: Picture, config: InputConfig) -> Foreground:
 
 
 def background_plane(rgb: Float[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "h w"], float]:
-    """Distance in CIE Lab to the picture's background, taken as a colour that is linear in x and y.
+    """Distance in CIE Lab to the picture's background, taken as a color that is linear in x and y.
 
     The plane is fitted to a thin frame along the border, in three rounds that leave outliers (an object touching the
     border) out. Returns the distances [h, w] and the share of the border that fits within 9 units.
@@ -65,13 +65,13 @@ def background_plane(rgb: Float[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray,
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     terms = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
     border = _border(height, width)
-    samples, colours = terms[border], lab[border]
-    keep = np.linalg.norm(colours - np.median(colours, axis=0), axis=-1) < 25.0
+    samples, colors = terms[border], lab[border]
+    keep = np.linalg.norm(colors - np.median(colors, axis=0), axis=-1) < 25.0
     for _ in range(3):
         if keep.sum() < 12:
             break
-        plane = np.linalg.lstsq(samples[keep], colours[keep], rcond=None)[0]
-        error = np.linalg.norm(samples @ plane - colours, axis=-1)
+        plane = np.linalg.lstsq(samples[keep], colors[keep], rcond=None)[0]
+        error = np.linalg.norm(samples @ plane - colors, axis=-1)
         keep = error < 9.0
     else:
         return np.linalg.norm(terms @ plane - lab, axis=-1), float(keep.mean())
@@ -108,7 +108,7 @@ def _flooded(distance: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.nd
         index = np.arange(1, count + 1)
         area = ndimage.sum_labels(np.ones_like(distance), labels, index)
         typical = ndimage.median(distance, labels, index)
-        # The hole of a handle has the background's own colour; a white eye before white is small.
+        # The hole of a handle has the background's own color; a white eye before white is small.
         is_background[1:] |= (area > 0.004 * labels.size) & (typical <= max(1.5 * noise, 1.0))
     return is_background[labels]
 
@@ -162,10 +162,10 @@ def _tidy(mask: Bool[np.ndarray, "h w"], min_area: float | None = None) -> Bool[
 
 
 def _matte(rgb: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 4"]:
-    """Alpha and clean colours at the mask's edge.
+    """Alpha and clean colors at the mask's edge.
 
     In a band of EDGE_PX on both sides of the edge the pixel is c = a F + (1 - a) B with F and B the nearest sure object
-    and background colours; a is the least-squares solution, and F replaces c.
+    and background colors; a is the least-squares solution, and F replaces c.
     """
     from scipy import ndimage
 
@@ -184,8 +184,8 @@ def _matte(rgb: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Fl
     mixed = np.clip(((rgb - back) * span).sum(-1) / np.maximum(contrast, 1e-8), 0.0, 1.0)
     solvable = band & (contrast > 0.02)  # about 0.08 per channel: below that the noise would decide
     alpha[solvable] = mixed[solvable]
-    colour = np.where(band[..., None], front, rgb)
-    return np.concatenate([colour, alpha[..., None]], -1).astype(np.float32)
+    color = np.where(band[..., None], front, rgb)
+    return np.concatenate([color, alpha[..., None]], -1).astype(np.float32)
 
 
 def _check_mask(picture: Picture, found: Foreground) -> None:

@@ -1,4 +1,4 @@
-"""Centring, scaling and cropping, by exact area resampling of premultiplied colour: nothing leaks across the mask.
+"""Centring, scaling and cropping, by exact area resampling of premultiplied color: nothing leaks across the mask.
 
 A window is (left, top, side) in pixels of the source, square, and may reach beyond the picture: outside is transparent.
 """
@@ -12,7 +12,7 @@ Window = tuple[float, float, float]
 
 
 def object_window(alpha: Float[np.ndarray, "h w"], fill: float) -> Window:
-    """The square window in which the box of `alpha` > 0.5 is centred and its longer side is `fill` of the window."""
+    """The square window in which the box of `alpha` > 0.5 is centered and its longer side is `fill` of the window."""
     top, bottom, left, right = object_box(alpha)
     side = max(bottom - top, right - left) / fill
     return (left + right - side) / 2, (top + bottom - side) / 2, side
@@ -28,7 +28,7 @@ def object_box(alpha: Float[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
 
 
 def whole_window(height: int, width: int) -> Window:
-    """The smallest centred square that holds the whole picture."""
+    """The smallest centered square that holds the whole picture."""
     side = float(max(height, width))
     return (width - side) / 2, (height - side) / 2, side
 
@@ -45,8 +45,8 @@ def resample(rgba: Float[np.ndarray, "h w 4"], window: Window, size_px: int) -> 
     result = np.tensordot(rows, across, axes=(1, 1))  # [s, s, 4]
     alpha = np.clip(result[..., 3:], 0.0, 1.0)
     alpha = np.where(alpha < 1.0 / 512.0, 0.0, alpha)
-    colour = np.where(alpha > 0, result[..., :3] / np.maximum(alpha, 1e-6), 0.0)
-    return np.concatenate([np.clip(colour, 0.0, 1.0), alpha], -1).astype(np.float32)
+    color = np.where(alpha > 0, result[..., :3] / np.maximum(alpha, 1e-6), 0.0)
+    return np.concatenate([np.clip(color, 0.0, 1.0), alpha], -1).astype(np.float32)
 
 
 def _weights(n_source: int, start: float, step: float, n_target: int) -> Float[np.ndarray, "t n"]:
@@ -59,5 +59,5 @@ def _weights(n_source: int, start: float, step: float, n_target: int) -> Float[n
         low = (start + step * np.arange(n_target))[:, None]
         overlap = np.minimum(low + step, source + 1.0) - np.maximum(low, source)
         return (np.clip(overlap, 0.0, None) / step).astype(np.float32)
-    centre = (start + step * (np.arange(n_target) + 0.5))[:, None]
-    return np.clip(1.0 - np.abs(centre - (source + 0.5)), 0.0, None).astype(np.float32)
+    center = (start + step * (np.arange(n_target) + 0.5))[:, None]
+    return np.clip(1.0 - np.abs(center - (source + 0.5)), 0.0, None).astype(np.float32)

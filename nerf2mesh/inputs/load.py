@@ -21,7 +21,7 @@ def load_observations(config: InputConfig) -> Observations:
     """Read the configured picture and make it ready; with a prompt and no picture, there are no views.
 
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
-    With `recenter` the object is centred and scaled; without, the picture's framing is kept, padded to a square.
+    With `recenter` the object is centered and scaled; without, the picture's framing is kept, padded to a square.
     Notes for the report: path, sha256, format, file_size_px, foreground (the method), mask_share, window (left, top,
     side in pixels of the picture as read), picture (uint8 [h, w, 3], over white), mask (uint8 [h, w]), warnings.
 

@@ -150,7 +150,7 @@ def _too_large(path: str | Path | None, size: tuple[int, int] | None) -> str:
 
 
 def _upright_srgb(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation and, where the file carries a colour profile, go to sRGB."""
+    """Apply the EXIF orientation and, where the file carries a color profile, go to sRGB."""
     image = ImageOps.exif_transpose(image)
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("RGB", "RGBA"):

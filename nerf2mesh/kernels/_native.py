@@ -35,7 +35,7 @@ def call(name: str, like: Tensor, *arguments: object) -> None:
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
-    """Uninitialised float32 memory; a large piece of main memory is asked for in huge pages."""
+    """Uninitialized float32 memory; a large piece of main memory is asked for in huge pages."""
     made = like.new_empty(shape, dtype=torch.float32)
     if made.numel() >= 1 << 20 and not made.is_cuda:
         _lib.cpu().n2m_prefer_huge_pages(made.data_ptr(), 4 * made.numel())

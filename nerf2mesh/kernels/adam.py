@@ -1,4 +1,4 @@
-"""Adam as one pass over memory, and the optimiser class around it.
+"""Adam as one pass over memory, and the optimizer class around it.
 
 Kingma and Ba 2015 with the decoupled weight decay of Loshchilov and Hutter 2019. Letters: g gradient, m and v its
 running moments, p the parameter, b1 and b2 the betas, n the number of the step:

@@ -1,4 +1,4 @@
-"""Compositing packed samples along their rays: colour, opacity, depth, any other channels, and the distortion loss.
+"""Compositing packed samples along their rays: color, opacity, depth, any other channels, and the distortion loss.
 
 With alpha_i = 1 - exp(-density_i dt_i), w_i = alpha_i prod_{j<i} (1 - alpha_j): a channel's result is sum w_i c_i
 (Mildenhall et al. 2020, eq. 3), the distortion is sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 dt_i

@@ -1,23 +1,13 @@
 """LoRA adapters on priors: attach, fit to the input or to a style, stack, read and write in everybody's formats."""
 
-from nerf2mesh.lora.adapters import (
-    adapter_state,
-    attach,
-    load_state,
-    names,
-    remove,
-    stack,
-    stacked,
-    train_only,
-    using,
-)
+from nerf2mesh.lora.adapters import adapter_state, attach, load_state, names, remove, stack, stacked, train_only, using
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.dreambooth import class_pictures, fit_pictures, n_views
-from nerf2mesh.lora.export import export_adapter, save_adapter
 from nerf2mesh.lora.frames import SUBJECT, Frames, active, style_name
-from nerf2mesh.lora.load import Loaded, load_adapter, read_adapter
-from nerf2mesh.lora.manifest import Manifest, Source
-from nerf2mesh.lora.subject import fit_subject
+from nerf2mesh.lora.io.export import export_adapter, save_adapter
+from nerf2mesh.lora.io.load import Loaded, load_adapter, read_adapter
+from nerf2mesh.lora.io.manifest import Manifest, Source
+from nerf2mesh.lora.train.dreambooth import class_pictures, fit_pictures, n_views
+from nerf2mesh.lora.train.subject import fit_subject
 
 __all__ = [
     "SUBJECT",

@@ -15,18 +15,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from nerf2mesh.lora import naming
+from nerf2mesh.lora.io import naming
 from nerf2mesh.lora.lowrank import LowRank, from_state, to_state
-from nerf2mesh.lora.stacking import (
-    activate,
-    learners_kept,
-    named_layers,
-    names,
-    stack,
-    stacked,
-    train_only,
-    using,
-)
+from nerf2mesh.lora.stack import activate, learners_kept, named_layers, names, stack, stacked, train_only, using
 
 __all__ = [
     "ATTENTION",
@@ -115,7 +106,7 @@ def load_layers(network: nn.Module, name: str, layers: dict[str, LowRank]) -> No
     """Fills adapter `name`, attaching it if needed, with the rank and alpha that each layer has.
 
     An adapter of that name is replaced (hot swap): where its layers, ranks and alphas are the same, the very parameters
-    stay, so that an optimiser or a compiled network goes on with them; its weight in the stack stays in any case.
+    stay, so that an optimizer or a compiled network goes on with them; its weight in the stack stays in any case.
 
     Raises:
         ValueError: layers that are not on this network or of other shapes; nothing has changed then.

@@ -86,7 +86,7 @@ class LevelSet:
         if n_bad:
             raise ValueError(
                 f"field: finite logits wanted, got NaN at {n_bad} of {len(points)} points; "
-                "the optimisation diverged, resume from an earlier checkpoint with a lower learning rate"
+                "the optimization diverged, resume from an earlier checkpoint with a lower learning rate"
             )
         values = np.clip(values, -1e30, 1e30)
         self.smallest, self.largest = min(self.smallest, values.min()), max(self.largest, values.max())

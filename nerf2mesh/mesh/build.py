@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
-from nerf2mesh.mesh.calibrate import Calibration, calibrate, coarse_logits
 from nerf2mesh.mesh.config import MeshConfig
-from nerf2mesh.mesh.extract import extract_surface
+from nerf2mesh.mesh.extract.calibrate import Calibration, calibrate, coarse_logits
+from nerf2mesh.mesh.extract.marching_cubes import extract_surface
+from nerf2mesh.mesh.extract.outline import fit_outlines
+from nerf2mesh.mesh.extract.project import field_gradient, project_vertices, surface_normals
+from nerf2mesh.mesh.extract.smooth import SmoothedLevel
+from nerf2mesh.mesh.extract.solidify import hidden_fill
 from nerf2mesh.mesh.inspect import inspect_mesh
-from nerf2mesh.mesh.outline import fit_outlines
-from nerf2mesh.mesh.paint import Progress, Stages, paint
-from nerf2mesh.mesh.project import field_gradient, project_vertices, surface_normals
-from nerf2mesh.mesh.repair import keep_largest, split_pinches
-from nerf2mesh.mesh.sharpen import sharpen
-from nerf2mesh.mesh.simplify import simplify
-from nerf2mesh.mesh.smooth import SmoothedLevel
-from nerf2mesh.mesh.solidify import hidden_fill
-from nerf2mesh.mesh.tangents import bake_normal_map
+from nerf2mesh.mesh.surface.repair import keep_largest, split_pinches
+from nerf2mesh.mesh.surface.sharpen import sharpen
+from nerf2mesh.mesh.surface.simplify import simplify
+from nerf2mesh.mesh.texture.paint import Progress, Stages, paint
+from nerf2mesh.mesh.texture.tangents import bake_normal_map
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
 
 DEFAULT_DENSITY = 10.0
@@ -108,7 +108,7 @@ def find_surface(
     mesh, report["repair"] = keep_largest(surface, config.keep_components, config.min_component_share)
     mesh, report["repair"]["pinches_split"] = split_pinches(mesh)
     if config.distance_stage and access.render is not None:
-        from nerf2mesh.mesh.signed_distance import distance_stage
+        from nerf2mesh.mesh.extract.signed_distance import distance_stage
 
         stages.enter("distance")
         mesh, smoother, report["distance"] = distance_stage(mesh, access, config.resolution)
@@ -150,7 +150,7 @@ def finish_surface(
 
 def _remeshed(surface: TriangleMesh, decimated: TriangleMesh, kind: str) -> tuple[TriangleMesh, dict[str, object]]:
     """Another triangulation with as many faces as the decimated mesh, or that mesh where none can be trusted."""
-    from nerf2mesh.mesh.remesh import RemeshRefused, remesh
+    from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
 
     try:
         found = remesh(

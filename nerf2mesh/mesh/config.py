@@ -44,7 +44,7 @@ class MeshConfig:
     fit_outlines: bool = False
     """After decimation: vertices moved until the mesh has the field's outlines; kept where other views agree."""
     texture: bool = True
-    """False: vertex colours only, no unwrap."""
+    """False: vertex colors only, no unwrap."""
     texture_size: int = 1024
     texture_padding_px: int = 4
     unwrap_time_limit_s: float = 120.0
@@ -60,13 +60,13 @@ class MeshConfig:
     """How far before and behind the surface a texel looks, in world units: a soft field shows what lies deeper."""
     bake_fit_views: int = 12
     """Pictures of the field by which the texture is corrected; kept only where the comparison at `bake_views`, which
-    are other cameras, improves. 0 leaves the colours of the march along the normal."""
+    are other cameras, improves. 0 leaves the colors of the march along the normal."""
     bake_fit_size_px: int = 160
-    colour_radius: float | None = None
-    """Colours are blurred by this standard deviation (world units) before the given views' are put over them; None is
+    color_radius: float | None = None
+    """Colors are blurred by this standard deviation (world units) before the given views' are put over them; None is
     half a pixel of the views that the prior steers by, 0 leaves what was baked."""
     given_views: bool = True
-    """Colours of the given pictures themselves where these show the surface well; drawings are left out."""
+    """Colors of the given pictures themselves where these show the surface well; drawings are left out."""
     settle_limit: float = 0.0
     """How far (world units) the painted mesh may sink along its normals to look more like the field; costs some outline
     and volume. 0 leaves the surface where the calibration put it."""
@@ -93,8 +93,8 @@ class MeshConfig:
                 raise ValueError(f"mesh.{name}: 0 or more wanted, got {getattr(self, name)}")
         if self.remesh not in ("none", "isotropic", "quad"):
             raise ValueError(f"mesh.remesh: none, isotropic or quad wanted, got {self.remesh!r}")
-        if self.colour_radius is not None and not self.colour_radius >= 0.0:
-            raise ValueError(f"mesh.colour_radius: 0 or more, or null wanted, got {self.colour_radius}")
+        if self.color_radius is not None and not self.color_radius >= 0.0:
+            raise ValueError(f"mesh.color_radius: 0 or more, or null wanted, got {self.color_radius}")
         if self.threshold is not None and not self.threshold > 0.0:
             raise ValueError(f"mesh.threshold: a density above 0 or null wanted, got {self.threshold}")
         for name, budget in (("target_faces", self.target_faces), *(("lods", n) for n in self.lods)):

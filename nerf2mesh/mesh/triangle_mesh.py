@@ -6,7 +6,7 @@ Conventions
     Faces wind counter-clockwise seen from outside, so a closed mesh has positive `volume`.
     UV are kept per face corner, so that a seam never splits a vertex and the topology stays closed. Their origin is the
     lower-left corner of the texture (as in OBJ; glTF's is the upper-left), values outside [0, 1] repeat the texture.
-    Colours are sRGB.
+    Colors are sRGB.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TriangleMesh:
         weld: merge equal positions (seams and STL split them), which closes the topology.
         Raises FileNotFoundError, or ValueError when the file holds no triangle or is no mesh.
         """
-        from nerf2mesh.mesh.load import load_mesh
+        from nerf2mesh.mesh.export.load import load_mesh
 
         mesh = load_mesh(Path(path), up=up, front=front)
         return mesh.welded() if weld else mesh
@@ -152,7 +152,7 @@ class TriangleMesh:
     def welded(self, tolerance: float = 1e-7) -> TriangleMesh:
         """Merges vertices closer than about `tolerance` times the bounding box's longest side; drops collapsed faces.
 
-        Normals are dropped where split vertices disagreed; colours of merged vertices are averaged.
+        Normals are dropped where split vertices disagreed; colors of merged vertices are averaged.
         """
         step = max(float(np.ptp(self.bounds, axis=0).max()) * tolerance, np.finfo(np.float64).tiny)
         cells = np.round((self.vertices - self.bounds[0]) / step).astype(np.int64)
@@ -188,7 +188,7 @@ class TriangleMesh:
         )
 
     def normalized(self, half_extent: float = 0.8) -> TriangleMesh:
-        """Centred at the origin and scaled so that the longest side spans [-half_extent, half_extent]."""
+        """Centerd at the origin and scaled so that the longest side spans [-half_extent, half_extent]."""
         size = float(np.ptp(self.bounds, axis=0).max())
         if size <= 0.0:
             raise ValueError("mesh: a bounding box with a positive side wanted, got a point or an empty mesh")

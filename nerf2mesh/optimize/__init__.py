@@ -1,4 +1,4 @@
-"""The optimisation loop over an explicit state."""
+"""The optimization loop over an explicit state."""
 
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.loop import LAST, optimize, step

@@ -19,8 +19,8 @@ class OptimizeConfig:
 
     rays: int = 1024
     """Rays a step through the given pictures."""
-    weight_colour: float = 30.0
-    """Mean squared colour error at the given views, in front of a random background; docs/prior.md has figures. Not of
+    weight_color: float = 30.0
+    """Mean squared color error at the given views, in front of a random background; docs/prior.md has figures. Not of
     drawings (input.domain)."""
     weight_mask: float = 5.0
     """Mean squared opacity error at the given views."""

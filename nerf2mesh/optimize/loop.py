@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.optimize.health import HealthWatch, Vitals
-from nerf2mesh.optimize.pace import active_levels, set_rates
+from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
-from nerf2mesh.optimize.protect import unprotected
+from nerf2mesh.optimize.schedules import active_levels, set_rates
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import (
     Distillation,
@@ -29,14 +29,14 @@ from nerf2mesh.optimize.terms import (
 )
 from nerf2mesh.optimize.views import distillation_cameras
 from nerf2mesh.report import Progress, RunLogs
-from nerf2mesh.transfer import LAG, sent
 from nerf2mesh.types import Camera, Rays, Rendering
+from nerf2mesh.utils.device_copy import LAG, to_device
 
 LAST = "checkpoints/last.pt"
 
 
 def step(state: LoopState, problem: Problem) -> Measured:
-    """One optimisation step; returns the numbers that matter. Gradients of all terms are added up before the update.
+    """One optimization step; returns the numbers that matter. Gradients of all terms are added up before the update.
 
     Gradients that are not finite make no update. On a GPU, where asking would mean waiting, they do, and the health
     watch takes it back.
@@ -65,7 +65,7 @@ def step(state: LoopState, problem: Problem) -> Measured:
 
 
 def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
-    """Score distillation and the regularisers at new views."""
+    """Score distillation and the regularizers at new views."""
     distiller = prepare(state, problem)
     c, d, streams = problem.config, problem.distill, state.generators
     size, ring = problem.prior.image_size, problem.wants_ring
@@ -120,15 +120,15 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     """Photometric terms at the given views, if there are any."""
     if not problem.pixels.views:
         return {}
-    rays, target, coloured = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
-    background = sent(torch.rand(3, generator=state.generators["background"]), target.device)
-    term = Photometric(problem.config, target, background, coloured)
+    rays, target, colored = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
+    background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
+    term = Photometric(problem.config, target, background, colored)
     problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
     return term.numbers
 
 
 def jitter(rays: Rays, generator: torch.Generator) -> Tensor:
-    return sent(torch.rand(len(rays.origins), generator=generator), rays.origins.device)
+    return to_device(torch.rand(len(rays.origins), generator=generator), rays.origins.device)
 
 
 def gradient_norm(state: LoopState) -> Tensor:
@@ -157,7 +157,7 @@ def optimize(
     prepare(state, problem)
     watch = HealthWatch(state)
     state.field.train()
-    under_way = Underway(problem.device)
+    under_way = PendingMetrics(problem.device)
     with progress or nullcontext():
         while state.step < c.steps:
             measured = step(state, problem)
@@ -184,7 +184,7 @@ def optimize(
     return state.events
 
 
-class Underway:
+class PendingMetrics:
     """Numbers of the latest steps: at once on a CPU, `LAG` steps late on a GPU, so that nothing waits for a step."""
 
     def __init__(self, device: torch.device) -> None:
@@ -205,7 +205,7 @@ class Underway:
 
 
 def vitals(numbers: Numbers, step: int, steps: int) -> Vitals:
-    looked_at = ("loss/distill", "loss/colour", "loss/mask", "health/gradient")
+    looked_at = ("loss/distill", "loss/color", "loss/mask", "health/gradient")
     loss = sum(numbers.get(name, 0.0) for name in looked_at)
     return Vitals(loss, numbers["field/opacity"], numbers["field/half_open"], step / steps, step)
 
@@ -213,8 +213,8 @@ def vitals(numbers: Numbers, step: int, steps: int) -> Vitals:
 def _report(problem: Problem, numbers: Numbers, step: int, log: RunLogs | None, progress: Progress | None) -> None:
     if progress:
         shown: dict[str, float] = {"t": round(numbers["distill/t"], 2)}
-        if "loss/colour" in numbers:
-            psnr = -10 * math.log10(max(numbers["loss/colour"], 1e-10))
+        if "loss/color" in numbers:
+            psnr = -10 * math.log10(max(numbers["loss/color"], 1e-10))
             shown = {"psnr_db": round(psnr, 1), "mask": numbers["loss/mask"]} | shown
         progress.update(**shown)
     if log and "field/occupied" in numbers:

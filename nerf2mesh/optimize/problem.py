@@ -10,7 +10,7 @@ import torch
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, make_distiller
-from nerf2mesh.optimize.frozen import load_source, start_from
+from nerf2mesh.optimize.edit_source import load_source, start_from
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Numbers
 from nerf2mesh.optimize.views import GivenPixels, default_reference

@@ -70,12 +70,12 @@ class LoopState:
         return state
 
     def remember_beginning(self) -> None:
-        """The present field and optimiser are where `start_again` begins."""
+        """The present field and optimizer are where `start_again` begins."""
         values = {"field": self.field.state_dict(), "optimizer": self.optimizer.state_dict()}
         self.beginning = copy.deepcopy(values)
 
     def start_again(self) -> None:
-        """Field and optimiser as in the beginning, every cell to be looked at; steps and draws go on."""
+        """Field and optimizer as in the beginning, every cell to be looked at; steps and draws go on."""
         values = copy.deepcopy(self.beginning)
         self.field.load_state_dict(values["field"])
         self.optimizer.load_state_dict(values["optimizer"])
@@ -103,7 +103,7 @@ class LoopState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """From values on any device; each part takes its own to where it lives. The optimiser's step counts stay where
+        """From values on any device; each part takes its own to where it lives. The optimizer's step counts stay where
         they are, and should be on the CPU: reading them from a GPU in every step would wait for it."""
         self.field.load_state_dict(values["field"])
         self.occupancy.load_state_dict(values["occupancy"])

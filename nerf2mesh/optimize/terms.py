@@ -16,8 +16,8 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, Question, as_decoded
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
-from nerf2mesh.transfer import Arriving
 from nerf2mesh.types import Camera, Rays, Rendering
+from nerf2mesh.utils.device_copy import AsyncReadback
 
 Numbers = dict[str, float]
 Measured = dict[str, Tensor | float]
@@ -31,7 +31,7 @@ class Gathering:
         self.measured = measured
         self._names = [name for name, value in measured.items() if isinstance(value, Tensor)]
         values = [measured[name].detach().double().reshape(()) for name in self._names]
-        self._values = Arriving(torch.stack(values)) if values else None
+        self._values = AsyncReadback(torch.stack(values)) if values else None
 
     def numbers(self) -> Numbers:
         values = self._values.tolist() if self._values else []
@@ -129,23 +129,23 @@ class Distillation:
 
 @dataclass
 class Photometric:
-    """Colour and mask error at rays of the given pictures. target [n, 4] is straight-alpha RGBA; without `coloured` its
-    colours are measured, but nothing follows from them."""
+    """Color and mask error at rays of the given pictures. target [n, 4] is straight-alpha RGBA; without `colored` its
+    colors are measured, but nothing follows from them."""
 
     config: OptimizeConfig
     target: Tensor
     background: Tensor
-    coloured: bool = True
+    colored: bool = True
     numbers: Measured = field(default_factory=dict)
 
     def __call__(self, rendering: Rendering) -> Tensor:
         rgb, alpha = self.target[:, :3], self.target[:, 3]
         wanted = rgb * alpha[:, None] + (1 - alpha[:, None]) * self.background
-        colour = (rendering.over(self.background) - wanted).square().mean()
+        color = (rendering.over(self.background) - wanted).square().mean()
         mask = (rendering.opacity - alpha).square().mean()
-        self.numbers |= {"loss/colour": colour.detach(), "loss/mask": mask.detach()}
-        weight = self.config.weight_colour if self.coloured else 0.0
-        return weight * colour + self.config.weight_mask * mask
+        self.numbers |= {"loss/color": color.detach(), "loss/mask": mask.detach()}
+        weight = self.config.weight_color if self.colored else 0.0
+        return weight * color + self.config.weight_mask * mask
 
 
 def ray_terms(config: OptimizeConfig, factors: dict[str, float], progress: float) -> Callable[[Rendering], Tensor]:

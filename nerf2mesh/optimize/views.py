@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.inputs.config import DRAWINGS
-from nerf2mesh.transfer import sent
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera, Observations, Rays, View
+from nerf2mesh.utils.device_copy import to_device
 
 REFERENCE_ELEVATION_DEG = 10.0
 
@@ -61,7 +61,7 @@ def distillation_cameras(
 
 
 class GivenPixels:
-    """Random rays through the given views with the colour and opacity that are wanted there; `views` may be empty."""
+    """Random rays through the given views with the color and opacity that are wanted there; `views` may be empty."""
 
     def __init__(self, observations: Observations, device: torch.device) -> None:
         self.views = [view for view in observations.views if view.weight > 0]
@@ -69,7 +69,7 @@ class GivenPixels:
         self.share = torch.tensor([view.weight for view in self.views])
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor, bool]:
-        """n rays of one view, flat, straight-alpha RGBA targets [n, 4], and whether the colours are the object's: those
+        """n rays of one view, flat, straight-alpha RGBA targets [n, 4], and whether the colors are the object's: those
         of a drawing are its paper's.
 
         Half of the rays go to the object and its rim, half anywhere; within its pixel each ray passes at random, so
@@ -85,8 +85,8 @@ class GivenPixels:
         pixels = corner + torch.rand(n, 2, generator=generator)
         rays = view.camera.to("cpu").rays(pixels)
         device = image.device
-        there = Rays(sent(rays.origins, device), sent(rays.directions, device))
-        return there, image[sent(index, device)], view.domain not in DRAWINGS
+        there = Rays(to_device(rays.origins, device), to_device(rays.directions, device))
+        return there, image[to_device(index, device)], view.domain not in DRAWINGS
 
 
 def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:

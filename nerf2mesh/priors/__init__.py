@@ -1,7 +1,7 @@
 """Diffusion priors over views of objects, behind one interface (`base.Prior`)."""
 
 from nerf2mesh.priors.base import Prior, predict_branches
-from nerf2mesh.priors.builtin import BuiltinPrior
+from nerf2mesh.priors.builtin.prior import BuiltinPrior
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.load import load_prior
 

@@ -39,7 +39,7 @@ class Prior(Protocol):
     has_alpha: bool
     """Whether the prior knows opacity. One that does not sees its images over `background`, put in by `encode`."""
     background: Tensor
-    """Colour behind the images of a prior without alpha: [3], or [V, 3] for one a view; set it at any time."""
+    """Color behind the images of a prior without alpha: [3], or [V, 3] for one a view; set it at any time."""
     camera_embedding: nn.Module | None
     """What `add_camera_embedding` made; None before, and always where the network knows its cameras."""
 

@@ -15,7 +15,7 @@ class PriorConfig:
     """The built-in prior by default; a foundation model by `name`, by `model`, or by both."""
 
     name: str = BUILTIN
-    """"builtin", a known name (see `priors.known.KNOWN` and docs/priors.md), or "auto": what `model` says of itself.
+    """"builtin", a known name (see `zoo.MODEL_ZOO` and docs/priors.md), or "auto": what `model` says of itself.
     With `model` given, "builtin" counts as "auto"."""
     weights: str | None = None
     """builtin only: path of a safetensors file from nerf2mesh-train-prior; null takes the packaged weights."""
@@ -39,7 +39,7 @@ class PriorConfig:
     """What the ControlNet reads: scribble, lineart, canny, depth or normal; made from the reference view or the
     rendering."""
     control_from: str = "rendering"
-    """"rendering": the picture that is being optimised, at every view. "reference": the given picture, fading out as
+    """"rendering": the picture that is being optimized, at every view. "reference": the given picture, fading out as
     the camera turns away from it."""
     control_scale: float = 1.0
     ip_adapter: str | None = None
@@ -50,7 +50,7 @@ class PriorConfig:
     """Where text embeddings are kept; null takes ~/.cache/nerf2mesh (or XDG_CACHE_HOME)."""
     background: float | None = None
     """Grey level behind the object for priors that know no opacity; null takes what the model was trained with (1 for
-    Zero123 and ImageDream), else 0.5. Prior.background takes any colour."""
+    Zero123 and ImageDream), else 0.5. Prior.background takes any color."""
     resolution: int | None = None
     """Side in pixels of the renderings that the prior is given; null takes the network's own. Smaller ones are
     enlarged before the network sees them, as DreamFusion does."""
@@ -92,12 +92,13 @@ class PriorConfig:
             )
 
     def _check_name(self) -> None:
-        from nerf2mesh.priors.known import KNOWN
+        from nerf2mesh.priors.foundation.zoo import MODEL_ZOO
 
-        if self.name in (BUILTIN, *KNOWN) or (self.name == AUTO and self.model):
+        if self.name in (BUILTIN, *MODEL_ZOO) or (self.name == AUTO and self.model):
             return
         if self.name == AUTO:
             raise ValueError("prior.name: auto needs prior.model=FOLDER, FILE or ID; set it")
+        names = ", ".join(MODEL_ZOO)
         raise ValueError(
-            f"prior.name: wanted builtin, {', '.join(KNOWN)}, or auto with prior.model, got {self.name!r}; choose one"
+            f"prior.name: wanted builtin, {names}, or auto with prior.model, got {self.name!r}; choose one"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from nerf2mesh.priors.base import Prior
-from nerf2mesh.priors.builtin import BuiltinPrior
+from nerf2mesh.priors.builtin.prior import BuiltinPrior
 from nerf2mesh.priors.config import BUILTIN, PriorConfig
 
 CLASSES: dict[str, tuple[str, str]] = {
@@ -31,7 +31,7 @@ def load_prior(config: PriorConfig, device: str = "cpu") -> Prior:
     """
     if config.name == BUILTIN:
         return BuiltinPrior.load(config, device)
-    from nerf2mesh.priors.resolve import resolve
+    from nerf2mesh.priors.foundation.resolve import resolve
 
     source = resolve(config)
     if (config.controlnet or config.ip_adapter) and source.family not in ("sd", "sdxl"):

@@ -1,12 +1,12 @@
-"""What a procedural scene shows, in a closed vocabulary: colour, kind, count of parts, and where another colour lies.
+"""What a procedural scene shows, in a closed vocabulary: color, kind, count of parts, and where another color lies.
 
     an orange patterned animal of ten parts, a black part above it
 
-Relations are in the object's own frame, before it is turned: its front is in front, its up above. Colours are those of
-the base colour without light. A text condition trained on these captions knows the words of WORDS and no others.
+Relations are in the object's own frame, before it is turned: its front is in front, its up above. Colors are those of
+the base color without light. A text condition trained on these captions knows the words of WORDS and no others.
 
 A network reads the words as numbers: 0 is nothing, words before the first comma are 1 ... n, and the same words after
-it n + 1 ... 2 n, so that two colours are told apart. WORDS fixes their order; weights know words by number alone.
+it n + 1 ... 2 n, so that two colors are told apart. WORDS fixes their order; weights know words by number alone.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ NOUNS = {
 """Family -> word."""
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 MANY = "many"
-COLOURS = ("black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink")
+COLORS = ("black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink")
 RELATIONS = ("above", "below", "in front of", "behind", "beside", "around")
 _SILENT = frozenset(["a", "an", "of", "part", "parts", "it", "in"])
 """Words that say nothing on their own; they have no number."""
 WORDS = tuple(dict.fromkeys(
-    word for word in " ".join([*COLOURS, *NOUNS.values(), *COUNTS[1:], MANY, "patterned", *RELATIONS]).split()
+    word for word in " ".join([*COLORS, *NOUNS.values(), *COUNTS[1:], MANY, "patterned", *RELATIONS]).split()
     if word not in _SILENT
 ))  # fmt: skip
 """The words with a number, in their order. To change it is to make all weights that read words foreign."""
 N_WORDS = 2 * len(WORDS)
 CAPTION_WORDS = 6
-"""Most numbers in a caption: colour, pattern, kind, count; colour and relation of another part."""
+"""Most numbers in a caption: color, pattern, kind, count; color and relation of another part."""
 CHANNEL_ORDERS = tuple(permutations(range(3)))
 _NUMBER = {word: i + 1 for i, word in enumerate(WORDS)}
-_SECOND = frozenset(COLOURS) | {word for relation in RELATIONS for word in relation.split()} - _SILENT
-_FIRST = frozenset([*COLOURS, *COUNTS[1:], MANY, "patterned", *(NOUNS[family] for family in FAMILIES)])
+_SECOND = frozenset(COLORS) | {word for relation in RELATIONS for word in relation.split()} - _SILENT
+_FIRST = frozenset([*COLORS, *COUNTS[1:], MANY, "patterned", *(NOUNS[family] for family in FAMILIES)])
 """What training captions have before the first comma, as _SECOND after it: held-out kinds are not learnt."""
-READ = (f"{', '.join(COLOURS)}; patterned; {', '.join(NOUNS[family] for family in FAMILIES)}; one ... twelve, many; "
-        f"after a comma a colour and {', '.join(RELATIONS)}")  # fmt: skip
+READ = (f"{', '.join(COLORS)}; patterned; {', '.join(NOUNS[family] for family in FAMILIES)}; one ... twelve, many; "
+        f"after a comma a color and {', '.join(RELATIONS)}")  # fmt: skip
 """The words that are learnt, for messages."""
 _HUES = ((15, "red"), (45, "orange"), (70, "yellow"), (165, "green"), (195, "cyan"), (260, "blue"), (295, "purple"),
          (345, "pink"), (361, "red"))  # fmt: skip
 """Upper ends in degrees."""
 _CLOSE = 0.08
-"""Centres nearer than this, in scene units, have no direction between them."""
+"""Centers nearer than this, in scene units, have no direction between them."""
 
 
 def caption(seed: int, families: list[str] | None = None) -> str:
@@ -62,21 +62,21 @@ def caption(seed: int, families: list[str] | None = None) -> str:
 
 
 def describe(drawn: Drawn, channels: tuple[int, ...] = (0, 1, 2)) -> str:
-    """The caption of a scene whose new colour channels are the old ones number `channels`."""
+    """The caption of a scene whose new color channels are the old ones number `channels`."""
     solid = [part for part in drawn.parts if not part.cut]
     volume = [_volume(part) for part in solid]
-    colours = [colour_name([part.colour[channel] for channel in channels]) for part in solid]
+    colors = [color_name([part.color[channel] for channel in channels]) for part in solid]
     main = int(np.argmax(volume))
     count = sum(_copies(part) for part in solid)
     number = COUNTS[count] if count < len(COUNTS) else MANY
-    look = colours[main] + (" patterned" if _patterned(solid[main]) else "")
+    look = colors[main] + (" patterned" if _patterned(solid[main]) else "")
     text = f"{_article(look)} {look} {NOUNS[drawn.family]} of {number} {'part' if count == 1 else 'parts'}"
-    others = [i for i in range(len(solid)) if colours[i] != colours[main]]
+    others = [i for i in range(len(solid)) if colors[i] != colors[main]]
     if not others:
         return text
     other = max(others, key=lambda i: volume[i])
-    colour = colours[other]
-    return f"{text}, {_article(colour)} {colour} part {_relation(solid[other], solid[main])} it"
+    color = colors[other]
+    return f"{text}, {_article(color)} {color} part {_relation(solid[other], solid[main])} it"
 
 
 def caption_numbers(drawn: Drawn) -> np.ndarray:
@@ -113,8 +113,8 @@ def _split(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text)
 
 
-def colour_name(rgb: np.ndarray | list[float]) -> str:
-    """The word for an sRGB colour [3] in [0, 1], out of COLOURS."""
+def color_name(rgb: np.ndarray | list[float]) -> str:
+    """The word for an sRGB color [3] in [0, 1], out of COLORS."""
     hue, saturation, value = colorsys.rgb_to_hsv(*(float(v) for v in rgb))
     if value < 0.2:
         return "black"
@@ -147,7 +147,7 @@ def _copies(part: Part) -> int:
 
 
 def _patterned(part: Part) -> bool:
-    return bool(np.any(part.colour[10 : 6 + 5 * N_WAVES : 5]))
+    return bool(np.any(part.color[10 : 6 + 5 * N_WAVES : 5]))
 
 
 def _article(words: str) -> str:

@@ -2,7 +2,7 @@
 
 A batch is a dict: `rgba` uint8 [B, V, h, w, 4] (premultiplied) and the cameras as `pose` [B, V, 4, 4], `focal` [B, V]
 (pixels; pixels per world unit when `orthographic` [B]). A shard holds SHARD scenes of consecutive seeds. `words` uint8
-[B, 6, L] are the numbers of the captions under each order of the colour channels (`captions.caption_numbers`), and
+[B, 6, L] are the numbers of the captions under each order of the color channels (`captions.caption_numbers`), and
 `front_deg` [B] the azimuth of the objects' fronts; both follow from the seeds and are not stored.
 """
 

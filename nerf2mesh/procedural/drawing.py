@@ -44,7 +44,7 @@ def albedo(buffer: GBuffer, seed: int = 0) -> Tensor:
 
 
 def normals(buffer: GBuffer, seed: int = 0) -> Tensor:
-    """World normals as colours: 0.5 + 0.5 n."""
+    """World normals as colors: 0.5 + 0.5 n."""
     return 0.5 + 0.5 * _unit_normals(buffer)
 
 
@@ -67,16 +67,16 @@ def line(buffer: GBuffer, seed: int = 0) -> Tensor:
 
 
 def cel(buffer: GBuffer, seed: int = 0) -> Tensor:
-    """Flat base colours in three tones of light, with dark outlines."""
+    """Flat base colors in three tones of light, with dark outlines."""
     tone = tones(buffer)
     bands = torch.where(tone > 0.62, 1.0, torch.where(tone > 0.38, 0.8, 0.58))
-    colour = _over_alpha(buffer, "albedo") * bands[..., None]
+    color = _over_alpha(buffer, "albedo") * bands[..., None]
     ink = line_strength(buffer, suggestive=False)[..., None]
-    return colour * (1.0 - 0.9 * ink)
+    return color * (1.0 - 0.9 * ink)
 
 
 def pencil(buffer: GBuffer, seed: int = 0) -> Tensor:
-    """Outlines and hatching in up to three directions where the tone (light times base colour) falls."""
+    """Outlines and hatching in up to three directions where the tone (light times base color) falls."""
     luminance = (_over_alpha(buffer, "albedo") * torch.tensor([0.3, 0.59, 0.11]).to(buffer["rgb"])).sum(-1)
     tone = (0.35 + 0.65 * tones(buffer)) * (0.35 + 0.65 * luminance)
     height, width = tone.shape[-2:]
@@ -104,7 +104,7 @@ LOOKS: dict[str, Callable[[GBuffer, int], Tensor]] = {
     "photo": photo, "albedo": albedo, "normals": normals, "depths": depths, "silhouette": silhouette, "line": line,
     "cel": cel, "pencil": pencil, "blueprint": blueprint,
 }  # fmt: skip
-"""Name -> colour [..., h, w, 3] of a G-buffer and a seed."""
+"""Name -> color [..., h, w, 3] of a G-buffer and a seed."""
 
 
 def line_strength(buffer: GBuffer, *, suggestive: bool = True) -> Tensor:

@@ -34,7 +34,7 @@ def render_exact(scenes: Scenes, cameras: Camera, *, supersample: int = 2) -> GB
     """
     assert len(scenes) == 1, "one scene at a time"
     used = int((scenes.shapes[..., SHAPE["cz"]] > -40).sum())  # absent parts cost time and change nothing
-    scenes = replace(scenes, shapes=scenes.shapes[:, :used], colours=scenes.colours[:, :used])
+    scenes = replace(scenes, shapes=scenes.shapes[:, :used], colors=scenes.colors[:, :used])
     width, height = cameras.width_px * supersample, cameras.height_px * supersample
     n_views = len(cameras.camera_to_world)
     rows = scenes[torch.zeros(n_views, dtype=torch.long, device=scenes.scale.device)]
@@ -76,7 +76,7 @@ def _surface(scenes: Scenes, o: Tensor, d: Tensor, t: Tensor, hit: Tensor) -> Te
     values = o.new_zeros(len(t), 12)
     x, y, z = (o[:, hit] + t[hit] * d[:, hit])[:, None]
     normal = SceneRenderer()._normal(scenes.shapes, x, y, z) @ scenes.rotation.transpose(1, 2)
-    albedo = scene_albedo(scenes.shapes, scenes.colours, x, y, z)
+    albedo = scene_albedo(scenes.shapes, scenes.colors, x, y, z)
     rgb = (albedo * _shading(scenes.light, normal)).clamp(0, 1)
     depth = (t[hit] * scenes.scale)[None, :, None]
     facing = -(normal * (d[:, hit].T @ scenes.rotation[0].T)).sum(-1, keepdim=True)

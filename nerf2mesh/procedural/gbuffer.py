@@ -1,4 +1,4 @@
-"""G-buffers: what drawings are made from, of procedural scenes and of rasterised meshes alike.
+"""G-buffers: what drawings are made from, of procedural scenes and of rasterized meshes alike.
 
 A G-buffer is a dict of image batches [..., h, w, *]: `rgb` (as the picture shows it), `albedo` (without light),
 `alpha`, `normal` (world axes), `depth` (along the ray, world units) and `facing` (cosine between the normal and the way
@@ -40,12 +40,12 @@ def scene_gbuffer(scenes: Scenes, cameras: Camera, renderer: SceneRenderer) -> G
 
 
 def mesh_gbuffer(rendering: Rendering, cameras: Camera) -> GBuffer:
-    """Of a rasterised mesh (or a rendered field) seen by `cameras`; its colour stands for the albedo too.
+    """Of a rasterized mesh (or a rendered field) seen by `cameras`; its color stands for the albedo too.
 
     ValueError where the rendering has no normals.
     """
     if rendering.normal is None:
-        raise ValueError("rendering: one with normals wanted, got none; rasterise the mesh with normals")
+        raise ValueError("rendering: one with normals wanted, got none; rasterize the mesh with normals")
     alpha = rendering.opacity
     normal = rendering.normal / rendering.normal.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     facing = -(normal * cameras.rays().directions).sum(-1)

@@ -1,4 +1,4 @@
-"""From a seed to a scene: picks a family, places the object, normalises it into the world box, adds light and cameras.
+"""From a seed to a scene: picks a family, places the object, normalizes it into the world box, adds light and cameras.
 
 Seed n always gives the same scene, whatever the batch it is drawn in.
 """
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
 from nerf2mesh.procedural.families.building import random_axes, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part, pack_parts, scene_distance
 from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
 
 RADIUS = 0.9
-"""Objects are centred by their bounding box and scaled to about this bounding radius, as inputs are framed."""
+"""Objects are centered by their bounding box and scaled to about this bounding radius, as inputs are framed."""
 
 
 @dataclass(kw_only=True)
@@ -65,13 +65,13 @@ def sample_scenes(
 
 
 def place_scenes(drawn: list[Drawn], distance: Distance = scene_distance) -> Scenes:
-    """Drawn scenes, centred and scaled into the world box."""
-    shapes, colours = pack_parts([scene.parts for scene in drawn])
+    """Drawn scenes, centered and scaled into the world box."""
+    shapes, colors = pack_parts([scene.parts for scene in drawn])
     rotation = torch.from_numpy(np.stack([scene.rotation for scene in drawn])).float()
     center, radius = _extent(shapes, rotation, distance)
     scale = torch.tensor([scene.radius for scene in drawn], dtype=torch.float32) / radius
     light = torch.from_numpy(np.stack([scene.light for scene in drawn])).float()
-    return Scenes(shapes, colours, rotation, center, scale, light)
+    return Scenes(shapes, colors, rotation, center, scale, light)
 
 
 def draw_scene(seed: int, families: list[str] | None = None) -> Drawn:
@@ -115,7 +115,7 @@ def _light(rng: np.random.Generator) -> np.ndarray:
 
 
 def _extent(shapes: Tensor, rotation: Tensor, distance_of: Distance, resolution: int = 28) -> tuple[Tensor, Tensor]:
-    """Centre [B, 3] (scene frame) of the box around each object in world axes, and the radius [B] about it."""
+    """Center [B, 3] (scene frame) of the box around each object in world axes, and the radius [B] about it."""
     axis = torch.linspace(-1.7, 1.7, resolution)
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3)
     n = shapes.shape[0]

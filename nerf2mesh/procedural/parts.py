@@ -46,8 +46,8 @@ SHAPE = {
 }
 N_SHAPE = len(SHAPE)
 N_WAVES = 3
-N_COLOUR = 6 + 5 * N_WAVES + 2
-"""Two colours, N_WAVES x (frequency vector, phase, amplitude), sharpness, offset."""
+N_COLOR = 6 + 5 * N_WAVES + 2
+"""Two colors, N_WAVES x (frequency vector, phase, amplitude), sharpness, offset."""
 
 
 @dataclass(kw_only=True)
@@ -74,7 +74,7 @@ class Part:
     fold: bool = False
     """Also at -x."""
     blend: float = 0.02
-    colour: np.ndarray = field(default_factory=lambda: np.zeros(N_COLOUR))
+    color: np.ndarray = field(default_factory=lambda: np.zeros(N_COLOR))
 
     def shape_row(self) -> np.ndarray:
         a, b, h = (max(float(s), 0.01) for s in self.size)
@@ -92,9 +92,9 @@ class Part:
 
 
 def pack_parts(scenes: list[list[Part]]) -> tuple[Tensor, Tensor]:
-    """Shape rows [B, K, N_SHAPE] and colour rows [B, K, N_COLOUR]; absent parts are far away and tiny."""
+    """Shape rows [B, K, N_SHAPE] and color rows [B, K, N_COLOR]; absent parts are far away and tiny."""
     shapes = np.zeros((len(scenes), MAX_PARTS, N_SHAPE), dtype=np.float32)
-    colours = np.zeros((len(scenes), MAX_PARTS, N_COLOUR), dtype=np.float32)
+    colors = np.zeros((len(scenes), MAX_PARTS, N_COLOR), dtype=np.float32)
     absent = Part(center=(0.0, 0.0, -50.0), size=(0.01, 0.01, 0.01)).shape_row()
     shapes[:] = absent
     for i, parts in enumerate(scenes):
@@ -102,8 +102,8 @@ def pack_parts(scenes: list[list[Part]]) -> tuple[Tensor, Tensor]:
             raise ValueError(f"scenes[{i}]: at most {MAX_PARTS} parts wanted, got {len(parts)}; drop some")
         for j, part in enumerate(parts):
             shapes[i, j] = part.shape_row()
-            colours[i, j] = part.colour
-    return torch.from_numpy(shapes), torch.from_numpy(colours)
+            colors[i, j] = part.color
+    return torch.from_numpy(shapes), torch.from_numpy(colors)
 
 
 def part_distance(s: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -160,12 +160,12 @@ def scene_distance(shapes: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return total
 
 
-def scene_albedo(shapes: Tensor, colours: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Base colour [B, R, 3] near the surface: parts weighted by how close their own surface is."""
+def scene_albedo(shapes: Tensor, colors: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Base color [B, R, 3] near the surface: parts weighted by how close their own surface is."""
     total = torch.zeros(*x.shape, 3, device=x.device)
     weight = torch.full_like(x, 1e-12)
     for k in range(shapes.shape[1]):
-        s, c = shapes[:, k], colours[:, k, :, None]
+        s, c = shapes[:, k], colors[:, k, :, None]
         d = part_distance(s, x, y, z).abs()
         w = torch.exp(-d.clamp_max(1.0) / 0.012) + 1e-9 * torch.exp(-d.clamp_max(20.0))
         side = torch.where(s[:, SHAPE["mirror"], None] > 0.5, y.abs(), y)
@@ -174,6 +174,6 @@ def scene_albedo(shapes: Tensor, colours: Tensor, x: Tensor, y: Tensor, z: Tenso
             f = c[:, 6 + 5 * j : 11 + 5 * j]
             wave = wave + f[:, 4] * torch.sin(f[:, 0] * x + f[:, 1] * side + f[:, 2] * z + f[:, 3])
         mix = torch.sigmoid(c[:, -2] * wave)
-        colour = torch.stack([c[:, i] + (c[:, 3 + i] - c[:, i]) * mix for i in range(3)], dim=-1)
-        total, weight = total + w[..., None] * colour, weight + w
+        color = torch.stack([c[:, i] + (c[:, 3 + i] - c[:, i]) * mix for i in range(3)], dim=-1)
+        total, weight = total + w[..., None] * color, weight + w
     return (total / weight[..., None]).clamp(0.0, 1.0)

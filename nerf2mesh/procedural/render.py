@@ -2,7 +2,7 @@
 
 Shapes: B scenes, V views, N = B * V rows (one image each), M rays a row. Coordinates come first ([3, N, M]) so that the
 compiled loops run over contiguous memory. A cone-marching pass at a quarter of the size finds which pixels can see the
-object and where their rays may start; only those are traced. Colours are sRGB values used as they are (a look, not a
+object and where their rays may start; only those are traced. Colors are sRGB values used as they are (a look, not a
 light transport); opacity is antialiased by rendering at `supersample` times the size.
 """
 
@@ -18,7 +18,7 @@ from nerf2mesh.procedural.parts import SHAPE, scene_albedo, scene_distance
 from nerf2mesh.types import Camera
 
 BOUND = 1.25
-"""Rays are traced inside this radius; scenes are normalised to stay within about 1."""
+"""Rays are traced inside this radius; scenes are normalized to stay within about 1."""
 COARSE = 4
 """Side of the pixel blocks that one cone stands for."""
 CHUNK_RAYS = 1 << 17
@@ -28,12 +28,12 @@ CHUNK_RAYS = 1 << 17
 class Scenes:
     """A batch of scenes: parts, one similarity that puts them into the world box, and a light each.
 
-    shapes [B, K, N_SHAPE], colours [B, K, N_COLOUR]; world = rotation @ (scene - center) * scale with rotation
+    shapes [B, K, N_SHAPE], colors [B, K, N_COLOR]; world = rotation @ (scene - center) * scale with rotation
     [B, 3, 3], center [B, 3], scale [B]; light [B, 5]: direction, ambient share, gain.
     """
 
     shapes: Tensor
-    colours: Tensor
+    colors: Tensor
     rotation: Tensor
     center: Tensor
     scale: Tensor
@@ -68,7 +68,7 @@ class SceneRenderer:
     def render(self, scenes: Scenes, cameras: Camera, *, albedo: bool = False) -> dict[str, Tensor]:
         """Images from cameras of batch shape [B, V].
 
-        Returns rgba [B, V, h, w, 4] with premultiplied colour, and at the supersampled size depth (distance along the
+        Returns rgba [B, V, h, w, 4] with premultiplied color, and at the supersampled size depth (distance along the
         ray in world units, 0 where nothing is hit), normal (world axes) and, if asked for, albedo.
         """
         width, height = cameras.width_px * self.supersample, cameras.height_px * self.supersample
@@ -109,7 +109,7 @@ class SceneRenderer:
     def _trace(self, rows: Scenes, o: Tensor, d: Tensor, t: Tensor, *, pixel: float) -> Tensor:
         """Premultiplied RGBA, depth, normal, albedo [N, M, 11] of rays (scene frame, [3, N, M]) started at t [N, M]."""
         n_parts = int(_n_parts(rows.shapes).max())
-        shapes, colours = rows.shapes[:, :n_parts].contiguous(), rows.colours[:, :n_parts].contiguous()
+        shapes, colors = rows.shapes[:, :n_parts].contiguous(), rows.colors[:, :n_parts].contiguous()
         inside = torch.isfinite(t)
         t = torch.where(inside, t, 0.0)
         scale = rows.scale[:, None]
@@ -119,7 +119,7 @@ class SceneRenderer:
         x, y, z = o + t * d
         hit = inside & (self.scene_distance(shapes, x, y, z) < 0.2 * pixel / scale) & (t < 1e4)
         normal = self._normal(shapes, x, y, z) @ rows.rotation.transpose(1, 2)
-        albedo = self._albedo(shapes, colours, x, y, z)
+        albedo = self._albedo(shapes, colors, x, y, z)
         rgb = (albedo * _shading(rows.light, normal)).clamp(0, 1)
         values = torch.cat([rgb, torch.ones_like(rgb[..., :1]), (t * scale)[..., None], normal, albedo], dim=-1)
         return torch.where(hit[..., None], values, 0.0)

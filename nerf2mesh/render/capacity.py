@@ -6,7 +6,7 @@ from collections import deque
 
 from torch import Tensor
 
-from nerf2mesh.transfer import LAG, Arriving
+from nerf2mesh.utils.device_copy import LAG, AsyncReadback
 
 HEADROOM = 1.25
 """Places over the largest count lately: views differ, and a field grows between two refreshes of its occupancy."""
@@ -19,7 +19,7 @@ class Capacity:
     def __init__(self) -> None:
         self.lost = 0
         self._recent: deque[int] = deque(maxlen=WINDOW)
-        self._under_way: deque[tuple[Arriving, int]] = deque()
+        self._under_way: deque[tuple[AsyncReadback, int]] = deque()
 
     def places(self) -> int | None:
         """None where nothing is known yet: the first pass counts, and waits."""
@@ -35,7 +35,7 @@ class Capacity:
         if places is None:
             self._recent.append(int(count))
         else:
-            self._under_way.append((Arriving(count), places))
+            self._under_way.append((AsyncReadback(count), places))
 
 
 def rounded(count: float) -> int:

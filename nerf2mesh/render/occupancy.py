@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from nerf2mesh import kernels
 from nerf2mesh.fields import Field
-from nerf2mesh.transfer import sent
+from nerf2mesh.utils.device_copy import to_device
 
 _ROOTS = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
 """1/g, 1/g^2, 1/g^3 with g^4 = g + 1: steps of the R3 sequence (Roberts 2018), evenly spread in the unit cube."""
 _FULL_TAPS = ((0.25, 0.25, 0.25), (0.75, 0.75, 0.25), (0.75, 0.25, 0.75), (0.25, 0.75, 0.75), (0.5, 0.5, 0.5))
-"""Where a full refresh looks into a cell: a body-centred tetrahedron."""
+"""Where a full refresh looks into a cell: a body-centered tetrahedron."""
 
 
 class OccupancyGrid(nn.Module):
@@ -114,6 +114,6 @@ class OccupancyGrid(nn.Module):
 
 def _scattered(cells: Int64[Tensor, "m"], generator: torch.Generator | None) -> Float[Tensor, "m 3"]:
     """A position in [0, 1)^3 for each cell: a sequence that fills the cube evenly, shifted by three drawn numbers."""
-    shift = sent(torch.rand(3, generator=generator, dtype=torch.float64), cells.device)
+    shift = to_device(torch.rand(3, generator=generator, dtype=torch.float64), cells.device)
     along = [(cells.double() * root + shift[i]).frac() for i, root in enumerate(_ROOTS)]
     return torch.stack(along, dim=-1).float()

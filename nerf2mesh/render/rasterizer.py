@@ -1,7 +1,7 @@
-"""Draws a TriangleMesh on the CPU: colour, silhouette, depth, normals, without OpenGL.
+"""Draws a TriangleMesh on the CPU: color, silhouette, depth, normals, without OpenGL.
 
-Pixel (row, column) has its centre at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of
-the two triangles. Depth is the distance along the unit ray. Colour and normals are premultiplied by the opacity, which
+Pixel (row, column) has its center at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of
+the two triangles. Depth is the distance along the unit ray. Color and normals are premultiplied by the opacity, which
 is the share of covered samples. The result is the same for any number of threads. Textures are looked up bilinearly in
 sRGB and repeat.
 """
@@ -22,7 +22,7 @@ from nerf2mesh.types import Camera, Rendering
 
 SHADINGS = ("albedo", "lambert", "normal")
 GREY = 0.8
-"""Colour of a mesh that has none."""
+"""Color of a mesh that has none."""
 
 
 class _Mesh(ctypes.Structure):
@@ -45,7 +45,7 @@ class _Images(ctypes.Structure):
 
 
 class MeshArrays(NamedTuple):
-    """What the rasteriser reads of a mesh, in its own types; see csrc/n2m_mesh_abi.h."""
+    """What the rasterizer reads of a mesh, in its own types; see csrc/n2m_mesh_abi.h."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -73,7 +73,7 @@ def native_library() -> ctypes.CDLL | None:
     """The CPU library, or None (with one warning) where it cannot be loaded: the numpy twin then serves."""
     library = _lib.cpu()
     if library is not None and not hasattr(library, "n2m_rasterize"):
-        hint = "the native library is older than the rasteriser: a slow numpy twin draws meshes; build it again"
+        hint = "the native library is older than the rasterizer: a slow numpy twin draws meshes; build it again"
         warnings.warn(hint, stacklevel=2)
         return None
     return library
@@ -93,7 +93,7 @@ def rasterize_mesh(
     """Renders a `TriangleMesh` from one camera or a batch of cameras.
 
     supersample: samples per pixel along one axis.
-    shading: "albedo", "lambert" (albedo x (ambient + (1 - ambient) |n . l|)) or "normal" (the colour (n + 1) / 2).
+    shading: "albedo", "lambert" (albedo x (ambient + (1 - ambient) |n . l|)) or "normal" (the color (n + 1) / 2).
     light_direction: [3] or [*b, 3] towards the light, world axes; by default the light is at the camera.
     smooth: interpolate vertex normals, else the faces' own.
     Returns a Rendering of shape [*b, h, w, ...] on the CPU; `extra` has "face" (int32, -1 for none) and "barycentric"
@@ -171,7 +171,7 @@ def rasterize_arrays(
     library.n2m_set_threads(torch.get_num_threads())
     status = library.n2m_rasterize(ctypes.byref(c_mesh), ctypes.byref(c_views), ctypes.byref(c_images))
     if status == 3:
-        raise MemoryError(f"rasteriser: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
+        raise MemoryError(f"rasterizer: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
     assert status == 0, f"n2m_rasterize returned {status}"
     return images
 

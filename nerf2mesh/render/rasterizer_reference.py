@@ -1,4 +1,4 @@
-"""The rasteriser's twin in plain numpy: the same arrays in and out, faces of like size together.
+"""The rasterizer's twin in plain numpy: the same arrays in and out, faces of like size together.
 
 For tests, and for machines without a compiler.
 """
@@ -128,7 +128,7 @@ def _shade(mesh: MeshArrays, views: ViewArrays, n: int, face: np.ndarray, bary: 
 
 
 def sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Bilinear colours [n, 3] in [0, 1] at uv [n, 2]; v points up, the texture repeats."""
+    """Bilinear colors [n, 3] in [0, 1] at uv [n, 2]; v points up, the texture repeats."""
     height, width = texture.shape[:2]
     uv = uv - np.floor(uv)
     x, y = uv[:, 0] * width - 0.5, (1.0 - uv[:, 1]) * height - 0.5

@@ -1,7 +1,7 @@
 """Volume rendering of a field: march, shade, composite; in blocks where memory asks for it.
 
 Letters
-    R rays, C samples. A ray's colour is sum_i w_i c_i with w_i = T_i (1 - exp(-sigma_i dt_i)), T_i = exp(-sum_{j<i}
+    R rays, C samples. A ray's color is sum_i w_i c_i with w_i = T_i (1 - exp(-sigma_i dt_i)), T_i = exp(-sum_{j<i}
     sigma_j dt_j) (Max 1995); it is premultiplied, and the background is the caller's: `Rendering.over`.
 """
 

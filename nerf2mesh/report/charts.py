@@ -9,7 +9,7 @@ from html import escape
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 10, 24
 MAX_POINTS = 400
-N_COLOURS = 6
+N_COLORS = 6
 LOG_RANGE = 50.0
 """Series whose values are all positive and span more than this factor get a logarithmic axis."""
 
@@ -17,8 +17,8 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def line_chart(title: str, curves: dict[str, Curve]) -> str:
-    """One panel with up to N_COLOURS curves (steps, values): the raw line faint, its moving average strong."""
-    curves = {name: thinned(*curve) for name, curve in list(curves.items())[:N_COLOURS] if len(curve[0])}
+    """One panel with up to N_COLORS curves (steps, values): the raw line faint, its moving average strong."""
+    curves = {name: thinned(*curve) for name, curve in list(curves.items())[:N_COLORS] if len(curve[0])}
     if not curves:
         return ""
     values = [value for _, ys in curves.values() for value in ys]
@@ -26,8 +26,8 @@ def line_chart(title: str, curves: dict[str, Curve]) -> str:
     steps = [step for xs, _ in curves.values() for step in xs]
     axis = _Axis(min(steps), max(steps), min(values), max(values), is_log)
     lines = [axis.grid()]
-    for colour, (name, (xs, ys)) in enumerate(curves.items()):
-        style = f'style="stroke: var(--series-{colour})"'
+    for color, (name, (xs, ys)) in enumerate(curves.items()):
+        style = f'style="stroke: var(--series-{color})"'
         label = f"<title>{escape(name)}: {ys[0]:.4g} at step {xs[0]:g}, {ys[-1]:.4g} at step {xs[-1]:g}</title>"
         lines.append(f'<path class="raw" {style} d="{axis.path(xs, ys)}"/>')
         lines.append(f'<path class="smooth" {style} d="{axis.path(xs, smoothed(ys))}">{label}</path>')
@@ -115,7 +115,7 @@ class _Axis:
 
 def _legend(curves: dict[str, Curve]) -> str:
     items = (
-        f'<span><i style="background: var(--series-{colour})"></i>{escape(name)} {curve[1][-1]:.3g}</span>'
-        for colour, (name, curve) in enumerate(curves.items())
+        f'<span><i style="background: var(--series-{color})"></i>{escape(name)} {curve[1][-1]:.3g}</span>'
+        for color, (name, curve) in enumerate(curves.items())
     )
     return f'<div class="legend">{"".join(items)}</div>'

@@ -29,7 +29,7 @@ class MetricsLog:
         os.replace(temporary, self.path)
 
     def write(self, step: int, numbers: Mapping[str, float | int]) -> None:
-        """`numbers` are named group/name, such as "loss/colour"; a value that is not finite is stored as null."""
+        """`numbers` are named group/name, such as "loss/color"; a value that is not finite is stored as null."""
         row = {"step": int(step), "time_s": round(self._offset_s + time.monotonic() - self._started, 3)}
         with self.path.open("a") as file:
             file.write(_line(row | {name: _number(value) for name, value in numbers.items()}))

@@ -48,7 +48,7 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def input_pictures(notes: Mapping[str, object], framed: object | None) -> str:
-    """The picture as read, its mask and how it was found, and the view that the optimisation sees."""
+    """The picture as read, its mask and how it was found, and the view that the optimization sees."""
     figures = []
     if "picture" in notes:
         width, height = notes.get("file_size_px", ("?", "?"))

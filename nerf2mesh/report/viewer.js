@@ -84,19 +84,19 @@ function edges(indices) {
 }
 
 const VERTEX = `#version 300 es
-layout(location=0) in vec3 position; layout(location=1) in vec3 normal; layout(location=2) in vec2 uv; layout(location=3) in vec4 colour;
-uniform mat4 projection; uniform mat4 view; out vec3 v_normal; out vec2 v_uv; out vec4 v_colour; out vec3 v_eye;
-void main() { vec4 eye = view * vec4(position, 1.0); v_eye = eye.xyz; v_normal = normal; v_uv = uv; v_colour = colour;
+layout(location=0) in vec3 position; layout(location=1) in vec3 normal; layout(location=2) in vec2 uv; layout(location=3) in vec4 color;
+uniform mat4 projection; uniform mat4 view; out vec3 v_normal; out vec2 v_uv; out vec4 v_color; out vec3 v_eye;
+void main() { vec4 eye = view * vec4(position, 1.0); v_eye = eye.xyz; v_normal = normal; v_uv = uv; v_color = color;
   gl_Position = projection * eye; }`;
 const FRAGMENT = `#version 300 es
 precision highp float;
-in vec3 v_normal; in vec2 v_uv; in vec4 v_colour; in vec3 v_eye; out vec4 result;
+in vec3 v_normal; in vec2 v_uv; in vec4 v_color; in vec3 v_eye; out vec4 result;
 uniform sampler2D image; uniform mat4 view; uniform vec4 factor; uniform int mode; uniform float textured;
 vec3 linear(vec3 c) { return mix(c / 12.92, pow((c + 0.055) / 1.055, vec3(2.4)), step(0.04045, c)); }
 vec3 encoded(vec3 c) { c = clamp(c, 0.0, 1.0); return mix(c * 12.92, 1.055 * pow(c, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c)); }
 void main() {
   vec3 n = normalize(v_normal); n = dot(mat3(view) * n, -v_eye) < 0.0 && !gl_FrontFacing ? -n : n;
-  vec3 albedo = v_colour.rgb * factor.rgb * mix(vec3(1.0), linear(texture(image, v_uv).rgb), textured);
+  vec3 albedo = v_color.rgb * factor.rgb * mix(vec3(1.0), linear(texture(image, v_uv).rgb), textured);
   if (mode == 1) { result = vec4(encoded(albedo), 1.0); return; }
   if (mode == 2) { result = vec4(n * 0.5 + 0.5, 1.0); return; }
   if (mode == 4) { result = vec4(0.10, 0.42, 0.75, 1.0); return; }
@@ -140,7 +140,7 @@ class Viewer {
       for (let i = 0; i < positions.length; i++) { low[i % 3] = Math.min(low[i % 3], positions[i]); high[i % 3] = Math.max(high[i % 3], positions[i]); }
       this.parts.push(this.upload(primitive, positions, matrix));
     }
-    this.centre = low.map((value, k) => (value + high[k]) / 2);
+    this.center = low.map((value, k) => (value + high[k]) / 2);
     this.radius = Math.hypot(...low.map((value, k) => high[k] - value)) / 2 || 1;
   }
 
@@ -224,7 +224,7 @@ class Viewer {
   camera() {
     const [ca, sa, ce, se] = [Math.cos(this.azimuth), Math.sin(this.azimuth), Math.cos(this.elevation), Math.sin(this.elevation)];
     const back = [ce * sa, se, ce * ca], right = [ca, 0, -sa], up = [-se * sa, ce, -se * ca], distance = this.radius * 2.9 * this.zoom;
-    const dot = (v) => v[0] * this.centre[0] + v[1] * this.centre[1] + v[2] * this.centre[2];
+    const dot = (v) => v[0] * this.center[0] + v[1] * this.center[1] + v[2] * this.center[2];
     return [right[0], up[0], back[0], 0, right[1], up[1], back[1], 0, right[2], up[2], back[2], 0, -dot(right), -dot(up), -dot(back) - distance, 1];
   }
 

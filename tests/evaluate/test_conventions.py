@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate.align import best_rotation, iterative_closest_points, kabsch, mean_frame, rotation_grid
-from nerf2mesh.evaluate.conventions import (
+from nerf2mesh.evaluate.metrics.align import best_rotation, iterative_closest_points, kabsch, mean_frame, rotation_grid
+from nerf2mesh.evaluate.metrics.geometry import chamfer_points
+from nerf2mesh.evaluate.metrics.surface import Surface
+from nerf2mesh.evaluate.protocols.conventions import (
     CONVENTIONS,
     convention,
     measure,
@@ -18,8 +20,6 @@ from nerf2mesh.evaluate.conventions import (
     thinned,
     visible_points,
 )
-from nerf2mesh.evaluate.geometry import chamfer_points
-from nerf2mesh.evaluate.surface import Surface
 from tests.evaluate.shapes import chicken_cameras, chicken_views, cube, sphere
 from tests.evaluate.test_geometry import _chicken
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate.geometry import (
+from nerf2mesh.evaluate.metrics.geometry import (
     chamfer,
     chamfer_points,
     f_score,
@@ -18,9 +18,9 @@ from nerf2mesh.evaluate.geometry import (
     surface_distances,
     volume_iou,
 )
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, load_object
-from nerf2mesh.evaluate.solids import grid_axis, occupancy, winding_numbers
-from nerf2mesh.evaluate.surface import Surface, closest_on_triangle
+from nerf2mesh.evaluate.metrics.solids import grid_axis, occupancy, winding_numbers
+from nerf2mesh.evaluate.metrics.surface import Surface, closest_on_triangle
+from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, load_object
 from tests.evaluate.shapes import CHICKEN, chicken_cameras, chicken_views, cube, sphere
 
 
@@ -132,7 +132,7 @@ def test_occupancy_of_a_sphere_equals_its_radius() -> None:
 
 
 def test_rays_through_edges_and_vertices_count_once() -> None:
-    """Cube faces and diagonals on the voxel centres' planes: every crossing hits an edge or a vertex."""
+    """Cube faces and diagonals on the voxel centers' planes: every crossing hits an edge or a vertex."""
     centers = grid_axis(8)
     low, high = float(centers[1]), float(centers[6])
     mesh = cube(((low + high) / 2,) * 3, high - low)
@@ -154,7 +154,7 @@ def test_open_boundary_and_overlap() -> None:
 
 
 def test_open_avocado_equals_the_solid_angle_sum() -> None:
-    """Six directions' vote against the exact generalised winding number (Jacobson et al. 2013), voxel by voxel."""
+    """Six directions' vote against the exact generalized winding number (Jacobson et al. 2013), voxel by voxel."""
     mesh = load_object(CORE_OBJECTS[2], DATA_DIR)
     triangles = Surface.of(mesh).triangles
     axis = grid_axis(24)
@@ -176,7 +176,7 @@ def _solid_angles(points: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor
 def test_chicken_depth_maps_lie_on_the_mesh() -> None:
     """16 depth maps through the cameras against the mesh: near zero only with the right conventions.
 
-    The published 0.00272 (median 0.00263) takes pixel corners for pixel centres and 100,000 samples for the mesh. With
+    The published 0.00272 (median 0.00263) takes pixel corners for pixel centers and 100,000 samples for the mesh. With
     both put right, 0.00001 is left: the depth maps' 16 bits.
     """
     corners, centers = _lifted_depth(0.0), _lifted_depth(0.5)

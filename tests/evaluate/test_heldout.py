@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks import fidelity
-from nerf2mesh.evaluate.exact_cases import ExactTruth
-from nerf2mesh.evaluate.heldout import HeldOut, drawn_case
-from nerf2mesh.evaluate.margin_bars import MarginBar, margin_bars
-from nerf2mesh.evaluate.procedural_objects import scene_in_house_frame, scene_mesh
-from nerf2mesh.evaluate.results import Record, Results
-from nerf2mesh.evaluate.scoring import Case, score
-from nerf2mesh.evaluate.solids import grid_axis
+from nerf2mesh.evaluate.metrics.solids import grid_axis
+from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
+from nerf2mesh.evaluate.protocols.heldout import HeldOut, drawn_case
+from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_house_frame, scene_mesh
+from nerf2mesh.evaluate.protocols.scoring import Case, score
+from nerf2mesh.evaluate.tables.margin_bars import MarginBar, margin_bars
+from nerf2mesh.evaluate.tables.results import Record, Results
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate.images import (
+from nerf2mesh.evaluate.metrics.images import (
     depth_error,
     foreground_psnr,
     mask_iou,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nerf2mesh.evaluate.perceptual import Clip, Judges, Lpips, clip_similarity, r_precision
+from nerf2mesh.evaluate.metrics.perceptual import Clip, Judges, Lpips, clip_similarity, r_precision
 
 RELU = nn.ReLU
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate.baselines import (
+from nerf2mesh.evaluate.metrics.images import mask_iou
+from nerf2mesh.evaluate.protocols.baselines import (
     BLIND_BASELINES,
     ORACLE_BASELINES,
     background,
@@ -16,11 +17,9 @@ from nerf2mesh.evaluate.baselines import (
     extruded_silhouette,
     sphere,
 )
-from nerf2mesh.evaluate.core import NAMES, core, prompt, scene, seed_and_family
-from nerf2mesh.evaluate.exact_cases import ExactTruth
-from nerf2mesh.evaluate.images import mask_iou
-from nerf2mesh.evaluate.protocol_names import PROCEDURAL
-from nerf2mesh.evaluate.protocols import (
+from nerf2mesh.evaluate.protocols.core import NAMES, core, prompt, scene, seed_and_family
+from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
+from nerf2mesh.evaluate.protocols.house import (
     CORE_OBJECTS,
     DATA_DIR,
     house_frame,
@@ -29,7 +28,16 @@ from nerf2mesh.evaluate.protocols import (
     make_case,
     ring_cameras,
 )
-from nerf2mesh.evaluate.scoring import METRIC_BY_KEY, PSNR_OF_EQUALS, Case, Prediction, Settings, render_views, score
+from nerf2mesh.evaluate.protocols.names import PROCEDURAL
+from nerf2mesh.evaluate.protocols.scoring import (
+    METRIC_BY_KEY,
+    PSNR_OF_EQUALS,
+    Case,
+    Prediction,
+    Settings,
+    render_views,
+    score,
+)
 from nerf2mesh.types import Rendering
 
 QUICK = Settings(supersample=2, iou_resolution=48, surface_samples=2_000)
@@ -147,7 +155,7 @@ def test_house_frame_leaves_its_argument_alone() -> None:
 
 def test_procedural_meshes_lie_on_the_signed_distance() -> None:
     """Marching cubes' short cut against the distance at every sample, and the frame of what comes out."""
-    from nerf2mesh.evaluate.procedural_objects import FIRST_SEED, distances, procedural_mesh
+    from nerf2mesh.evaluate.protocols.procedural_objects import FIRST_SEED, distances, procedural_mesh
     from nerf2mesh.procedural.grammar import sample_scenes
 
     scenes = sample_scenes([FIRST_SEED + 3])
@@ -173,7 +181,7 @@ def test_core_has_every_family_and_no_two_prompts_alike() -> None:
 
 
 def test_procedural_truth_is_the_signed_distance() -> None:
-    """proc-12: what is traced and counted on the distance agrees with its marching-cubes mesh, rasterised."""
+    """proc-12: what is traced and counted on the distance agrees with its marching-cubes mesh, rasterized."""
     truth = ExactTruth(novel=ring_cameras(64)[:2], settings=QUICK, lit=False, input_px=64)
     case = truth.case("proc-12", scene("proc-12"))
     scores = score(case, case.mesh)

@@ -14,18 +14,18 @@ import torch
 from benchmarks import fidelity
 from benchmarks.compare import main as compare_main
 from benchmarks.compare import report as compare_results
-from nerf2mesh.evaluate import formats, tables
-from nerf2mesh.evaluate.baselines import background, extruded_silhouette, named
-from nerf2mesh.evaluate.gate import check, check_bars
-from nerf2mesh.evaluate.protocol_names import NEW_FAMILIES, PROCEDURAL, groups
-from nerf2mesh.evaluate.protocols import CORE_OBJECTS, DATA_DIR, make_case
-from nerf2mesh.evaluate.protocols import load_object as load
-from nerf2mesh.evaluate.published import PUBLISHED, published_markdown
-from nerf2mesh.evaluate.results import Record, Results, run_case
-from nerf2mesh.evaluate.scoring import Case, Settings
-from nerf2mesh.evaluate.statistics import bootstrap_interval, compare, estimate, sign_flip_p
-from nerf2mesh.experiments import bench, jobs
-from tests.experiments.standin import Here
+from nerf2mesh.evaluate.protocols.baselines import background, extruded_silhouette, named
+from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, make_case
+from nerf2mesh.evaluate.protocols.house import load_object as load
+from nerf2mesh.evaluate.protocols.names import NEW_FAMILIES, PROCEDURAL, groups
+from nerf2mesh.evaluate.protocols.published import PUBLISHED, published_markdown
+from nerf2mesh.evaluate.protocols.scoring import Case, Settings
+from nerf2mesh.evaluate.tables import formats, tables
+from nerf2mesh.evaluate.tables.gate import check, check_bars
+from nerf2mesh.evaluate.tables.results import Record, Results, run_case
+from nerf2mesh.evaluate.tables.statistics import bootstrap_interval, compare, estimate, sign_flip_p
+from nerf2mesh.sweep import bench, jobs
+from tests.sweep.standin import Here
 
 QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
 
@@ -218,7 +218,7 @@ def test_command_end_to_end(
 
 
 def test_the_command_goes_on_in_a_sweep_of_the_other() -> None:
-    from nerf2mesh.experiments.config import BenchConfig
+    from nerf2mesh.sweep.config import BenchConfig
 
     ours = fidelity.bench_config(fidelity.parse(["--set", "core", "--seeds", "0,1", "--out", "anywhere"]))
     assert bench.jobs(ours) == bench.jobs(BenchConfig()), "nerf2mesh-bench, then fidelity --resume --commit"

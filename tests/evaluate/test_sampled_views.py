@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import sampled_views as command
-from nerf2mesh.evaluate.sampled_views import (
+from nerf2mesh.evaluate.protocols.sampled_views import (
     Sampling,
     SceneViews,
     given_frames,
@@ -18,9 +18,9 @@ from nerf2mesh.evaluate.sampled_views import (
     scene_views,
     score_pictures,
 )
-from nerf2mesh.priors.builtin import BuiltinPrior
-from nerf2mesh.priors.denoiser import DenoiserConfig, encode_rgba
-from nerf2mesh.priors.weight_files import export_network
+from nerf2mesh.priors.builtin.network import DenoiserConfig, encode_rgba
+from nerf2mesh.priors.builtin.prior import BuiltinPrior
+from nerf2mesh.priors.builtin.weight_files import export_network
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.types import Camera
 

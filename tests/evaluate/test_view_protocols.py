@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from nerf2mesh.evaluate.datasets import (
+from nerf2mesh.evaluate.metrics.images import mask_iou
+from nerf2mesh.evaluate.protocols.datasets import (
     google_scanned_objects,
     nerf_synthetic,
     objaverse,
@@ -20,11 +21,10 @@ from nerf2mesh.evaluate.datasets import (
     read_rgba,
     realfusion15,
 )
-from nerf2mesh.evaluate.images import mask_iou
-from nerf2mesh.evaluate.results import run_case
-from nerf2mesh.evaluate.scoring import Prediction, Settings, render_views, score
-from nerf2mesh.evaluate.t3bench import t3bench_cameras
-from nerf2mesh.evaluate.view_protocols import cases, magic123_cases, syncdreamer_cases, view_protocols
+from nerf2mesh.evaluate.protocols.scoring import Prediction, Settings, render_views, score
+from nerf2mesh.evaluate.protocols.t3bench import t3bench_cameras
+from nerf2mesh.evaluate.protocols.view_protocols import cases, magic123_cases, syncdreamer_cases, view_protocols
+from nerf2mesh.evaluate.tables.results import run_case
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import box, torus
 from nerf2mesh.types import Camera, Rendering
@@ -49,7 +49,7 @@ def test_syncdreamer_case_gives_its_digits(renders: Path) -> None:
     shown = Rendering(predicted, torch.ones(16, 256, 256), torch.zeros(16, 256, 256))
     scores = score(case, Prediction(render=lambda cameras: shown))
     assert f"{scores['psnr']:.4f}" == "25.4133" and f"{scores['ssim']:.5f}" == "0.88553"
-    # The mesh in house axes fills the published silhouettes: frames, cameras and rasteriser agree.
+    # The mesh in house axes fills the published silhouettes: frames, cameras and rasterizer agree.
     seen = render_views(case.mesh, case.novel_cameras, QUICK)
     assert mask_iou(seen.opacity, case.truth.opacity).min() > 0.98
     assert case.settings.convention == "syncdreamer-gso"

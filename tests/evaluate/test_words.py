@@ -1,4 +1,4 @@
-"""Text to 3D measured: colours and views by hand, CLIP by a stand-in, and both text protocols from end to end.
+"""Text to 3D measured: colors and views by hand, CLIP by a stand-in, and both text protocols from end to end.
 
 The networks of the end-to-end runs are tiny and random: they prove that the parts fit, nothing about quality.
 """
@@ -12,27 +12,27 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate import t3bench
-from nerf2mesh.evaluate.baselines import background, baselines_of
-from nerf2mesh.evaluate.datasets import t3bench_prompts
-from nerf2mesh.evaluate.results import Results, run_case
-from nerf2mesh.evaluate.scoring import Settings
-from nerf2mesh.evaluate.t3bench import t3bench_aggregate, t3bench_cameras, t3bench_case, t3bench_frame
-from nerf2mesh.evaluate.words import (
-    COLOURS_RGB,
+from nerf2mesh.evaluate.metrics.text_metrics import (
+    COLORS_RGB,
     TextCase,
-    colour_agreement,
-    colour_words,
-    coloured_ball,
+    color_agreement,
+    color_words,
+    colored_ball,
     score_words,
 )
-from nerf2mesh.experiments import bench, commands
-from nerf2mesh.experiments.config import BenchConfig, WeightsConfig
+from nerf2mesh.evaluate.protocols import t3bench
+from nerf2mesh.evaluate.protocols.baselines import background, baselines_of
+from nerf2mesh.evaluate.protocols.datasets import t3bench_prompts
+from nerf2mesh.evaluate.protocols.scoring import Settings
+from nerf2mesh.evaluate.protocols.t3bench import t3bench_aggregate, t3bench_cameras, t3bench_case, t3bench_frame
+from nerf2mesh.evaluate.tables.results import Results, run_case
 from nerf2mesh.mesh.shapes import box, icosphere
-from nerf2mesh.procedural.captions import COLOURS, colour_name
+from nerf2mesh.procedural.captions import COLORS, color_name
+from nerf2mesh.sweep import bench, commands
+from nerf2mesh.sweep.config import BenchConfig, WeightsConfig
 from nerf2mesh.types import Camera, Rendering
-from tests.experiments.standin import Here
 from tests.priors import tiny
+from tests.sweep.standin import Here
 
 PROMPTS = ("a red fruit of one part", "a blue vessel of two parts", "a wooden chair")
 
@@ -42,7 +42,7 @@ def case(prompt: str = PROMPTS[0]) -> TextCase:
     return TextCase("one", prompt, PROMPTS, cameras, Settings(supersample=1))
 
 
-class ByColour:
+class ByColor:
     """A stand-in for CLIP: pictures and prompts are embedded by how red and how blue they are."""
 
     def images(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -53,31 +53,31 @@ class ByColour:
         return torch.eye(3)[: len(prompts)]
 
 
-def test_every_colour_of_the_captions_has_a_swatch() -> None:
-    assert set(COLOURS_RGB) == set(COLOURS)
-    assert all(colour_name(np.array(rgb)) == word for word, rgb in COLOURS_RGB.items())
-    assert colour_words("A Gray cat on a red, red mat, redder than reddish orange") == ["grey", "red", "orange"]
+def test_every_color_of_the_captions_has_a_swatch() -> None:
+    assert set(COLORS_RGB) == set(COLORS)
+    assert all(color_name(np.array(rgb)) == word for word, rgb in COLORS_RGB.items())
+    assert color_words("A Gray cat on a red, red mat, redder than reddish orange") == ["grey", "red", "orange"]
 
 
 def test_agreement_is_a_share_of_covered_pixels() -> None:
     rgb, opacity = torch.zeros(2, 4, 4, 3), torch.zeros(2, 4, 4)
     opacity[0, :2] = 1.0
-    rgb[0, 0], rgb[0, 1] = torch.tensor(COLOURS_RGB["red"]), torch.tensor(COLOURS_RGB["blue"])
+    rgb[0, 0], rgb[0, 1] = torch.tensor(COLORS_RGB["red"]), torch.tensor(COLORS_RGB["blue"])
     views = Rendering(rgb, opacity, torch.zeros(2, 4, 4))
-    assert colour_agreement(views, ["red"]).tolist() == [0.5, 0.0], "the second view shows nothing"
-    assert colour_agreement(views, ["blue", "red"]).tolist() == [1.0, 0.0]
+    assert color_agreement(views, ["red"]).tolist() == [0.5, 0.0], "the second view shows nothing"
+    assert color_agreement(views, ["blue", "red"]).tolist() == [1.0, 0.0]
     half = Rendering(rgb * 0.6, opacity * 0.6, torch.zeros(2, 4, 4))
-    assert colour_agreement(half, ["red"])[0] == 0.5, "colours are premultiplied"
+    assert color_agreement(half, ["red"])[0] == 0.5, "colors are premultiplied"
 
 
 def test_scores_with_and_without_clip() -> None:
-    ball = coloured_ball(case())
-    assert score_words(case(), ball) == {"colour_agreement": 1.0}
-    found = score_words(case(), ball, ByColour())
-    assert found["r_precision"] == 1.0 and set(found) == {"colour_agreement", "clip_text", "r_precision"}
-    assert score_words(case(PROMPTS[1]), ball, ByColour())["r_precision"] == 0.0
-    assert score_words(case(PROMPTS[2]), ball) == {}, "no colour, no weights: nothing to say"
-    assert score_words(case(), background(None)) == {"colour_agreement": 0.0}
+    ball = colored_ball(case())
+    assert score_words(case(), ball) == {"color_agreement": 1.0}
+    found = score_words(case(), ball, ByColor())
+    assert found["r_precision"] == 1.0 and set(found) == {"color_agreement", "clip_text", "r_precision"}
+    assert score_words(case(PROMPTS[1]), ball, ByColor())["r_precision"] == 0.0
+    assert score_words(case(PROMPTS[2]), ball) == {}, "no color, no weights: nothing to say"
+    assert score_words(case(), background(None)) == {"color_agreement": 0.0}
 
 
 def test_a_failure_counts_as_nothing() -> None:
@@ -85,8 +85,8 @@ def test_a_failure_counts_as_nothing() -> None:
         raise RuntimeError(prompt)
 
     record = run_case("broken", broken, case())
-    assert record.failed == f"RuntimeError: {PROMPTS[0]}" and record.metrics == {"colour_agreement": 0.0}
-    assert list(baselines_of(case())) == ["background", "coloured ball"]
+    assert record.failed == f"RuntimeError: {PROMPTS[0]}" and record.metrics == {"color_agreement": 0.0}
+    assert list(baselines_of(case())) == ["background", "colored ball"]
 
 
 def test_t3bench_frame_and_way_of_views() -> None:
@@ -131,8 +131,8 @@ def write_clip(folder: Path) -> str:
 
 
 def builtin_reader(folder: Path) -> list[str]:
-    from nerf2mesh.priors.denoiser import DenoiserConfig
-    from nerf2mesh.priors.weight_files import export_network
+    from nerf2mesh.priors.builtin.network import DenoiserConfig
+    from nerf2mesh.priors.builtin.weight_files import export_network
     from nerf2mesh.procedural.captions import N_WORDS
 
     torch.manual_seed(0)
@@ -168,15 +168,15 @@ def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pyte
     folder = bench.run_bench(config)
     records = Results.load(folder / "results.json").records
     fitted = records[-1]
-    assert fitted.failed == "" and 0.0 <= fitted.metrics["colour_agreement"] <= 1.0
+    assert fitted.failed == "" and 0.0 <= fitted.metrics["color_agreement"] <= 1.0
     names = [r.method for r in records[:-1]]
     table = (folder / "table.md").read_text()
     assert f"# {protocol}-text" in table and "R-precision [+]" in table
     if protocol == "core":
-        assert names == ["background", "coloured ball", "described object"]
+        assert names == ["background", "colored ball", "described object"]
         assert "no CLIP weights were given" in table and "r_precision" not in fitted.metrics
     else:
-        assert names == ["background", "coloured ball"] and "Weights: clip by clip." in table
+        assert names == ["background", "colored ball"] and "Weights: clip by clip." in table
         assert {"clip_text", "clip_t3bench", "r_precision"} <= set(fitted.metrics)
     assert (folder / "page.html").read_text().count("data:image/png") == len(records)
     (given,) = (folder / "runs").glob("*/run/config.yaml")

@@ -13,28 +13,28 @@ from nerf2mesh.inputs.picture import MAX_SIDE_PX
 
 
 def disc(
-    size: int = 96, radius: float = 30.0, centre: tuple[float, float] | None = None, supersample: int = 8
+    size: int = 96, radius: float = 30.0, center: tuple[float, float] | None = None, supersample: int = 8
 ) -> np.ndarray:
     """Anti-aliased coverage [size, size] in [0, 1] of a disc, by brute-force supersampling."""
-    cx, cy = centre or (size / 2, size / 2)
+    cx, cy = center or (size / 2, size / 2)
     axis = (np.arange(size * supersample) + 0.5) / supersample
     inside = ((axis[None, :] - cx) ** 2 + (axis[:, None] - cy) ** 2 < radius**2).astype(np.float64)
     return inside.reshape(size, supersample, size, supersample).mean((1, 3))
 
 
 def disc_on(
-    background: np.ndarray | tuple[int, int, int], colour: tuple[int, int, int], **disc_args: object
+    background: np.ndarray | tuple[int, int, int], color: tuple[int, int, int], **disc_args: object
 ) -> Image.Image:
-    """The disc composited over a plain colour or a picture."""
+    """The disc composited over a plain color or a picture."""
     coverage = disc(**disc_args)[..., None]
     over = np.asarray(background, np.float64) * np.ones((*coverage.shape[:2], 3))
-    return Image.fromarray(np.round(coverage * np.array(colour) + (1 - coverage) * over).astype(np.uint8))
+    return Image.fromarray(np.round(coverage * np.array(color) + (1 - coverage) * over).astype(np.uint8))
 
 
-def disc_rgba(colour: tuple[int, int, int], hidden: tuple[int, int, int], **disc_args: object) -> Image.Image:
-    """The disc as straight RGBA; fully transparent pixels carry the colour `hidden`."""
+def disc_rgba(color: tuple[int, int, int], hidden: tuple[int, int, int], **disc_args: object) -> Image.Image:
+    """The disc as straight RGBA; fully transparent pixels carry the color `hidden`."""
     coverage = disc(**disc_args)
-    rgb = np.where(coverage[..., None] > 0, np.array(colour), np.array(hidden))
+    rgb = np.where(coverage[..., None] > 0, np.array(color), np.array(hidden))
     rgba = np.concatenate([rgb, np.round(coverage * 255)[..., None]], -1).astype(np.uint8)
     return Image.fromarray(rgba, "RGBA")
 
@@ -43,8 +43,8 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _png(width: int, height: int, depth: int = 8, colour_type: int = 2, rows: bytes = b"") -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+def _png(width: int, height: int, depth: int = 8, color_type: int = 2, rows: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     chunks = _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(rows)) + _png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
@@ -70,7 +70,7 @@ def write_bad(kind: str, folder: Path) -> Path:
         good.save(file, save_all=True, append_images=[Image.new("RGB", good.size), good])
     elif kind == "16-bit grey":
         Image.fromarray(np.full((64, 64), 40000, np.uint16)).save(file)
-    elif kind == "16-bit colour":
+    elif kind == "16-bit color":
         file.write_bytes(_png(32, 32, depth=16, rows=(b"\0" + bytes(32 * 6)) * 32))
     elif kind == "cmyk":
         file = folder / "picture.jpg"
@@ -102,7 +102,7 @@ BAD = {
     "animated": ("got 3 frames", "save the frame"),
     "animated webp": ("got 3 frames", "save the frame"),
     "16-bit grey": ("wanted 8 bits", "8-bit PNG"),
-    "16-bit colour": ("wanted 8 bits", "8-bit PNG"),
+    "16-bit color": ("wanted 8 bits", "8-bit PNG"),
     "cmyk": ("got CMYK", "export it as RGB"),
     "1 px": ("got 1 x 1 px", "larger picture"),
     "12000 px": (f"at most {MAX_SIDE_PX} px", "scale it down"),

@@ -17,13 +17,13 @@ from tests.inputs.pictures import disc, disc_rgba
 RED = (200, 40, 30)
 
 
-def test_whole_factor_is_the_block_mean_of_premultiplied_colour() -> None:
+def test_whole_factor_is_the_block_mean_of_premultiplied_color() -> None:
     rgba = np.random.default_rng(0).random((48, 48, 4)).astype(np.float32)
     small = resample(rgba, (0.0, 0.0, 48.0), 12)
     premultiplied = rgba[..., :3] * rgba[..., 3:]
     alpha = rgba[..., 3].reshape(12, 4, 12, 4).mean((1, 3))
-    colour = premultiplied.reshape(12, 4, 12, 4, 3).mean((1, 3)) / alpha[..., None]
-    assert np.allclose(small[..., 3], alpha, atol=1e-6) and np.allclose(small[..., :3], colour, atol=1e-5)
+    color = premultiplied.reshape(12, 4, 12, 4, 3).mean((1, 3)) / alpha[..., None]
+    assert np.allclose(small[..., 3], alpha, atol=1e-6) and np.allclose(small[..., :3], color, atol=1e-5)
 
 
 def test_fractional_window_keeps_the_total() -> None:
@@ -57,8 +57,8 @@ def _load(folder: Path, image: Image.Image, **config: object):
     return load_observations(InputConfig(image=str(file), **config))
 
 
-def test_object_is_centred_scaled_and_clean(tmp_path: Path) -> None:
-    image = disc_rgba(RED, (0, 255, 0), size=200, radius=30.0, centre=(60.0, 90.0))
+def test_object_is_centerd_scaled_and_clean(tmp_path: Path) -> None:
+    image = disc_rgba(RED, (0, 255, 0), size=200, radius=30.0, center=(60.0, 90.0))
     view = _load(tmp_path, image, size_px=64, fill=0.75).views[0]
     truth = disc(64, radius=24.0)
     assert view.image.shape == (64, 64, 4) and view.image.dtype == torch.float32
@@ -68,16 +68,16 @@ def test_object_is_centred_scaled_and_clean(tmp_path: Path) -> None:
 
 
 def test_framing_is_kept_without_recenter(tmp_path: Path) -> None:
-    image = disc_rgba(RED, (0, 0, 0), size=128, radius=20.0, centre=(40.0, 70.0))
+    image = disc_rgba(RED, (0, 0, 0), size=128, radius=20.0, center=(40.0, 70.0))
     view = _load(tmp_path, image, size_px=32, recenter=False, elevation_deg=20.0, fov_deg=33.0).views[0]
-    assert np.abs(view.image[..., 3].numpy() - disc(32, radius=5.0, centre=(10.0, 17.5))).max() < 0.02
+    assert np.abs(view.image[..., 3].numpy() - disc(32, radius=5.0, center=(10.0, 17.5))).max() < 0.02
     expected = Camera.orbit(0.0, 20.0, fov_deg=33.0, width_px=32)
     assert torch.equal(view.camera.camera_to_world, expected.camera_to_world)
     assert torch.equal(view.camera.focal_px, expected.focal_px)
 
 
 def test_notes_for_the_report(tmp_path: Path) -> None:
-    image = disc_rgba(RED, (0, 0, 0), size=128, radius=30.0, centre=(10.0, 70.0))
+    image = disc_rgba(RED, (0, 0, 0), size=128, radius=30.0, center=(10.0, 70.0))
     notes = _load(tmp_path, image).notes
     assert notes["foreground"] == "alpha" and len(notes["sha256"]) == 64 and notes["file_size_px"] == (128, 128)
     assert notes["picture"].shape == (128, 128, 3) and notes["mask"].dtype == np.uint8

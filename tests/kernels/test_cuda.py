@@ -52,7 +52,7 @@ def test_hash_grid_equals_cpu(n_dims: int, n_features: int, interpolation: str, 
 @pytest.mark.parametrize("n_features", [1, 2, 4, 8])
 @pytest.mark.parametrize("n", [70_000, 3001])
 def test_samples_in_the_order_of_their_rays(n_features: int, n: int) -> None:
-    """Runs of neighbours in one cell, which the backward pass adds up before it writes; some runs cross warps."""
+    """Runs of neighbors in one cell, which the backward pass adds up before it writes; some runs cross warps."""
     layout = GridLayout(n_levels=8, n_features=n_features, log2_table_size=17, base_resolution=8)
     along = torch.linspace(0, 1, 97)[torch.arange(n) % 97][:, None]
     ends = torch.rand(2, n // 97 + 1, 3).repeat_interleave(97, 1)[:, :n]

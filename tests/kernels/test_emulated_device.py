@@ -61,7 +61,7 @@ def test_hash_grid(n_dims: int, n_features: int, half: bool) -> None:
 @pytest.mark.parametrize("architecture", [800, 900])
 @pytest.mark.parametrize("n", [1000, 65_700])
 def test_runs_of_samples_in_one_cell(architecture: int, n: int) -> None:
-    """Neighbours along a ray are added up before they are written: in memory and, for many points, in shared tiles."""
+    """Neighbors along a ray are added up before they are written: in memory and, for many points, in shared tiles."""
     layout = GridLayout(n_levels=3, n_features=2, log2_table_size=15, base_resolution=9, per_level_scale=2.0)
     x, g = torch.rand(n, 3), torch.randn(n, layout.n_outputs)
     x[:640] = x[0] + torch.linspace(0, 0.3, 640)[:, None] * (x[1] - x[0])

@@ -64,7 +64,7 @@ def test_encoding_rows_see_a_difference(interpolation: str) -> None:
 
 def test_compositing_rows() -> None:
     found = parity.compositing_rows(reference.composite, "cpu")
-    assert {"weights 99 %", "to colours mean", "distortion mean"} <= set(found) and max(found.values()) < 1e-4
+    assert {"weights 99 %", "to colors mean", "distortion mean"} <= set(found) and max(found.values()) < 1e-4
 
 
 def test_marching_rows_see_a_difference() -> None:
@@ -78,7 +78,7 @@ def test_speed_at_toy_sizes() -> None:
     assert found["torch over ours"] > 0 and found["samples"] > 0
     assert "not run" in speed.march_and_composite("cpu", n_rays=16, repeats=1)["rival"]
     found = speed.whole_step("cpu", n_rays=16, repeats=1, log2_table_size=10, rival="torch")
-    assert found["step [ms]"] > 0 and found["host synchronisations"] == 0 and "failed" not in found
+    assert found["step [ms]"] > 0 and found["host synchronizations"] == 0 and "failed" not in found
     assert found["torch over ours"] > 0
     assert speed.mlp("cpu", sizes=(8,), repeats=1)["mlp n=2^8: over a fused kernel's floor"] > 0
     assert speed.encoding("cpu", sizes=(8,), tables=(10,), repeats=1)["encode 16x2 T=2^10 n=2^8: over floor"] > 0
@@ -116,4 +116,4 @@ def test_peaks_of_the_real_network_are_predicted() -> None:
 @pytest.mark.slow
 def test_loop_is_measured() -> None:
     found = loop.measure("cpu", preset="preview", warm_up=1, steps=1)
-    assert found["step [ms]"] > 0 and found["host synchronisations"] == 0
+    assert found["step [ms]"] > 0 and found["host synchronizations"] == 0

@@ -68,12 +68,12 @@ def test_bits_do_not_depend_on_threads(n_threads: int) -> None:
         gradients = torch.autograd.grad(out.square().sum(), (x, p))
         origins, directions = rays(1000)
         s = kernels.march_rays(origins, directions, random_bits(32, 0.5), 32, step_size=0.01, jitter=torch.rand(1000))
-        density, colour = torch.rand(s.n_samples, requires_grad=True), torch.rand(s.n_samples, 4, requires_grad=True)
-        image = kernels.composite(density, colour, s.t, s.dt, s.packed_info)
+        density, color = torch.rand(s.n_samples, requires_grad=True), torch.rand(s.n_samples, 4, requires_grad=True)
+        image = kernels.composite(density, color, s.t, s.dt, s.packed_info)
         total = sum(part.square().sum() for part in image[:4])
         state = [torch.randn(100_001), torch.randn(100_001), torch.randn(100_001), torch.rand(100_001)]
         kernels.adam_step(*state, step=2, lr=0.1)
-        return [out, *gradients, *s[:4], *image, *torch.autograd.grad(total, (density, colour)), *state]
+        return [out, *gradients, *s[:4], *image, *torch.autograd.grad(total, (density, color)), *state]
 
     for one, many, again in zip(run(1), run(n_threads), run(n_threads)):
         assert torch.equal(one, many) and torch.equal(many, again)
@@ -158,8 +158,8 @@ def test_compile_without_graph_breaks() -> None:
         rays = samples.ray_index.long()
         points = origins[rays] + samples.t[:, None] * directions[rays]
         features = kernels.hash_grid_encode(0.5 * points + 0.5, p, layout, 4)
-        density, colour = features.sum(-1).exp(), features[:, :3]
-        image = kernels.composite(density, colour, samples.t, samples.dt, samples.packed_info, stop=1e-4)
+        density, color = features.sum(-1).exp(), features[:, :3]
+        image = kernels.composite(density, color, samples.t, samples.dt, samples.packed_info, stop=1e-4)
         return image.channels.sum() + image.opacity.sum()
 
     origins, directions = rays(40)

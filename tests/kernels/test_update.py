@@ -1,4 +1,4 @@
-"""Occupancy update and the fused optimiser."""
+"""Occupancy update and the fused optimizer."""
 
 from __future__ import annotations
 

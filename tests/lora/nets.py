@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nerf2mesh.priors.denoiser import CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import CLEAN, NOISY, DenoiserConfig
 from nerf2mesh.types import Camera
 
 
@@ -38,7 +38,7 @@ def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def initialised(network: nn.Module) -> nn.Module:
+def initialized(network: nn.Module) -> nn.Module:
     """Every parameter random, also those that start at zero, so that no path through the network is silent."""
     g = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -55,7 +55,7 @@ def _unet(**more) -> nn.Module:
         "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
     }
     sizes = {"block_out_channels": (8, 16), "layers_per_block": 2, "norm_num_groups": 4, "cross_attention_dim": 12}
-    return initialised(UNet2DConditionModel(**blocks, **sizes, sample_size=8, attention_head_dim=2, **more))
+    return initialized(UNet2DConditionModel(**blocks, **sizes, sample_size=8, attention_head_dim=2, **more))
 
 
 def _sdxl() -> nn.Module:
@@ -69,7 +69,7 @@ def _sd3() -> nn.Module:
     sizes = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 8, "joint_attention_dim": 12}
     more = {"caption_projection_dim": 16, "pooled_projection_dim": 10, "pos_embed_max_size": 8, "sample_size": 8}
     special = {"dual_attention_layers": (0,), "qk_norm": "rms_norm"}
-    return initialised(SD3Transformer2DModel(patch_size=2, in_channels=4, out_channels=4, **sizes, **more, **special))
+    return initialized(SD3Transformer2DModel(patch_size=2, in_channels=4, out_channels=4, **sizes, **more, **special))
 
 
 def _flux() -> nn.Module:
@@ -77,12 +77,12 @@ def _flux() -> nn.Module:
 
     sizes = {"num_layers": 1, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2}
     more = {"joint_attention_dim": 12, "pooled_projection_dim": 10, "axes_dims_rope": (4, 4, 8), "in_channels": 4}
-    return initialised(FluxTransformer2DModel(patch_size=1, guidance_embeds=True, **sizes, **more))
+    return initialized(FluxTransformer2DModel(patch_size=1, guidance_embeds=True, **sizes, **more))
 
 
 def _builtin() -> nn.Module:
     sizes = {"channels": 8, "volume_size": 8, "volume_channels": 8, "deep_channels": 16, "n_deep": 1}
-    return initialised(DenoiserConfig(image_size=16, n_ray_samples=4, **sizes).build())
+    return initialized(DenoiserConfig(image_size=16, n_ray_samples=4, **sizes).build())
 
 
 def _call_unet(network: nn.Module) -> Tensor:

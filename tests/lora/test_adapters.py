@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from nerf2mesh import lora
 from nerf2mesh.lora import adapters
-from nerf2mesh.priors.denoiser import CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import CLEAN, NOISY, DenoiserConfig
 from nerf2mesh.types import Camera
 
 SMALL = DenoiserConfig(

@@ -11,7 +11,7 @@ import torch
 from nerf2mesh import lora
 from nerf2mesh.distill.noise import from_x0
 from nerf2mesh.lora import SUBJECT, Frames, LoraConfig, adapters
-from nerf2mesh.lora.dreambooth import draw_pictures, n_views
+from nerf2mesh.lora.train.dreambooth import draw_pictures, n_views
 from nerf2mesh.types import Camera
 from tests.priors.conftest import Models, models, observations  # noqa: F401
 

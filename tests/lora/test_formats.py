@@ -11,13 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nerf2mesh import lora
-from nerf2mesh.lora import LoraConfig, adapters, naming
-from nerf2mesh.lora.export import joined
-from nerf2mesh.lora.files import read
-from nerf2mesh.lora.load import fitted
+from nerf2mesh.lora import LoraConfig, adapters
+from nerf2mesh.lora.io import naming
+from nerf2mesh.lora.io.export import joined
+from nerf2mesh.lora.io.files import read
+from nerf2mesh.lora.io.load import fitted
+from nerf2mesh.lora.io.manifest import Manifest, Source
 from nerf2mesh.lora.lowrank import LowRank
-from nerf2mesh.lora.manifest import Manifest, Source
-from tests.lora.nets import FAMILIES, WRITERS, initialised, merged, noise, random_change, write_kohya
+from tests.lora.nets import FAMILIES, WRITERS, initialized, merged, noise, random_change, write_kohya
 from tests.lora.test_matrix import built, close
 
 
@@ -177,7 +178,7 @@ def test_text_encoder_keys_are_applied_where_the_encoder_is_and_reported_where_n
 
     sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    encoder = initialised(CLIPTextModel(CLIPTextConfig(vocab_size=20, max_position_embeddings=8, **sizes, **special)))
+    encoder = initialized(CLIPTextModel(CLIPTextConfig(vocab_size=20, max_position_embeddings=8, **sizes, **special)))
     module = next(path for path in naming.layers(encoder) if path.endswith("layers.0.self_attn.q_proj"))
     more = {"lora_down.weight": noise(1, 2, 8), "lora_up.weight": noise(2, 8, 2), "alpha": torch.tensor(6.0)}
     key = "text_model_encoder_layers_0_self_attn_q_proj"
@@ -195,7 +196,7 @@ def test_text_encoder_keys_are_applied_where_the_encoder_is_and_reported_where_n
     close(encoder(tokens)[0], wanted)
 
 
-def test_hot_swap_keeps_parameters_weights_and_neighbours() -> None:
+def test_hot_swap_keeps_parameters_weights_and_neighbors() -> None:
     family, network = built("sd")
     changes = [{m: LowRank(*c) for m, c in random_change(family, network, seed).items()} for seed in (1, 2, 3)]
     for name, layers in zip(("a", "b"), changes):

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from nerf2mesh.lora import pairs as pairs_module
-from nerf2mesh.lora.pairs import load_pairs, read_pairs
-from nerf2mesh.lora.style import StyleTrainConfig, train_style
+from nerf2mesh.lora.train import pairs as pairs_module
+from nerf2mesh.lora.train.pairs import load_pairs, read_pairs
+from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 from nerf2mesh.priors import PriorConfig
-from nerf2mesh.priors.denoiser import DenoiserConfig
+from nerf2mesh.priors.builtin.network import DenoiserConfig
 from nerf2mesh.types import Camera
 
 SMALL = DenoiserConfig(
@@ -31,11 +31,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def disc(path: Path, colour: tuple[int, int, int], shift: int = 0) -> None:
-    """A coloured disc, transparent around."""
+def disc(path: Path, color: tuple[int, int, int], shift: int = 0) -> None:
+    """A colored disc, transparent around."""
     y, x = np.mgrid[:32, :32] + 0.5
     inside = (x - 16 - shift) ** 2 + (y - 16) ** 2 < 81
-    rgba = np.concatenate([np.broadcast_to(colour, (32, 32, 3)), 255 * inside[..., None]], axis=-1)
+    rgba = np.concatenate([np.broadcast_to(color, (32, 32, 3)), 255 * inside[..., None]], axis=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rgba.astype(np.uint8)).save(path)
 
@@ -44,12 +44,12 @@ def pose(azimuth: float, elevation: float = 10.0) -> list:
     return Camera.orbit(azimuth, elevation).camera_to_world.tolist()
 
 
-def line(folder: Path, i: int, colour: tuple[int, int, int], **more: object) -> dict:
-    """A grey drawing of a disc whose views are of one colour: a made-up style."""
+def line(folder: Path, i: int, color: tuple[int, int, int], **more: object) -> dict:
+    """A grey drawing of a disc whose views are of one color: a made-up style."""
     disc(folder / f"{i}.png", (60 + i, 60, 60))
     frames = []
     for k, azimuth in enumerate((0, 90, 180)):
-        disc(folder / f"{i}/{k}.png", colour)
+        disc(folder / f"{i}/{k}.png", color)
         frames.append({"transform_matrix": pose(azimuth)})
     views = [f"{i}/{k}.png" for k in range(3)]
     entry = {"picture": f"{i}.png", "views": views, "cameras": {"camera_angle_x": 0.7, "frames": frames}}

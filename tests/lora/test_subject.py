@@ -3,9 +3,9 @@
 import torch
 
 from nerf2mesh.lora import SUBJECT, Frames, LoraConfig, fit_subject, names
-from nerf2mesh.lora.subject import draw_batch
+from nerf2mesh.lora.train.subject import draw_batch
 from nerf2mesh.priors import PriorConfig, load_prior
-from nerf2mesh.priors.train import velocity_loss
+from nerf2mesh.priors.builtin.train import velocity_loss
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer

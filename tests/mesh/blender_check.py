@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import analytic  # noqa: E402
 
 from nerf2mesh.mesh import FieldAccess, MeshConfig, TriangleMesh, build_mesh, save_mesh  # noqa: E402
-from nerf2mesh.mesh.fbx import blender_command  # noqa: E402
+from nerf2mesh.mesh.export.fbx import blender_command  # noqa: E402
 from nerf2mesh.types import Camera  # noqa: E402
 
 FORMATS = ("glb", "obj", "ply", "stl", "usdz", "fbx")
@@ -108,9 +108,9 @@ def judged(name: str, mesh: TriangleMesh, found: dict, picture: np.ndarray, show
         psnr = -10 * math.log10(np.square(picture[..., :3] - straight)[both].mean())
         if psnr < BAR_DB:
             wrong.append(f"picture {psnr:.1f} dB from the field's")
-        said += f", colours {psnr:.1f} dB, metallic {material.get('metallic')}, roughness {material.get('roughness')}"
+        said += f", colors {psnr:.1f} dB, metallic {material.get('metallic')}, roughness {material.get('roughness')}"
     elif name == "ply" and not found["color_attributes"]:
-        wrong.append("no vertex colours")
+        wrong.append("no vertex colors")
     return {"wrong": wrong, "said": said + ")"}
 
 

@@ -1,7 +1,7 @@
 """Runs inside Blender: imports one file, tells what came in, and draws it. Arguments: JOB.json, with path, size_px,
 pose [4, 4] (camera to world in Blender's axes), focal_px, picture, result. Writes `picture` and `result`.
 
-The light is white from everywhere and casts no shadows, so that a rough, non-metallic surface shows its base colour.
+The light is white from everywhere and casts no shadows, so that a rough, non-metallic surface shows its base color.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def materials(meshes: list) -> list[dict]:
             entry["colorspace"] = None if image is None else image.colorspace_settings.name
             entry["roughness"] = node.inputs["Roughness"].default_value
             found.append(entry)
-            node.inputs["Specular IOR Level"].default_value = 0.0  # the picture shall show the base colour alone
+            node.inputs["Specular IOR Level"].default_value = 0.0  # the picture shall show the base color alone
             node.inputs["Roughness"].default_value = 1.0
     return found
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from nerf2mesh.mesh import FieldAccess, MeshConfig, TriangleMesh, build_lods, build_mesh, inspect_mesh, save_mesh
-from nerf2mesh.mesh import unwrap as unwrap_module
-from nerf2mesh.mesh.bake import bake_texture, normal_march
-from nerf2mesh.mesh.calibrate import calibrate, coarse_logits
+from nerf2mesh.mesh.extract.calibrate import calibrate, coarse_logits
 from nerf2mesh.mesh.shapes import icosphere, torus
-from nerf2mesh.mesh.unwrap import cut_overlaps, overlap_texels, unwrap, unwrap_box
+from nerf2mesh.mesh.texture import unwrap as unwrap_module
+from nerf2mesh.mesh.texture.bake import bake_texture, normal_march
+from nerf2mesh.mesh.texture.unwrap import cut_overlaps, overlap_texels, unwrap, unwrap_box
 
 QUICK = {"resolution": 64, "target_faces": 3000, "texture_size": 256, "calibration_views": 4, "calibration_size_px": 48}
 QUICK |= {"calibration_resolution": 64, "bake_views": 2, "bake_view_size_px": 64, "bake_fit_views": 4}
@@ -86,7 +86,7 @@ def test_fields_that_know_their_level_or_cannot_be_seen():
     assert np.linalg.norm(build_mesh(density, config)[0].vertices, axis=1) == pytest.approx(0.5, abs=1e-3)
 
 
-def test_vertex_colours_instead_of_a_texture():
+def test_vertex_colors_instead_of_a_texture():
     access = analytic.solid(analytic.sphere(0.5), scale=400.0)
     mesh, report = build_mesh(access, MeshConfig(**QUICK | {"texture": False, "threshold": 30.0}))
     assert mesh.texture is None and mesh.vertex_colors.shape == (mesh.n_vertices, 3)
@@ -181,7 +181,7 @@ def test_texels_show_the_field_and_none_is_left_empty():
     assert figures["utilisation"] == pytest.approx(0.04, rel=0.2) and painted.texture.min() > 0
 
 
-def test_a_texel_before_nothing_takes_the_colour_at_its_point():
+def test_a_texel_before_nothing_takes_the_color_at_its_point():
     access = FieldAccess(logit=lambda p: p[:, 0] * 0 - 20.0, color=analytic.checker)
     shade = normal_march(access, outward=0.02, inward=0.05)
     points, normals = torch.rand(50, 3), torch.eye(3)[torch.arange(50) % 3]

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.mesh import MeshConfig, TriangleMesh, export, fbx
-from nerf2mesh.mesh.export import atomic_write, save_mesh, scale_to
+from nerf2mesh.mesh import MeshConfig, TriangleMesh
+from nerf2mesh.mesh.export import fbx
+from nerf2mesh.mesh.export import files as export
+from nerf2mesh.mesh.export.files import atomic_write, save_mesh, scale_to
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 from nerf2mesh.render.rasterizer import rasterize_mesh
-from nerf2mesh.result import Result
+from nerf2mesh.run.result import Result
 from nerf2mesh.types import Camera
 
 CAMERA = Camera.orbit(torch.tensor([30.0, 210.0]), 25.0, width_px=48)
@@ -56,7 +58,7 @@ def test_a_file_read_back_is_the_same_mesh_and_looks_the_same(tmp_path, suffix, 
         return
     before, after = rasterize_mesh(mesh, CAMERA), rasterize_mesh(again, CAMERA)
     assert torch.allclose(before.normal, after.normal, atol=0.02)
-    coarse = (suffix, make) == (".ply", painted_torus)  # a PLY has colours at vertices only
+    coarse = (suffix, make) == (".ply", painted_torus)  # a PLY has colors at vertices only
     assert (before.rgb - after.rgb).abs().mean() < (0.06 if coarse else 0.004)
 
 
@@ -81,7 +83,7 @@ def test_glb_material_is_right_everywhere(tmp_path):
     assert glb_tree(save_mesh(open_mesh, tmp_path / "open.glb"))["materials"][0]["doubleSided"] is True
 
 
-def test_vertex_colours_are_linear_in_glb(tmp_path):
+def test_vertex_colors_are_linear_in_glb(tmp_path):
     mesh = box()
     mesh = TriangleMesh(mesh.vertices, mesh.faces, vertex_colors=np.full((8, 3), 0.5))
     path = save_mesh(mesh, tmp_path / "m.glb")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.evaluate.images import psnr
+from nerf2mesh.evaluate.metrics.images import psnr
 from nerf2mesh.mesh import TriangleMesh
-from nerf2mesh.mesh.given_views import inner_distance, paint_given_views, seen_colours
 from nerf2mesh.mesh.shapes import icosphere, torus
+from nerf2mesh.mesh.texture.given_views import inner_distance, paint_given_views, seen_colors
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera, View
 
@@ -17,7 +17,7 @@ GREY = 0.5
 
 
 def waves(points: np.ndarray) -> np.ndarray:
-    """A colour [N, 3] for every place in space."""
+    """A color [N, 3] for every place in space."""
     return 0.5 + 0.4 * np.sin(points @ np.array([[9.0, 2, 1], [1, 8, -3], [2, -1, 7]]) + [0.0, 1, 2])
 
 
@@ -26,15 +26,15 @@ def grey(mesh: TriangleMesh) -> TriangleMesh:
 
 
 def photograph(mesh: TriangleMesh, camera: Camera) -> View:
-    """What the camera sees of a mesh that has the colours of `waves`."""
-    coloured = replace(mesh, texture=None, vertex_colors=waves(mesh.vertices).astype(np.float32))
-    shown = rasterize_mesh(coloured, camera, supersample=2)
+    """What the camera sees of a mesh that has the colors of `waves`."""
+    colored = replace(mesh, texture=None, vertex_colors=waves(mesh.vertices).astype(np.float32))
+    shown = rasterize_mesh(colored, camera, supersample=2)
     straight = shown.rgb / shown.opacity.clamp_min(1e-6)[..., None]
     return View(torch.cat([straight, shown.opacity[..., None]], dim=-1), camera)
 
 
 @pytest.mark.parametrize("orthographic", [False, True])
-def test_a_ball_takes_the_pictures_colours_where_it_faces_the_camera(orthographic):
+def test_a_ball_takes_the_pictures_colors_where_it_faces_the_camera(orthographic):
     ball = icosphere(5, 0.6)
     camera = Camera.orbit(0.0, 0.0, width_px=256, orthographic=orthographic)
     painted, figures = paint_given_views(grey(ball), [photograph(ball, camera)])
@@ -45,7 +45,7 @@ def test_a_ball_takes_the_pictures_colours_where_it_faces_the_camera(orthographi
     assert 0.1 < figures["share"] < 0.5
 
 
-def test_what_another_part_hides_keeps_its_colour():
+def test_what_another_part_hides_keeps_its_color():
     near, far = icosphere(4, 0.2), icosphere(4, 0.4)
     count = near.n_vertices
     both = TriangleMesh(
@@ -89,10 +89,10 @@ def test_of_two_pictures_the_one_that_looks_straight_counts_more():
     )
     angles = np.radians([0.0, 30.0, 60.0])
     normals = np.stack([np.cos(angles), np.sin(angles), np.zeros(3)], axis=1)
-    colours, weight = seen_colours(ball, [red, blue], 0.6 * normals, normals, np.zeros((3, 3)))
+    colors, weight = seen_colors(ball, [red, blue], 0.6 * normals, normals, np.zeros((3, 3)))
     assert weight == pytest.approx(1.0, abs=1e-6)
-    assert colours[0, 0] > 0.7 and colours[2, 2] > 0.7
-    assert colours[1] == pytest.approx([0.5, 0, 0.5], abs=1e-3)  # the same from both
+    assert colors[0, 0] > 0.7 and colors[2, 2] > 0.7
+    assert colors[1] == pytest.approx([0.5, 0, 0.5], abs=1e-3)  # the same from both
 
 
 def test_a_view_that_shows_nothing_changes_nothing():

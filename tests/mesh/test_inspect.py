@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nerf2mesh.mesh import TriangleMesh, inspect_mesh
-from nerf2mesh.mesh.intersections import count_self_intersections
 from nerf2mesh.mesh.shapes import box, icosphere, torus
+from nerf2mesh.mesh.surface.intersections import count_self_intersections
 
 
 def joined(*meshes: TriangleMesh) -> TriangleMesh:

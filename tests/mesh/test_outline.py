@@ -8,7 +8,7 @@ import torch
 
 from nerf2mesh.mesh import FieldAccess
 from nerf2mesh.mesh.access import LevelSet
-from nerf2mesh.mesh.outline import fit_outlines, projected, spread
+from nerf2mesh.mesh.extract.outline import fit_outlines, projected, spread
 from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera
@@ -26,7 +26,7 @@ def egg_field() -> tuple[FieldAccess, LevelSet]:
     return access, LevelSet(access, 0.0)
 
 
-def test_projection_is_the_rasterisers():
+def test_projection_is_the_rasterizers():
     camera, point = Camera.orbit(40.0, 25.0, width_px=64), np.array([[0.3, -0.2, 0.4]])
     rays = camera.rays(torch.from_numpy(projected(point, camera)[0]).float())
     to_point = point - rays.origins.numpy()

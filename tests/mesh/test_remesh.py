@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from nerf2mesh.mesh import FieldAccess, MeshConfig, build_mesh
-from nerf2mesh.mesh import remesh as remesh_module
-from nerf2mesh.mesh.remesh import remesh, split_polygons
 from nerf2mesh.mesh.shapes import icosphere, torus
-from nerf2mesh.mesh.simplify import simplify
+from nerf2mesh.mesh.surface import remesh as remesh_module
+from nerf2mesh.mesh.surface.remesh import remesh, split_polygons
+from nerf2mesh.mesh.surface.simplify import simplify
 
 RING, _ = simplify(torus(0.6, 0.25, 120, 60), 4000)
 

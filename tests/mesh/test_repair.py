@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from nerf2mesh.mesh import FieldAccess, TriangleMesh, inspect_mesh
-from nerf2mesh.mesh import simplify as simplify_module
 from nerf2mesh.mesh.access import LevelSet
-from nerf2mesh.mesh.extract import extract_surface
-from nerf2mesh.mesh.project import project_vertices, surface_normals
-from nerf2mesh.mesh.repair import face_components, keep_largest, split_pinches, taubin_smooth
+from nerf2mesh.mesh.extract.marching_cubes import extract_surface
+from nerf2mesh.mesh.extract.project import project_vertices, surface_normals
+from nerf2mesh.mesh.extract.smooth import SmoothedLevel
+from nerf2mesh.mesh.extract.solidify import hidden_fill, transmittance
 from nerf2mesh.mesh.shapes import box, icosphere, torus
-from nerf2mesh.mesh.simplify import simplify
-from nerf2mesh.mesh.smooth import SmoothedLevel
-from nerf2mesh.mesh.solidify import hidden_fill, transmittance
+from nerf2mesh.mesh.surface import simplify as simplify_module
+from nerf2mesh.mesh.surface.repair import face_components, keep_largest, split_pinches, taubin_smooth
+from nerf2mesh.mesh.surface.simplify import simplify
 from nerf2mesh.render.rasterizer import native_library
 
 

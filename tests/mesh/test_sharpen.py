@@ -11,8 +11,8 @@ import torch
 
 from nerf2mesh.mesh import FieldAccess, MeshConfig, build_mesh, inspect_mesh
 from nerf2mesh.mesh.access import LevelSet
-from nerf2mesh.mesh.extract import extract_surface
-from nerf2mesh.mesh.sharpen import sharpen
+from nerf2mesh.mesh.extract.marching_cubes import extract_surface
+from nerf2mesh.mesh.surface.sharpen import sharpen
 
 TURN = torch.from_numpy(np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0])
 SPHERES = analytic.union(analytic.sphere(0.3, (0.45, 0, 0)), analytic.sphere(0.25, (-0.5, 0, 0)))

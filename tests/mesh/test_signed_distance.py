@@ -8,9 +8,15 @@ import torch
 
 from nerf2mesh.fields import FieldConfig
 from nerf2mesh.mesh import FieldAccess
-from nerf2mesh.mesh import signed_distance as stage
+from nerf2mesh.mesh.extract import signed_distance as stage
+from nerf2mesh.mesh.extract.signed_distance import (
+    DistanceConfig,
+    DistanceTargets,
+    convert,
+    distance_stage,
+    mean_bend_deg,
+)
 from nerf2mesh.mesh.shapes import icosphere, torus
-from nerf2mesh.mesh.signed_distance import DistanceConfig, DistanceTargets, convert, distance_stage, mean_bend_deg
 from nerf2mesh.render.rasterizer import rasterize_mesh
 
 SMALL = FieldConfig(n_levels=5, n_features=2, log2_table_size=13, hidden=32)
@@ -35,7 +41,7 @@ def test_a_converted_torus_has_its_distances():
     assert slope.mean() == pytest.approx(1.0, abs=0.1)
 
 
-def test_bend_is_the_angle_between_neighbours():
+def test_bend_is_the_angle_between_neighbors():
     assert mean_bend_deg(icosphere(4)) == pytest.approx(0.5 * mean_bend_deg(icosphere(3)), rel=0.02)
     rough = icosphere(3)
     noise = np.random.default_rng(0).normal(0, 0.01, rough.n_vertices)[:, None]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nerf2mesh.mesh import save_mesh
-from nerf2mesh.mesh.bake import texel_points
 from nerf2mesh.mesh.shapes import torus
-from nerf2mesh.mesh.tangents import bake_normal_map, corner_tangents
+from nerf2mesh.mesh.texture.bake import texel_points
+from nerf2mesh.mesh.texture.tangents import bake_normal_map, corner_tangents
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
 
 COARSE = (14, 8)

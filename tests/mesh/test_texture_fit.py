@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nerf2mesh.mesh import FieldAccess
-from nerf2mesh.mesh.bake import FieldViews, bake_loss, settle
 from nerf2mesh.mesh.shapes import torus
-from nerf2mesh.mesh.texture_fit import bilinear_taps, fit_texture, texel_weights
+from nerf2mesh.mesh.texture.bake import FieldViews, bake_loss, settle
+from nerf2mesh.mesh.texture.texture_fit import bilinear_taps, fit_texture, texel_weights
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
 from nerf2mesh.types import Camera, Rendering
@@ -33,11 +33,11 @@ def shown_as(mesh, opacity: float = 1.0) -> FieldAccess:
     return FieldAccess(logit=lambda p: -p.norm(dim=-1), render=render)
 
 
-def test_taps_are_those_of_the_rasteriser():
+def test_taps_are_those_of_the_rasterizer():
     mesh, uv = painted(0), np.random.default_rng(1).uniform(-1, 2, (200, 2))
     texel, share = bilinear_taps(uv, 64, 64)
-    colours = mesh.texture.reshape(-1, 3) / 255.0
-    assert np.allclose((colours[texel] * share[..., None]).sum(1), sample_texture(mesh.texture, uv), atol=1e-12)
+    colors = mesh.texture.reshape(-1, 3) / 255.0
+    assert np.allclose((colors[texel] * share[..., None]).sum(1), sample_texture(mesh.texture, uv), atol=1e-12)
 
 
 def test_the_matrix_times_the_texture_is_the_picture():
@@ -65,7 +65,7 @@ def test_nothing_shown_gives_nothing():
     assert fit_texture(mesh, shown_as(mesh, 0.1), n_views=4, size_px=32) == []
 
 
-def test_a_mesh_sinks_to_where_its_colours_are():
+def test_a_mesh_sinks_to_where_its_colors_are():
     truth = painted(0)
     views = FieldViews.of(shown_as(truth), 4, 96)
     large = replace(truth, vertices=truth.vertices + 0.03 * truth.normals)

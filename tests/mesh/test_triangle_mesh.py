@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerf2mesh.mesh import TriangleMesh
-from nerf2mesh.mesh.load import axis_turn
+from nerf2mesh.mesh.export.load import axis_turn
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 
 
@@ -68,7 +68,7 @@ def test_from_file_turns_y_up_into_house_axes(tmp_path):
     assert np.allclose(TriangleMesh.from_file(path, up="z", front="x").bounds[1], [1, 2, 3])
 
 
-def test_material_colours_and_textures_of_two_parts_are_kept(tmp_path):
+def test_material_colors_and_textures_of_two_parts_are_kept(tmp_path):
     from PIL import Image
 
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
@@ -109,8 +109,8 @@ def test_bad_arrays_are_named():
 
 
 @pytest.mark.parametrize("factor", [(0.5, 0.25, 1.0), (1.0, 1.0, 1.0), (0.0, 1 / 255, 0.0)])
-def test_a_gltfs_colour_factor_multiplies_in_linear_light(tmp_path: Path, factor: tuple[float, ...]) -> None:
-    """glTF 2.0, section 3.9.2: the base colour texture is sRGB, its factor linear."""
+def test_a_gltfs_color_factor_multiplies_in_linear_light(tmp_path: Path, factor: tuple[float, ...]) -> None:
+    """glTF 2.0, section 3.9.2: the base color texture is sRGB, its factor linear."""
     import trimesh
     from PIL import Image
 

@@ -6,7 +6,7 @@ and the negative ones are broad around the same views. Why the object is the fix
     sds, sjc, x0, hifa, asd, rfds, rfds_rev, sdi, ism: they pull towards the conditional answer, and the broad one's
         mean pull vanishes at the object.
     csd, nfsd: they follow e_c - e_u, the score of p_c / p_u, whose maximum is where a sharp and a broad Gaussian of
-        one centre have theirs. With another centre m_u of the broad one it would lie beyond the object, away from m_u.
+        one center have theirs. With another center m_u of the broad one it would lie beyond the object, away from m_u.
     vsd, bsd: e_phi is learned, so the prior has a network: a layer of zeros on what is seen, on which the adapter
         learns the mean of the renderings from their noisy views. e_hat - e_phi is then k' (x_t - alpha m) with k' >= 0,
         which is 0 when the renderings have no spread left around m.

@@ -1,6 +1,6 @@
 """A known object as a prior: the loop must arrive at it, which no picture of one side could tell.
 
-The analytic prior knows what a two-coloured ball looks like from everywhere: whatever noisy view it is shown, it
+The analytic prior knows what a two-colored ball looks like from everywhere: whatever noisy view it is shown, it
 answers with the true one. Score distillation from it has one fixed point, the ball.
 """
 
@@ -11,7 +11,7 @@ import torch
 from nerf2mesh.distill import DistillConfig, cosine_level, from_x0
 from nerf2mesh.fields import FieldConfig, HashGridField
 from nerf2mesh.optimize import GivenPixels, LoopState, OptimizeConfig, Problem
-from nerf2mesh.priors.denoiser import decode_rgba, encode_rgba
+from nerf2mesh.priors.builtin.network import decode_rgba, encode_rgba
 from nerf2mesh.render import OccupancyGrid, RendererConfig, VolumeRenderer
 from nerf2mesh.types import Camera, Observations, View
 
@@ -28,8 +28,8 @@ def ball_views(cameras: Camera, scale: float = 1.0) -> torch.Tensor:
     hit = nearest < radius**2
     t = along - (radius**2 - nearest).clamp_min(0).sqrt()
     x = (fine.origins + t[..., None] * fine.directions)[..., 0]
-    colour = torch.where((x > 0)[..., None], FRONT, BACK)
-    rgba = torch.cat([colour, torch.ones_like(x)[..., None]], dim=-1) * hit[..., None]
+    color = torch.where((x > 0)[..., None], FRONT, BACK)
+    rgba = torch.cat([color, torch.ones_like(x)[..., None]], dim=-1) * hit[..., None]
     flat = rgba.reshape(-1, *rgba.shape[-3:]).permute(0, 3, 1, 2)
     small = torch.nn.functional.avg_pool2d(flat, 3).permute(0, 2, 3, 1)
     return small.reshape(*cameras.batch_shape, *small.shape[1:])

@@ -13,7 +13,7 @@ import pytest
 
 from nerf2mesh.distill import LOSSES, DistillConfig
 from nerf2mesh.mesh.access import FieldAccess
-from nerf2mesh.mesh.calibrate import calibrate, coarse_logits
+from nerf2mesh.mesh.extract.calibrate import calibrate, coarse_logits
 from nerf2mesh.optimize import LAST, LoopState, Problem, optimize
 from nerf2mesh.optimize.problem import prepare
 from nerf2mesh.types import Observations

@@ -45,7 +45,7 @@ def test_every_loss_moves_the_field_the_same_way_twice(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", ["vsd", "bsd", "sdi"])
 def test_stopped_and_resumed_is_bit_equal(loss: str, tmp_path: Path) -> None:
-    """Stopped after step 5, with the checkpoint of step 4: field, phi, its optimiser, the pool, generators."""
+    """Stopped after step 5, with the checkpoint of step 4: field, phi, its optimizer, the pool, generators."""
     whole, task = run_of(loss, 6, views=observations(24))
     optimize(whole, task, folder=tmp_path / "whole")
 
@@ -83,12 +83,12 @@ def test_the_state_waits_for_a_part_that_comes_later(tmp_path: Path) -> None:
 def test_text_alone_has_the_default_camera_and_no_photometric_terms() -> None:
     state, task = run_of("sds", 2)
     numbers = step(state, task)
-    assert "loss/colour" not in numbers and numbers["distill/gradient"] > 0
+    assert "loss/color" not in numbers and numbers["distill/gradient"] > 0
     assert float(task.reference.azimuth_deg) == 0.0
     assert float(task.reference.elevation_deg) == pytest.approx(10.0, abs=1e-4)
     assert preview_cameras(task, 8).batch_shape == (4,)
     state, task = run_of("sds", 2, views=observations(24))
-    assert "loss/colour" in step(state, task)
+    assert "loss/color" in step(state, task)
 
 
 def test_views_for_a_joint_prior_are_a_quarter_apart_at_one_elevation() -> None:
@@ -161,7 +161,7 @@ def test_dds_says_what_it_wants(tmp_path: Path) -> None:
 
 def test_protection_is_where_the_given_view_sees_the_surface() -> None:
     """From the given side the middle of the ball keeps nothing of the gradient, from behind all of it."""
-    from nerf2mesh.optimize.protect import unprotected
+    from nerf2mesh.optimize.masked_sds import unprotected
 
     state, task = problem(40, prior=KnownPrior(12), views=observations(24), distill=DistillConfig(n_views=2))
     optimize(state, task)

@@ -6,8 +6,8 @@ import torch
 
 from nerf2mesh.optimize import optimize
 from nerf2mesh.optimize.health import MAX_REMEDIES, HealthWatch, Vitals
-from nerf2mesh.optimize.loop import Underway
-from nerf2mesh.transfer import LAG
+from nerf2mesh.optimize.loop import PendingMetrics
+from nerf2mesh.utils.device_copy import LAG
 from tests.optimize.scene import BallPrior, problem
 
 WELL = Vitals(loss=0.1, mean_opacity=0.2, half_open=0.1, progress=0.5)
@@ -124,7 +124,7 @@ def test_a_copy_counts_once_its_own_step_was_looked_at() -> None:
 
 
 def test_numbers_come_late_on_a_device_and_all_at_the_end() -> None:
-    late, now = Underway(torch.device("meta")), Underway(torch.device("cpu"))
+    late, now = PendingMetrics(torch.device("meta")), PendingMetrics(torch.device("cpu"))
     for step in range(10):
         for queue, wanted in ((late, [step - LAG] if step >= LAG else []), (now, [step])):
             queue.add(step, {"loss": torch.tensor(2.0 * step), "t": 0.5})

@@ -56,8 +56,7 @@ def test_stopped_and_resumed_is_bit_equal(tmp_path: Path) -> None:
     b = torch.load(tmp_path / "parts" / LAST, weights_only=True)
     assert_equal(a, b)
     rows = [
-        [(r["step"], r["loss/colour"]) for r in read_metrics(tmp_path / n / "metrics.jsonl")]
-        for n in ("whole", "parts")
+        [(r["step"], r["loss/color"]) for r in read_metrics(tmp_path / n / "metrics.jsonl")] for n in ("whole", "parts")
     ]
     assert rows[0] == rows[1]
 
@@ -109,9 +108,9 @@ def test_levels_and_rates_follow_the_schedule() -> None:
     assert rates[2] == pytest.approx(task.config.lr_encoding * 0.1**0.5)
 
 
-def test_the_paper_of_a_drawing_is_not_the_objects_colour() -> None:
+def test_the_paper_of_a_drawing_is_not_the_objects_color() -> None:
     def fitted(domain: str) -> tuple[float, float]:
-        """Colour and mask error at a given view that has another colour than the prior knows."""
+        """Color and mask error at a given view that has another color than the prior knows."""
         given = observations()
         image = torch.cat([torch.ones_like(given.views[0].image[..., :3]), given.views[0].image[..., 3:]], dim=-1)
         paper = Observations((View(image, given.views[0].camera, domain=domain),))

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.gpu.pretended import DEVICE, Pretended, waits_of_loop
 from nerf2mesh.optimize import loop
-from nerf2mesh.transfer import Arriving, sent
+from nerf2mesh.utils.device_copy import AsyncReadback, to_device
 
 
 def test_the_default_loop_waits_for_nothing() -> None:
@@ -37,14 +37,14 @@ WAITS = {
     "not pinned": lambda x: torch.rand(3).to(x.device, non_blocking=True),
     "into": lambda x: x.copy_(torch.zeros(8)),
     "index": lambda x: x[torch.tensor([1, 2])],
-    "event": lambda x: Arriving(x).tolist(),
+    "event": lambda x: AsyncReadback(x).tolist(),
 }
 FREE = {
-    "pinned": lambda x: x + sent(torch.rand(8), x.device),
+    "pinned": lambda x: x + to_device(torch.rand(8), x.device),
     "arithmetic": lambda x: torch.where(x > 0, x.cumsum(0), 0.0).softmax(0).norm(),
     "number of the host": lambda x: x * torch.tensor(2.0),
     "index": lambda x: x[x.long()],
-    "on its way": lambda x: Arriving(x),
+    "on its way": lambda x: AsyncReadback(x),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerf2mesh.priors.multiview_unet import MultiViewUNet
+from nerf2mesh.priors.foundation.families.multiview_unet import MultiViewUNet
 from tests.priors import tiny
 
 

@@ -11,10 +11,10 @@ import diffusers
 import pytest
 import torch
 
-from nerf2mesh.priors import prompts
-from nerf2mesh.priors.components import Components
-from nerf2mesh.priors.flow import packed, patch_ids, unpacked
-from nerf2mesh.priors.schedule import DiscreteSchedule, FlowSchedule, read_schedule
+from nerf2mesh.priors.foundation import prompts
+from nerf2mesh.priors.foundation.components import Components
+from nerf2mesh.priors.foundation.families.flow import packed, patch_ids, unpacked
+from nerf2mesh.priors.foundation.schedule import DiscreteSchedule, FlowSchedule, read_schedule
 from tests.priors.conftest import NEGATIVE, PROMPT, Models, four_cameras, noisy_latents, observations
 
 WORDS = ("sd", "sdxl", "sd3", "sd3-no-t5", "flux", "sana", "if")

@@ -10,9 +10,9 @@ from nerf2mesh.api import fit
 from nerf2mesh.distill import to_x0
 from nerf2mesh.priors import PriorConfig, load_prior
 from nerf2mesh.priors.base import predict_branches
-from nerf2mesh.priors.builtin import PACKAGED, BuiltinPrior, reduced_rgba
-from nerf2mesh.priors.denoiser import DenoiserConfig
-from nerf2mesh.priors.weight_files import export_network
+from nerf2mesh.priors.builtin.network import DenoiserConfig
+from nerf2mesh.priors.builtin.prior import PACKAGED, BuiltinPrior, reduced_rgba
+from nerf2mesh.priors.builtin.weight_files import export_network
 from nerf2mesh.procedural.captions import N_WORDS
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerf2mesh.priors import control
+from nerf2mesh.priors.foundation import control
 from nerf2mesh.types import Camera, Observations, View
 from tests.priors import tiny
 from tests.priors.conftest import Models, four_cameras, noisy_latents, observations
@@ -101,8 +101,8 @@ def test_normals_of_a_ball_are_those_of_a_ball() -> None:
     seen = control.camera_normals(depth, cameras)
     inside = beside < 0.4
     assert (seen - truth)[inside].norm(dim=-1).max() < 0.05
-    colour = control.of_rendering("normal", torch.ones(1, 2, 48, 48, 4), depth, cameras, 48)
-    middle, left, top = colour[0, :, 24, 24], colour[0, :, 24, 17], colour[0, :, 17, 24]
+    color = control.of_rendering("normal", torch.ones(1, 2, 48, 48, 4), depth, cameras, 48)
+    middle, left, top = color[0, :, 24, 24], color[0, :, 24, 17], color[0, :, 17, 24]
     assert middle.tolist() == pytest.approx([0.5, 0.5, 1.0], abs=0.05)
     assert left[0] > 0.6 and top[1] > 0.6, "red to the left, green up"
 
@@ -159,7 +159,7 @@ def test_ip_adapter_is_diffusers(models: Models, adapters: dict[str, Path], kind
     assert prior.predict(noisy, t, four_cameras(), wordless).isfinite().all(), "a picture is prompt enough"
 
 
-def test_wrong_neighbours_are_refused(
+def test_wrong_neighbors_are_refused(
     models: Models, nets: dict[str, Path], adapters: dict[str, Path], tmp_path
 ) -> None:
     with pytest.raises(ValueError, match=r"prior\.controlnet: made for SD and SDXL, got a prior of family sd3"):

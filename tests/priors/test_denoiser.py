@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig, decode_rgba, encode_rgba
-from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig, decode_rgba, encode_rgba
 from nerf2mesh.types import Camera
 
 SMALL = DenoiserConfig(
@@ -73,7 +73,7 @@ def test_words_say_nothing_at_first_and_something_once_learnt(network) -> None:
     words = torch.tensor([[3, 5, 0, 0]])
     with torch.no_grad():
         plain = network(*frames())
-        assert torch.equal(reader(*frames(), words), plain), "the zero-initialised layer"
+        assert torch.equal(reader(*frames(), words), plain), "the zero-initialized layer"
         torch.nn.init.normal_(reader.words.out.weight, std=0.5)
         told = reader(*frames(), words)
         assert (told - plain).abs().max() > 1e-3

@@ -11,9 +11,9 @@ from peft import LoraConfig as PeftConfig
 
 from nerf2mesh.lora import adapters
 from nerf2mesh.priors import PriorConfig, load_prior
-from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.diffusers_model import MultiViewDenoiserModel
-from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.diffusers_model import MultiViewDenoiserModel
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig
 from nerf2mesh.procedural.captions import N_WORDS
 from nerf2mesh.types import Camera
 

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from nerf2mesh.priors.lifting import FrameGeometry, composite_along_rays, lift, plucker, ray_features, voxel_centers
+from nerf2mesh.priors.builtin.lifting import (
+    FrameGeometry,
+    composite_along_rays,
+    lift,
+    plucker,
+    ray_features,
+    voxel_centers,
+)
 from nerf2mesh.types import Camera
 
 

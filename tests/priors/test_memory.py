@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nerf2mesh.priors.memory import (
+from nerf2mesh.priors.foundation.memory import (
     GIB,
     LiveBytes,
     MemoryPrediction,

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from nerf2mesh.priors.multiview import told_pose
-from nerf2mesh.priors.multiview_unet import MultiViewUNet
-from nerf2mesh.priors.resampler import Resampler
+from nerf2mesh.priors.foundation.families.multiview import told_pose
+from nerf2mesh.priors.foundation.families.multiview_unet import MultiViewUNet
+from nerf2mesh.priors.foundation.resampler import Resampler
 from nerf2mesh.types import Camera
 from tests.priors.conftest import Models, four_cameras, noisy_latents
 
@@ -129,7 +129,7 @@ def test_imagedream_gets_a_fifth_frame(models: Models) -> None:
 
 
 def test_pose_numbers_of_zero123(models: Models) -> None:
-    from nerf2mesh.priors.zero123 import CameraProjection, relative_pose
+    from nerf2mesh.priors.foundation.families.zero123 import CameraProjection, relative_pose
 
     reference = Camera.orbit(30.0, 20.0, distance=3.0)
     cameras = Camera.orbit(torch.tensor([[30.0, 120.0]]), torch.tensor([[20.0, 50.0]]), distance=3.5)

@@ -7,8 +7,8 @@ import math
 import torch
 
 from nerf2mesh.distill import cosine_level
-from nerf2mesh.priors.denoiser import CLEAN, NOISY, DenoiserConfig, grown, noise_level, patch_preconditioning
-from nerf2mesh.priors.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import CLEAN, NOISY, DenoiserConfig, grown, noise_level, patch_preconditioning
 from nerf2mesh.types import Camera
 
 SMALL = {"channels": 16, "volume_size": 8, "volume_channels": 8, "deep_channels": 16, "n_deep": 1, "n_ray_samples": 6}

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from nerf2mesh.priors import PriorConfig, load_prior
-from nerf2mesh.priors.components import Components
-from nerf2mesh.priors.known import KNOWN, PIPELINES
+from nerf2mesh.priors.foundation.components import Components
+from nerf2mesh.priors.foundation.resolve import NEEDED, resolve
+from nerf2mesh.priors.foundation.zoo import MODEL_ZOO, PIPELINES
 from nerf2mesh.priors.load import CLASSES
-from nerf2mesh.priors.resolve import NEEDED, resolve
 from tests.priors import ldm
 from tests.priors.conftest import Models, four_cameras, noisy_latents, observations
 
@@ -54,14 +54,14 @@ def one_line(error: pytest.ExceptionInfo) -> str:
 
 def test_every_known_name_has_a_class_and_a_config() -> None:
     configs = {path.stem for path in (Path(__file__).resolve().parents[2] / "configs" / "prior").glob("*.yaml")}
-    assert set(KNOWN) <= configs
-    for known in KNOWN.values():
+    assert set(MODEL_ZOO) <= configs
+    for known in MODEL_ZOO.values():
         assert known.family in CLASSES and known.family in NEEDED and known.licence and known.ids
     assert set(PIPELINES.values()) <= set(CLASSES)
 
 
 def test_a_known_name_is_found_in_the_cache_under_any_of_its_ids(models: Models, hub: Path) -> None:
-    put(hub, KNOWN["sd21-base"].ids[1], models.folder("sd"))
+    put(hub, MODEL_ZOO["sd21-base"].ids[1], models.folder("sd"))
     source = resolve(PriorConfig(name="sd21-base"))
     assert source.origin == "stabilityai/stable-diffusion-2-1-base" and source.family == "sd"
     assert source.licence.startswith("CreativeML") and str(source) == f"{source.origin} (sd)"
@@ -124,7 +124,7 @@ def test_only_what_is_needed_is_asked_of_the_hub(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE")
     source = resolve(PriorConfig(name="sd15"))
-    assert source.origin == KNOWN["sd15"].ids[0] and (tmp_path / "got" / "tokenizer").is_dir()
+    assert source.origin == MODEL_ZOO["sd15"].ids[0] and (tmp_path / "got" / "tokenizer").is_dir()
     got = {path.name for path in (tmp_path / "got").rglob("*") if path.is_file()}
     assert not got & {
         "v1-5-pruned.safetensors",
@@ -239,7 +239,7 @@ def test_single_file_troubles(models: Models, tmp_path: Path, hub: Path) -> None
     with pytest.raises(ValueError, match=r"does not fit the configuration of unet in .*prior\.config_dir") as error:
         load_prior(PriorConfig(model=str(file), config_dir=str(models.folder("sd")), precision="float32"))
     one_line(error)
-    put(hub, KNOWN["sd15"].ids[0], tmp_path / "configs")
+    put(hub, MODEL_ZOO["sd15"].ids[0], tmp_path / "configs")
     source = resolve(PriorConfig(name="sd15", model=str(file)))
     assert source.components.file == file, "configurations of the known name, from the cache"
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nerf2mesh.inputs import InputConfig, load_observations
-from nerf2mesh.priors import text
-from nerf2mesh.priors.components import Components
-from nerf2mesh.priors.text import Encoder
+from nerf2mesh.priors.foundation import text
+from nerf2mesh.priors.foundation.components import Components
+from nerf2mesh.priors.foundation.text import Encoder
 from tests.priors.conftest import Models, observations
 
 PLAIN = Encoder()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.priors import train, weight_files
-from nerf2mesh.priors.denoiser import ABSENT, CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
-from nerf2mesh.priors.weight_files import read_network
+from nerf2mesh.priors.builtin import train, weight_files
+from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig
+from nerf2mesh.priors.builtin.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
+from nerf2mesh.priors.builtin.weight_files import read_network
 from nerf2mesh.procedural.captions import CHANNEL_ORDERS, N_WORDS, describe, word_numbers
 from nerf2mesh.procedural.dataset import render_seeds
 from nerf2mesh.procedural.grammar import ViewConfig, draw_scene, sample_scenes
@@ -38,7 +38,7 @@ def config(*, reader: bool = False, **more) -> PriorTrainConfig:
 
 
 def test_frames_keep_their_cameras_through_mirroring() -> None:
-    """A drawn frame, mirrored or not, still shows the object where its camera says: its mask's centre fits."""
+    """A drawn frame, mirrored or not, still shows the object where its camera says: its mask's center fits."""
     batch = render_seeds(range(8), VIEWS, SceneRenderer())
     images, geometry, kind, _ = draw_frames(batch, config(), torch.Generator().manual_seed(3))
     assert images.shape == (8, 4, 4, 16, 16)
@@ -65,7 +65,7 @@ def test_frames_keep_their_cameras_through_mirroring() -> None:
 
 def test_words_are_of_the_scene_that_is_drawn_in_its_own_frame() -> None:
     """Told words alone, the network thinks where the object's front is +X: the unturned object, seen by the turned
-    cameras, has the silhouettes that were drawn, mirrored or not; colours follow the channels."""
+    cameras, has the silhouettes that were drawn, mirrored or not; colors follow the channels."""
     seeds = [seed for seed in range(30) if not np.isnan(draw_scene(seed).front_deg)][:6]
     pieces = [render_seeds(range(seed, seed + 1), VIEWS, RENDERER) for seed in seeds]
     batch = {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
@@ -140,7 +140,7 @@ def test_rate_warms_up_and_falls() -> None:
 def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
     monkeypatch.setattr(train, "write_shards", _eager_shards)
-    monkeypatch.setattr("nerf2mesh.priors.weight_files.PART_BYTES", 100_000)
+    monkeypatch.setattr("nerf2mesh.priors.builtin.weight_files.PART_BYTES", 100_000)
     c = config(
         reader=True,
         part_files=True,

@@ -335,7 +335,7 @@ def _deepfloyd() -> dict[str, object]:
 
 
 def _zero123() -> dict[str, object]:
-    from nerf2mesh.priors.zero123 import CameraProjection
+    from nerf2mesh.priors.foundation.families.zero123 import CameraProjection
 
     return {
         "_class_name": "Zero123Pipeline",
@@ -348,7 +348,7 @@ def _zero123() -> dict[str, object]:
 
 
 def _mvdream(with_image: bool = False) -> dict[str, object]:
-    from nerf2mesh.priors.multiview_unet import MultiViewUNet
+    from nerf2mesh.priors.foundation.families.multiview_unet import MultiViewUNet
 
     network = MultiViewUNet(
         image_size=LATENT_SIZE, in_channels=4, out_channels=4, model_channels=64, attention_resolutions=(1,),

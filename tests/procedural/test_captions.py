@@ -12,16 +12,16 @@ from nerf2mesh.procedural.captions import (
     WORDS,
     caption,
     caption_numbers,
-    colour_name,
+    color_name,
     describe,
     unread_words,
     word_numbers,
 )
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
-from nerf2mesh.procedural.looks import Palette
-from nerf2mesh.procedural.parts import N_COLOUR, Part
+from nerf2mesh.procedural.palette import Palette
+from nerf2mesh.procedural.parts import N_COLOR, Part
 
-RED, BLUE = (np.concatenate([rgb, rgb, np.zeros(N_COLOUR - 6)]) for rgb in ([0.9, 0.1, 0.1], [0.1, 0.2, 0.9]))
+RED, BLUE = (np.concatenate([rgb, rgb, np.zeros(N_COLOR - 6)]) for rgb in ([0.9, 0.1, 0.1], [0.1, 0.2, 0.9]))
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ RED, BLUE = (np.concatenate([rgb, rgb, np.zeros(N_COLOUR - 6)]) for rgb in ([0.9
     ],
 )
 def test_relations_and_counts(center: tuple, more: dict, words: str) -> None:
-    parts = [Part(size=(0.5, 0.5, 0.5), colour=RED), Part(center=center, size=(0.1, 0.1, 0.1), colour=BLUE, **more)]
-    parts.append(Part(size=(0.9, 0.9, 0.9), cut=True, colour=BLUE))
+    parts = [Part(size=(0.5, 0.5, 0.5), color=RED), Part(center=center, size=(0.1, 0.1, 0.1), color=BLUE, **more)]
+    parts.append(Part(size=(0.9, 0.9, 0.9), cut=True, color=BLUE))
     drawn = grammar.Drawn("animal", parts, np.eye(3), np.zeros(5), 1.0)
     assert describe(drawn) == f"a red animal {words}"
     assert describe(drawn, (2, 1, 0)) == f"a blue animal {words}".replace("a blue part", "a red part")
 
 
-def test_colours_have_their_names() -> None:
+def test_colors_have_their_names() -> None:
     known = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "cyan": (0, 1, 1),
              "orange": (1, 0.5, 0), "brown": (0.45, 0.25, 0.1), "purple": (0.5, 0, 0.9), "pink": (1, 0.3, 0.8),
              "white": (1, 1, 1), "grey": (0.5, 0.5, 0.5), "black": (0.05, 0.05, 0.1)}  # fmt: skip
-    assert {name: colour_name(np.array(rgb)) for name, rgb in known.items()} == {name: name for name in known}
+    assert {name: color_name(np.array(rgb)) for name, rgb in known.items()} == {name: name for name in known}
 
 
 def test_every_caption_keeps_to_the_vocabulary() -> None:

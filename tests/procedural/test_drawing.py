@@ -17,10 +17,10 @@ from nerf2mesh.types import Camera
 
 
 def one(*parts: Part) -> Scenes:
-    shapes, colours = pack_parts([list(parts)])
-    colours[:, :, :6] = 0.5
+    shapes, colors = pack_parts([list(parts)])
+    colors[:, :, :6] = 0.5
     light = torch.tensor([[0.0, 0.0, 1.0, 1.0, 1.0]])
-    return Scenes(shapes, colours, torch.eye(3)[None], torch.zeros(1, 3), torch.ones(1), light)
+    return Scenes(shapes, colors, torch.eye(3)[None], torch.zeros(1, 3), torch.ones(1), light)
 
 
 def seen(scene: Scenes, azimuth_deg: float = 0.0, elevation_deg: float = 0.0, size_px: int = 128) -> GBuffer:
@@ -118,4 +118,4 @@ def test_lines_lie_on_the_object_only(ball: GBuffer) -> None:
     middle = ink[54:74, 54:74]
     assert float(middle.max()) < 0.01
     with pytest.raises(ValueError, match="look"):
-        draw(ball, "watercolour")
+        draw(ball, "watercolor")

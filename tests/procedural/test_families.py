@@ -10,7 +10,7 @@ from nerf2mesh.procedural import grammar
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
 from nerf2mesh.procedural.families import held_out as makers
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import MAX_PARTS
 from nerf2mesh.procedural.render import SceneRenderer
 
@@ -37,7 +37,7 @@ def test_training_scenes_stay_as_they_are(seed: int) -> None:
     """Data version 1: weights in use were trained on these."""
     scene = sample_scenes([seed])
     used = scene.shapes[0, :, 2] > -40
-    values = torch.cat([scene.shapes[0][used].flatten(), scene.colours[0][used].flatten(), scene.light[0]]).double()
+    values = torch.cat([scene.shapes[0][used].flatten(), scene.colors[0][used].flatten(), scene.light[0]]).double()
     values = torch.cat([values, scene.center[0].double(), scene.scale.double(), scene.rotation.flatten().double()])
     parts, total, squares = PARTS_OF_SEED[seed]
     assert int(used.sum()) == parts

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerf2mesh.lora.pairs import load_pairs, read_pairs
+from nerf2mesh.lora.train.pairs import load_pairs, read_pairs
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.exact import render_exact
 from nerf2mesh.procedural.grammar import sample_scenes

@@ -14,10 +14,10 @@ from nerf2mesh.types import Camera
 
 
 def ball(radius: float) -> Scenes:
-    shapes, colours = pack_parts([[Part(size=(radius,) * 3, ellipsoid=True)]])
-    colours[:, :, :6] = 0.5
+    shapes, colors = pack_parts([[Part(size=(radius,) * 3, ellipsoid=True)]])
+    colors[:, :, :6] = 0.5
     light = torch.tensor([[0.0, 0.0, 1.0, 1.0, 1.0]])
-    return Scenes(shapes, colours, torch.eye(3)[None], torch.zeros(1, 3), torch.ones(1), light)
+    return Scenes(shapes, colors, torch.eye(3)[None], torch.zeros(1, 3), torch.ones(1), light)
 
 
 def test_seed_gives_the_same_scene_in_any_batch() -> None:
@@ -85,7 +85,7 @@ def test_batch_cameras_are_those_that_rendered() -> None:
     torch.testing.assert_close(cameras.camera_to_world, wanted.camera_to_world)
     torch.testing.assert_close(cameras.focal_px, wanted.focal_px)
     assert batch["rgba"].dtype == torch.uint8
-    assert (batch["rgba"][..., :3] <= batch["rgba"][..., 3:]).all(), "colour is premultiplied"
+    assert (batch["rgba"][..., :3] <= batch["rgba"][..., 3:]).all(), "color is premultiplied"
 
 
 def test_compiled_rendering_raises_the_recompile_limits_for_itself_only() -> None:

@@ -11,7 +11,7 @@ from nerf2mesh.types import Rays
 
 
 class Solid(nn.Module):
-    """Constant density and colour inside a ball or a box; a learnable factor on both."""
+    """Constant density and color inside a ball or a box; a learnable factor on both."""
 
     bytes_per_sample = 400
     view_dependent = False
@@ -31,7 +31,7 @@ class Solid(nn.Module):
 
     def forward(self, points: Tensor, directions: Tensor | None = None) -> FieldOutput:
         density = self.density(points)
-        # The colour varies in space so that mistakes in the order of samples show.
+        # The color varies in space so that mistakes in the order of samples show.
         rgb = (self.color * (0.75 + 0.25 * points)).clamp(0, 1)
         return FieldOutput(density, rgb, density)
 

@@ -8,8 +8,8 @@ import torch
 from nerf2mesh.kernels import Samples
 from nerf2mesh.render.capacity import HEADROOM, Capacity, rounded
 from nerf2mesh.render.samples import lit_samples
-from nerf2mesh.transfer import LAG
 from nerf2mesh.types import Rays
+from nerf2mesh.utils.device_copy import LAG
 from tests.fields.make import rough_field
 from tests.render.solids import random_rays, renderer_of
 

@@ -1,4 +1,4 @@
-"""The parts together: a coloured ball is learned from pictures and seen from new sides."""
+"""The parts together: a colored ball is learned from pictures and seen from new sides."""
 
 import math
 
@@ -13,7 +13,7 @@ RADIUS = 0.55
 
 
 def picture(rays: Rays) -> torch.Tensor:
-    """Premultiplied RGBA of an opaque ball whose colour follows its surface."""
+    """Premultiplied RGBA of an opaque ball whose color follows its surface."""
     enter, length = ball_chord(rays, RADIUS)
     normal = (rays.origins + enter[:, None] * rays.directions) / RADIUS
     color = 0.5 + 0.4 * torch.sin(3 * normal + torch.tensor([0.0, 1.0, 2.0]))

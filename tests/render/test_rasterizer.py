@@ -83,7 +83,7 @@ def test_native_equals_the_numpy_twin(orthographic, shading, monkeypatch):
 
 
 def test_every_sample_on_shared_edges_belongs_to_exactly_one_triangle():
-    """A fan and a grid whose edges run exactly through pixel centres: no hole, no double hit."""
+    """A fan and a grid whose edges run exactly through pixel centers: no hole, no double hit."""
     n = 8
     x, y = np.meshgrid(np.arange(n + 1) - n / 2, np.arange(n + 1) - n / 2, indexing="ij")
     vertices = np.stack([np.zeros_like(x), x, y], -1).reshape(-1, 3)

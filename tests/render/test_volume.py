@@ -53,7 +53,7 @@ def test_opaque_ball_shows_its_skin():
     torch.testing.assert_close(rendering.rgb[hit], color[hit], atol=2e-3, rtol=0)
     torch.testing.assert_close(rendering.depth[hit], enter[hit], atol=3e-3, rtol=0)
     torch.testing.assert_close(rendering.normal[hit], skin[hit] / 0.6, atol=5e-3, rtol=0)
-    # Colour is premultiplied: over white, a missed ray is white.
+    # Color is premultiplied: over white, a missed ray is white.
     assert (rendering.over(1.0)[length == 0] == 1).all()
     background = Background(BackgroundConfig(color=(0.1, 0.2, 0.3)))
     over = rendering.over(background(rays.directions))

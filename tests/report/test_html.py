@@ -50,7 +50,7 @@ def run_folder(tmp_path: Path) -> Path:
         Image.new("RGB", (64, 32), (step, 100, 100)).save(tmp_path / "previews" / f"step_{step:06d}.png")
     log = MetricsLog(tmp_path / "metrics.jsonl")
     for step in range(100):
-        log.write(step, {"loss/colour": 1.0 / (step + 1), "loss/mask": 0.1, "grad_norm/field": 2.0})
+        log.write(step, {"loss/color": 1.0 / (step + 1), "loss/mask": 0.1, "grad_norm/field": 2.0})
     write_turntable(tmp_path / "turntable.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3)
     _mesh(tmp_path / "mesh.glb")
     (tmp_path / "config.yaml").write_text("seed: 7\n")

@@ -12,27 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerf2mesh.report import (
-    MetricsLog,
-    Progress,
-    provenance,
-    read_metrics,
-    sha256_file,
-    versions,
-    write_json,
-)
+from nerf2mesh.report import MetricsLog, Progress, provenance, read_metrics, sha256_file, versions, write_json
 from nerf2mesh.report import progress as progress_module
 from nerf2mesh.report.metrics_log import series
 
 
 def test_metrics_are_read_back(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
-    log.write(1, {"loss/colour": 0.5, "occupancy/fraction": np.float32(0.25)})
-    log.write(2, {"loss/colour": float("nan"), "samples": 7})
+    log.write(1, {"loss/color": 0.5, "occupancy/fraction": np.float32(0.25)})
+    log.write(2, {"loss/color": float("nan"), "samples": 7})
     first, second = read_metrics(log.path)
-    assert first["step"] == 1 and first["loss/colour"] == 0.5 and first["occupancy/fraction"] == 0.25
-    assert second["loss/colour"] is None and second["time_s"] >= first["time_s"]
-    assert series([first, second])["loss/colour"] == ([1], [0.5])
+    assert first["step"] == 1 and first["loss/color"] == 0.5 and first["occupancy/fraction"] == 0.25
+    assert second["loss/color"] is None and second["time_s"] >= first["time_s"]
+    assert series([first, second])["loss/color"] == ([1], [0.5])
 
 
 def test_resume_drops_later_and_torn_lines(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from nerf2mesh.distill import DistillConfig
 from nerf2mesh.optimize.distillers import inverted, stateless
-from nerf2mesh.optimize.distillers.question import Answer, Distiller, Question, as_decoded
+from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Distiller, Question, as_decoded
 from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.distillers.variational import Bootstrapped, Variational
 from nerf2mesh.priors.base import Prior

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nerf2mesh import distill
 from nerf2mesh.distill import T_MAX, T_MIN, ddim_step, ladder, to_epsilon
-from nerf2mesh.optimize.distillers.question import Answer, Question
+from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question
 
 
 def ism(q: Question) -> Answer:

@@ -1,4 +1,4 @@
-"""An adapter that is trained beside the loop, on the prior's network, with an optimiser of its own.
+"""An adapter that is trained beside the loop, on the prior's network, with an optimizer of its own.
 
 While it predicts or learns, it is active beside the adapters that the run has stacked anyway; everywhere else it is
 off, so that the prior is what it was, bit for bit.
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from nerf2mesh.distill import from_x0
 from nerf2mesh.lora import adapters
-from nerf2mesh.optimize.distillers.question import Question
+from nerf2mesh.optimize.distillers.guidance_inputs import Question
 from nerf2mesh.priors.base import Prior
-from nerf2mesh.transfer import sent
+from nerf2mesh.utils.device_copy import to_device
 
 
 class AdapterLearner:
@@ -56,7 +56,7 @@ class AdapterLearner:
         """
         prior = self.prior
         time = torch.rand(len(latents), generator=generator).clamp(1e-3, 1.0 - 1e-3)
-        noise = sent(torch.randn(latents.shape, generator=generator), latents.device).to(latents.dtype)
+        noise = to_device(torch.randn(latents.shape, generator=generator), latents.device).to(latents.dtype)
         shown = bool(torch.rand((), generator=generator) >= camera_dropout)
         level = question.level_at(time)
         noisy = level.add(latents, noise)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nerf2mesh import distill
 from nerf2mesh.distill import T_MAX, T_MIN, to_epsilon, to_flow, to_x0
-from nerf2mesh.optimize.distillers.question import Answer, Question, as_decoded
+from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question, as_decoded
 from nerf2mesh.priors.base import Branch
-from nerf2mesh.transfer import sent
+from nerf2mesh.utils.device_copy import to_device
 
 
 class Stateless:
@@ -60,7 +60,7 @@ def csd(q: Question) -> Answer:
 def nfsd(q: Question) -> Answer:
     e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
     scale = distill.guidance_scale(q.config, q.progress)
-    in_domain = sent(q.time < q.config.nfsd_split, q.latents.device)
+    in_domain = to_device(q.time < q.config.nfsd_split, q.latents.device)
     return Answer(distill.nfsd_gradient(*e, scale, in_domain, q.weight))
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.distill import T_MIN, DistillConfig, ddim_step, difference_gradient, ladder, to_epsilon, to_x0
+from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question
 from nerf2mesh.optimize.distillers.learner import AdapterLearner
-from nerf2mesh.optimize.distillers.question import Answer, Question
 from nerf2mesh.priors.base import Prior
 from nerf2mesh.types import Camera
 

@@ -2,7 +2,7 @@
 
 The symmetric and part-based ones (animals, birds, figures, vehicles, furniture, vessels, fruit) are what makes an
 unseen side guessable; `rubble` is unrelated textured primitives. Scenes are drawn at any size and place:
-`grammar.sample_scenes` normalises them.
+`grammar.sample_scenes` normalizes them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nerf2mesh.procedural.families.household import furniture, plate, vessel
 from nerf2mesh.procedural.families.living import animal, bird, figure
 from nerf2mesh.procedural.families.loose import fruit, rubble
 from nerf2mesh.procedural.families.vehicles import vehicle
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 Maker = Callable[[Generator, Palette], list[Part]]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nerf2mesh.procedural.families.building import blob, limb, toward, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
@@ -15,16 +15,16 @@ def lamp(rng: Generator, look: Palette) -> list[Part]:
     metal, joint = look.main(), look.dark()
     foot = rng.uniform(0.22, 0.38)
     square = rng.random() < 0.3
-    base = Part(size=(foot, foot, 0.05), corner=0.2 if square else 1.0, edge=0.6, colour=look.any())
+    base = Part(size=(foot, foot, 0.05), corner=0.2 if square else 1.0, edge=0.6, color=look.any())
     elbow = np.array([-rng.uniform(0.05, 0.4), 0.0, rng.uniform(0.4, 0.7)])
     head = elbow + np.array([rng.uniform(0.3, 0.7), 0.0, rng.uniform(0.05, 0.45)])
     rod = rng.uniform(0.022, 0.045)
     parts = [
         base,
-        limb((0, 0, 0.02), tuple(elbow), rod, colour=metal),
-        limb(tuple(elbow), tuple(head), rod, colour=metal),
+        limb((0, 0, 0.02), tuple(elbow), rod, color=metal),
+        limb(tuple(elbow), tuple(head), rod, color=metal),
     ]
-    parts.append(blob(tuple(elbow), (1.9 * rod,) * 3, colour=joint, blend=0.005))
+    parts.append(blob(tuple(elbow), (1.9 * rod,) * 3, color=joint, blend=0.005))
     tilt = np.array([rng.uniform(0.1, 0.8), 0.0, -1.0])
     tilt /= np.linalg.norm(tilt)
     mouth, height = rng.uniform(0.16, 0.28), rng.uniform(0.12, 0.22)
@@ -32,7 +32,7 @@ def lamp(rng: Generator, look: Palette) -> list[Part]:
     axes, narrow = toward(-tilt), rng.uniform(-0.75, -0.35)
     look_shade = look.any()
     parts.append(
-        Part(center=tuple(shade), size=(mouth, mouth, height), axes=axes, taper=narrow, edge=0.1, colour=look_shade)
+        Part(center=tuple(shade), size=(mouth, mouth, height), axes=axes, taper=narrow, edge=0.1, color=look_shade)
     )
     hollow = shade + 0.25 * height * tilt
     parts.append(
@@ -43,11 +43,11 @@ def lamp(rng: Generator, look: Palette) -> list[Part]:
             taper=narrow,
             edge=0.1,
             cut=True,
-            colour=look_shade,
+            color=look_shade,
         )
     )
     bulb = 0.4 * mouth
-    parts.append(blob(tuple(shade + 0.35 * height * tilt), (bulb,) * 3, colour=look.any(), blend=0.005))
+    parts.append(blob(tuple(shade + 0.35 * height * tilt), (bulb,) * 3, color=look.any(), blend=0.005))
     return parts
 
 
@@ -55,7 +55,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
     """A house or a tower: walls, a roof, a chimney, a door, windows in pairs, perhaps a wing."""
     wall, roof, pane = look.main(), look.any(), look.dark()
     d, w, h = rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.5), rng.uniform(0.22, 0.6)
-    parts = [Part(size=(d, w, h), corner=0.02, edge=0.05, colour=wall)]
+    parts = [Part(size=(d, w, h), corner=0.02, edge=0.05, color=wall)]
     eave, rise = rng.uniform(1.05, 1.25), rng.uniform(0.12, 0.3)
     pointed = rng.random() < 0.4
     parts.append(
@@ -65,7 +65,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             taper=-0.82,
             corner=0.02,
             edge=0.05,
-            colour=roof,
+            color=roof,
         )
         if pointed
         else Part(
@@ -73,7 +73,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             size=(0.74 * w * eave, 0.74 * w * eave, eave * d),
             corner=0.02,
             edge=0.05,
-            colour=roof,
+            color=roof,
             axes=turned("z", 45) @ turned("y", 90),
         )
     )
@@ -84,7 +84,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             size=(0.02, door, 1.8 * door),
             corner=0.1,
             edge=0.1,
-            colour=look.any(),
+            color=look.any(),
             blend=0.003,
         )
     )
@@ -98,7 +98,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             edge=0.1,
             mirror=True,
             fold=True,
-            colour=pane,
+            color=pane,
             blend=0.003,
         )
     )
@@ -110,7 +110,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             edge=0.1,
             mirror=True,
             fold=True,
-            colour=pane,
+            color=pane,
             blend=0.003,
         )
     )
@@ -122,13 +122,13 @@ def house(rng: Generator, look: Palette) -> list[Part]:
                 size=(0.07, 0.07, 0.5 * (top - h) + 0.05),
                 corner=0.05,
                 edge=0.1,
-                colour=look.any(),
+                color=look.any(),
             )
         )
     if rng.random() < 0.4:
         low = rng.uniform(0.4, 0.8) * h
         parts.append(
-            Part(center=(-0.1 * d, -w - 0.18, low - h), size=(0.5 * d, 0.22, low), corner=0.02, edge=0.05, colour=wall)
+            Part(center=(-0.1 * d, -w - 0.18, low - h), size=(0.5 * d, 0.22, low), corner=0.02, edge=0.05, color=wall)
         )
     return parts
 
@@ -139,11 +139,11 @@ def guitar(rng: Generator, look: Palette) -> list[Part]:
     thin, lower = rng.uniform(0.06, 0.13), rng.uniform(0.26, 0.4)
     upper = lower * rng.uniform(0.65, 0.9)
     gap, flat = 0.85 * (lower + upper) * rng.uniform(0.6, 0.8), turned("y", 90)
-    body = {"axes": flat, "edge": rng.uniform(0.3, 0.8), "colour": wood, "blend": rng.uniform(0.08, 0.15)}
+    body = {"axes": flat, "edge": rng.uniform(0.3, 0.8), "color": wood, "blend": rng.uniform(0.08, 0.15)}
     parts = [Part(size=(lower, lower, thin), **body), Part(center=(0, 0, gap), size=(upper, upper, thin), **body)]
     hole = rng.uniform(0.25, 0.4) * lower
     parts.append(
-        Part(center=(thin, 0, 0.45 * gap), size=(hole, hole, 0.012), axes=flat, edge=0.3, colour=dark, blend=0.003)
+        Part(center=(thin, 0, 0.45 * gap), size=(hole, hole, 0.012), axes=flat, edge=0.3, color=dark, blend=0.003)
     )
     start, length = gap + 0.9 * upper, rng.uniform(0.5, 0.8)
     neck = rng.uniform(0.035, 0.06)
@@ -153,7 +153,7 @@ def guitar(rng: Generator, look: Palette) -> list[Part]:
             size=(0.04, neck, 0.7 * length),
             corner=0.3,
             edge=0.3,
-            colour=look.any(),
+            color=look.any(),
         )
     )
     top = start + length
@@ -164,14 +164,14 @@ def guitar(rng: Generator, look: Palette) -> list[Part]:
             corner=0.3,
             edge=0.3,
             taper=rng.uniform(-0.3, 0.3),
-            colour=look.any(),
+            color=look.any(),
         )
     )
     for k in (0.04, 0.16):
         parts.append(
-            limb((0.4 * thin, neck, top + k), (0.4 * thin, 2.6 * neck, top + k), 0.022, mirror=True, colour=dark)
+            limb((0.4 * thin, neck, top + k), (0.4 * thin, 2.6 * neck, top + k), 0.022, mirror=True, color=dark)
         )
     parts.append(
-        Part(center=(thin, 0, -0.35 * lower), size=(0.03, 0.35 * lower, 0.03), corner=0.2, edge=0.2, colour=dark)
+        Part(center=(thin, 0, -0.35 * lower), size=(0.03, 0.35 * lower, 0.03), corner=0.2, edge=0.2, color=dark)
     )
     return parts

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nerf2mesh.procedural.families.building import limb, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
@@ -24,7 +24,7 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
                 taper=float(np.clip(taper, -0.85, 0.85)),
                 edge=rng.uniform(0.05, 0.9),
                 ellipsoid=rng.random() < 0.3,
-                colour=glaze if rng.random() < 0.6 else look.any(),
+                color=glaze if rng.random() < 0.6 else look.any(),
                 blend=rng.choice([0.003, 0.08, 0.2]),
             )
         )
@@ -39,7 +39,7 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
                 taper=top.taper,
                 edge=0.2,
                 cut=True,
-                colour=look.any(),
+                color=look.any(),
             )
         )
     if rng.random() < 0.4:
@@ -54,7 +54,7 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
                 wall=rng.uniform(0.2, 0.4),
                 edge=0.9,
                 mirror=rng.random() < 0.3,
-                colour=glaze,
+                color=glaze,
                 blend=0.02,
             )
         )
@@ -67,7 +67,7 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
     w, d, top = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.03, 0.14)
     leg, h = rng.uniform(0.03, 0.08), rng.uniform(0.15, 0.6)
     round_top = rng.random() < 0.3
-    parts = [Part(size=(d, w, top), corner=1.0 if round_top else 0.1, edge=rng.uniform(0.1, 0.8), colour=cloth)]
+    parts = [Part(size=(d, w, top), corner=1.0 if round_top else 0.1, edge=rng.uniform(0.1, 0.8), color=cloth)]
     if rng.random() < 0.8:
         parts.append(
             limb(
@@ -78,12 +78,12 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
                 fold=True,
                 corner=rng.choice([0.1, 1.0]),
                 edge=0.2,
-                colour=wood,
+                color=wood,
             )
         )
     else:
-        parts.append(Part(center=(0, 0, -h / 2), size=(leg * 2, leg * 2, h / 2), colour=wood))
-        parts.append(Part(center=(0, 0, -h), size=(d * 0.6, d * 0.6, 0.04), colour=wood))
+        parts.append(Part(center=(0, 0, -h / 2), size=(leg * 2, leg * 2, h / 2), color=wood))
+        parts.append(Part(center=(0, 0, -h), size=(d * 0.6, d * 0.6, 0.04), color=wood))
     if rng.random() < 0.6:
         back = rng.uniform(0.2, 0.6)
         parts.append(
@@ -92,7 +92,7 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
                 size=(rng.uniform(0.03, 0.1), w * rng.uniform(0.7, 1), back),
                 corner=0.4,
                 edge=0.5,
-                colour=cloth if rng.random() < 0.5 else wood,
+                color=cloth if rng.random() < 0.5 else wood,
             )
         )
         if rng.random() < 0.5:
@@ -103,7 +103,7 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
                     corner=0.3,
                     edge=0.3,
                     mirror=True,
-                    colour=cloth,
+                    color=cloth,
                 )
             )
     elif rng.random() < 0.6:
@@ -114,11 +114,11 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
                 size=(s * rng.uniform(0.5, 1), s * rng.uniform(0.5, 1), s),
                 ellipsoid=rng.random() < 0.4,
                 corner=rng.choice([0.1, 1.0]),
-                colour=look.any(),
+                color=look.any(),
             )
         )
     if rng.random() < 0.3:
-        parts.append(Part(center=(0, 0, -h * 0.55), size=(d * 0.85, w * 0.85, 0.03), corner=0.1, colour=wood))
+        parts.append(Part(center=(0, 0, -h * 0.55), size=(d * 0.85, w * 0.85, 0.03), corner=0.1, color=wood))
     return parts
 
 
@@ -138,7 +138,7 @@ def plate(rng: Generator, look: Palette) -> list[Part]:
                 wall=rng.uniform(0.2, 0.5) if rng.random() < 0.3 else 0.0,
                 taper=0.0,
                 mirror=rng.random() < 0.4,
-                colour=look.any(),
+                color=look.any(),
                 blend=0.02,
             )
         )
@@ -149,7 +149,7 @@ def plate(rng: Generator, look: Palette) -> list[Part]:
                 size=(thin, thin * rng.uniform(1, 3), 0.4),
                 corner=0.5,
                 edge=0.5,
-                colour=look.any(),
+                color=look.any(),
             )
         )
     return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.random import Generator
 
 from nerf2mesh.procedural.families.building import blob, limb, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
@@ -14,28 +14,28 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
     length, girth, leg = rng.uniform(0.4, 0.75), rng.uniform(0.2, 0.42), rng.uniform(0.15, 0.55)
     flat = rng.uniform(0.8, 1.15)
     blend = rng.uniform(0.05, 0.2)
-    parts = [blob((0, 0, 0), (length, girth * flat, girth), taper=0, colour=coat, blend=blend)]
+    parts = [blob((0, 0, 0), (length, girth * flat, girth), taper=0, color=coat, blend=blend)]
     if rng.random() < 0.4:
-        parts[0] = Part(size=(girth, girth * flat, length), axes=turned("y", 90), edge=0.9, colour=coat, blend=blend)
+        parts[0] = Part(size=(girth, girth * flat, length), axes=turned("y", 90), edge=0.9, color=coat, blend=blend)
     head_r = girth * rng.uniform(0.55, 1.1)
     hx, hz = length + head_r * rng.uniform(-0.2, 0.6), rng.uniform(-0.1, 0.9) * girth + rng.uniform(0.0, 0.35)
     head = (head_r * rng.uniform(0.9, 1.3), head_r * rng.uniform(0.8, 1.1), head_r * rng.uniform(0.8, 1.1))
-    parts.append(blob((hx, 0, hz), head, colour=coat, blend=blend))
+    parts.append(blob((hx, 0, hz), head, color=coat, blend=blend))
     if hz > girth * 0.7:
         parts.append(
-            limb((length * 0.6, 0, girth * 0.3), (hx, 0, hz), head_r * rng.uniform(0.4, 0.7), colour=coat, blend=blend)
+            limb((length * 0.6, 0, girth * 0.3), (hx, 0, hz), head_r * rng.uniform(0.4, 0.7), color=coat, blend=blend)
         )
     sx = hx + head[0] * rng.uniform(0.6, 1.0)
     parts.append(
         blob(
             (sx, 0, hz - head_r * rng.uniform(0.1, 0.4)),
             tuple(head_r * rng.uniform(0.3, 0.6, 3)),
-            colour=other,
+            color=other,
             blend=0.06,
         )
     )
     thick, spread = girth * rng.uniform(0.2, 0.42), girth * flat * rng.uniform(0.4, 0.75)
-    legs = {"colour": coat if rng.random() < 0.7 else other, "mirror": True, "blend": 0.05}
+    legs = {"color": coat if rng.random() < 0.7 else other, "mirror": True, "blend": 0.05}
     for x in (length * rng.uniform(0.5, 0.75), -length * rng.uniform(0.5, 0.75)):
         top = (x, spread, -girth * 0.3)
         parts.append(
@@ -57,7 +57,7 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
             tip,
             ear * rng.uniform(0.3, 0.6),
             mirror=True,
-            colour=coat if rng.random() < 0.5 else other,
+            color=coat if rng.random() < 0.5 else other,
             blend=0.03,
             taper=rng.uniform(-0.7, 0.2),
         )
@@ -68,7 +68,7 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
             (hx + head[0] * 0.72, head[1] * 0.55, hz + head[2] * 0.3),
             (eye, eye, eye),
             mirror=True,
-            colour=look.dark(),
+            color=look.dark(),
             blend=0.002,
         )
     )
@@ -78,7 +78,7 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
                 (-length * 0.9, 0, girth * 0.3),
                 (-length - rng.uniform(0.05, 0.4), 0, rng.uniform(-0.4, 0.6)),
                 rng.uniform(0.03, 0.1),
-                colour=coat,
+                color=coat,
                 blend=0.04,
                 bend=rng.uniform(-0.4, 0.4),
             )
@@ -89,13 +89,13 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
 def bird(rng: Generator, look: Palette) -> list[Part]:
     coat, other = look.main(), look.any()
     body = (rng.uniform(0.35, 0.6), rng.uniform(0.25, 0.45), rng.uniform(0.25, 0.45))
-    parts = [blob((0, 0, 0), body, axes=turned("y", rng.uniform(-30, 10)), colour=coat, blend=0.12)]
+    parts = [blob((0, 0, 0), body, axes=turned("y", rng.uniform(-30, 10)), color=coat, blend=0.12)]
     r = rng.uniform(0.16, 0.32)
     hx, hz = body[0] * rng.uniform(0.4, 0.95), body[2] + r * rng.uniform(0.2, 1.2)
     parts.append(
-        blob((hx, 0, hz), (r, r * rng.uniform(0.85, 1.05), r), colour=coat if rng.random() < 0.7 else other, blend=0.1)
+        blob((hx, 0, hz), (r, r * rng.uniform(0.85, 1.05), r), color=coat if rng.random() < 0.7 else other, blend=0.1)
     )
-    parts.append(limb((hx * 0.7, 0, body[2] * 0.3), (hx, 0, hz), r * rng.uniform(0.4, 0.8), colour=coat, blend=0.1))
+    parts.append(limb((hx * 0.7, 0, body[2] * 0.3), (hx, 0, hz), r * rng.uniform(0.4, 0.8), color=coat, blend=0.1))
     beak = look.any()
     parts.append(
         Part(
@@ -104,13 +104,13 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
             axes=turned("y", 90),
             edge=0.5,
             taper=rng.uniform(-0.7, 0.0),
-            colour=beak,
+            color=beak,
             blend=0.02,
         )
     )
     eye = r * rng.uniform(0.12, 0.25)
     parts.append(
-        blob((hx + r * 0.65, r * 0.6, hz + r * 0.35), (eye, eye, eye), mirror=True, colour=look.dark(), blend=0.002)
+        blob((hx + r * 0.65, r * 0.6, hz + r * 0.35), (eye, eye, eye), mirror=True, color=look.dark(), blend=0.002)
     )
     if rng.random() < 0.6:
         parts.append(
@@ -118,7 +118,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
                 (-body[0] * 0.1, body[1] * 0.95, 0.05),
                 (body[0] * rng.uniform(0.5, 0.9), rng.uniform(0.04, 0.1), body[2] * rng.uniform(0.4, 0.8)),
                 mirror=True,
-                colour=coat if rng.random() < 0.5 else other,
+                color=coat if rng.random() < 0.5 else other,
                 blend=0.03,
             )
         )
@@ -129,7 +129,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
                 (-body[0] * rng.uniform(1.1, 1.5), 0, rng.uniform(-0.1, 0.4)),
                 rng.uniform(0.06, 0.15),
                 taper=rng.uniform(-0.6, 0.6),
-                colour=coat,
+                color=coat,
                 blend=0.06,
             )
         )
@@ -142,7 +142,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
                 size=(ring, ring, rng.uniform(0.12, 0.22)),
                 wall=rng.uniform(0.4, 0.75),
                 edge=0.95,
-                colour=look.any(),
+                color=look.any(),
                 blend=rng.uniform(0.01, 0.1),
             )
         )
@@ -155,12 +155,12 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
                 (0.02, body[1] * 0.4, -body[2] - rng.uniform(0.1, 0.35)),
                 rng.uniform(0.03, 0.08),
                 mirror=True,
-                colour=beak,
+                color=beak,
                 blend=0.02,
             )
         )
         parts.append(
-            blob((0.1, body[1] * 0.4, -body[2] - 0.3), (0.15, 0.09, 0.04), mirror=True, colour=beak, blend=0.02)
+            blob((0.1, body[1] * 0.4, -body[2] - 0.3), (0.15, 0.09, 0.04), mirror=True, color=beak, blend=0.02)
         )
     return parts
 
@@ -177,7 +177,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
             edge=0.4,
             taper=rng.uniform(-0.3, 0.3),
             ellipsoid=not box,
-            colour=shirt,
+            color=shirt,
             blend=0.05,
         )
     ]
@@ -189,7 +189,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
             corner=0.4,
             edge=0.4,
             ellipsoid=rng.random() < 0.75,
-            colour=skin,
+            color=skin,
             blend=0.03,
         )
     )
@@ -200,7 +200,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
             (rng.uniform(-0.1, 0.3), torso[1] + rng.uniform(0.1, 0.4), torso[2] * 0.6 + lift),
             arm,
             mirror=True,
-            colour=shirt if rng.random() < 0.5 else skin,
+            color=shirt if rng.random() < 0.5 else skin,
             blend=0.03,
         )
     )
@@ -211,14 +211,12 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
             leg,
             mirror=True,
             edge=0.5,
-            colour=trousers,
+            color=trousers,
             blend=0.03,
         )
     )
     eye = r * rng.uniform(0.1, 0.2)
-    parts.append(
-        blob((r * 0.85, r * 0.4, hz + r * 0.15), (eye, eye, eye), mirror=True, colour=look.dark(), blend=0.002)
-    )
+    parts.append(blob((r * 0.85, r * 0.4, hz + r * 0.15), (eye, eye, eye), mirror=True, color=look.dark(), blend=0.002))
     if rng.random() < 0.6:
         parts.append(
             Part(
@@ -227,7 +225,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
                 edge=0.6,
                 taper=rng.uniform(-0.9, 0.1),
                 ellipsoid=rng.random() < 0.4,
-                colour=look.any(),
+                color=look.any(),
                 blend=0.01,
             )
         )
@@ -237,7 +235,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
                 (0, r * rng.uniform(0.6, 1), hz + r * rng.uniform(0.5, 1)),
                 (r * 0.2, r * rng.uniform(0.2, 0.5), r * rng.uniform(0.2, 0.6)),
                 mirror=True,
-                colour=skin,
+                color=skin,
                 blend=0.03,
             )
         )
@@ -248,7 +246,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
                 size=(0.1, torso[1] * 0.7, torso[2] * 0.6),
                 corner=0.4,
                 edge=0.4,
-                colour=look.any(),
+                color=look.any(),
                 blend=0.02,
             )
         )

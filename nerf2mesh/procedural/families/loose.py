@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nerf2mesh.procedural.families.building import blob, limb, random_axes, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
@@ -25,18 +25,18 @@ def rubble(rng: Generator, look: Palette) -> list[Part]:
                 corner=float(rng.choice([0.05, 0.3, 1.0, 1.0])), edge=float(rng.choice([0.05, 0.3, 0.95])), wall=wall,
                 taper=float(rng.choice([0.0, 0.0, rng.uniform(-0.9, 0.5)])),
                 bend=float(rng.choice([0.0, 0.0, rng.uniform(-0.6, 0.6)])), ellipsoid=bool(rng.random() < 0.35),
-                mirror=bool(rng.random() < 0.2), blend=float(rng.choice([0.002, 0.05, 0.2])), colour=look.any(),
+                mirror=bool(rng.random() < 0.2), blend=float(rng.choice([0.002, 0.05, 0.2])), color=look.any(),
             )
         )  # fmt: skip
     if rng.random() < 0.3:
         at = np.asarray(parts[0].center) + rng.normal(size=3) * 0.4
         parts.append(Part(center=tuple(at), size=tuple(rng.uniform(0.15, 0.45, 3)), axes=random_axes(rng),
-                          corner=float(rng.choice([0.1, 1.0])), edge=0.1, cut=True, colour=look.any()))  # fmt: skip
+                          corner=float(rng.choice([0.1, 1.0])), edge=0.1, cut=True, color=look.any()))  # fmt: skip
     return parts
 
 
 def fruit(rng: Generator, look: Palette) -> list[Part]:
-    """Whole and halved fruit, mushrooms, cakes: round bodies, stems, leaves, a cut that shows another colour."""
+    """Whole and halved fruit, mushrooms, cakes: round bodies, stems, leaves, a cut that shows another color."""
     skin, flesh = look.main(), look.any()
     r = rng.uniform(0.35, 0.6)
     size = (r, r * rng.uniform(0.8, 1.0), r * rng.uniform(0.7, 1.5))
@@ -48,14 +48,14 @@ def fruit(rng: Generator, look: Palette) -> list[Part]:
             axes=lean,
             taper=rng.uniform(-0.45, 0.45),
             bend=rng.choice([0, 0, 0.4]),
-            colour=skin,
+            color=skin,
             blend=0.05,
         )
     ]
     if rng.random() < 0.45:
         thick = rng.uniform(-0.3, 0.4) * r
         parts.append(
-            Part(center=(thick + 1.0, 0, 0), size=(1.0, 3.0, 3.0), corner=0.02, edge=0.02, cut=True, colour=flesh)
+            Part(center=(thick + 1.0, 0, 0), size=(1.0, 3.0, 3.0), corner=0.02, edge=0.02, cut=True, color=flesh)
         )
         if rng.random() < 0.7:
             stone = r * rng.uniform(0.25, 0.5)
@@ -63,7 +63,7 @@ def fruit(rng: Generator, look: Palette) -> list[Part]:
                 blob(
                     (thick, 0, rng.uniform(-0.3, 0.3) * size[2]),
                     (stone, stone, stone * rng.uniform(0.9, 1.3)),
-                    colour=look.any(),
+                    color=look.any(),
                     blend=0.01,
                 )
             )
@@ -73,11 +73,11 @@ def fruit(rng: Generator, look: Palette) -> list[Part]:
                 (0, 0, size[2] * 0.85),
                 (rng.normal() * 0.08, rng.normal() * 0.08, size[2] + rng.uniform(0.1, 0.3)),
                 rng.uniform(0.02, 0.07),
-                colour=look.any(),
+                color=look.any(),
             )
         )
         if rng.random() < 0.6:
-            parts.append(blob((0.12, 0.1, size[2] + 0.08), (0.2, 0.1, 0.03), axes=random_axes(rng), colour=look.any()))
+            parts.append(blob((0.12, 0.1, size[2] + 0.08), (0.2, 0.1, 0.03), axes=random_axes(rng), color=look.any()))
     if rng.random() < 0.25:
-        parts.append(blob((0, 0, size[2] * 0.6), (r * 1.4, r * 1.4, r * 0.6), colour=look.any(), blend=0.02))
+        parts.append(blob((0, 0, size[2] * 0.6), (r * 1.4, r * 1.4, r * 0.6), color=look.any(), blend=0.02))
     return parts

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nerf2mesh.procedural.families.building import blob, turned
-from nerf2mesh.procedural.looks import Palette
+from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
@@ -15,7 +15,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
     length, width, height = rng.uniform(0.5, 0.85), rng.uniform(0.2, 0.38), rng.uniform(0.1, 0.24)
     if rng.random() < 0.35:
         return _aircraft(rng, look, length, width * 0.6)
-    parts = [Part(size=(length, width, height), corner=0.3, edge=rng.uniform(0.2, 0.9), colour=paint, blend=0.04)]
+    parts = [Part(size=(length, width, height), corner=0.3, edge=rng.uniform(0.2, 0.9), color=paint, blend=0.04)]
     cab = (length * rng.uniform(0.25, 0.6), width * rng.uniform(0.75, 0.98), height * rng.uniform(0.5, 1.3))
     cx = rng.uniform(-0.4, 0.4) * length
     parts.append(
@@ -25,7 +25,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
             corner=0.3,
             edge=0.3,
             taper=rng.uniform(-0.4, 0.0),
-            colour=paint if rng.random() < 0.5 else other,
+            color=paint if rng.random() < 0.5 else other,
             blend=0.03,
         )
     )
@@ -35,7 +35,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
             size=(cab[0] * 0.75, cab[1] * 1.03, cab[2] * 0.45),
             corner=0.1,
             edge=0.1,
-            colour=look.dark(),
+            color=look.dark(),
             blend=0.002,
         )
     )
@@ -48,7 +48,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
                 axes=turned("x", 90),
                 edge=0.4,
                 mirror=True,
-                colour=tyre,
+                color=tyre,
                 blend=0.002,
             )
         )
@@ -57,7 +57,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
             (length * 0.97, width * 0.6, rng.uniform(-0.2, 0.5) * height),
             (0.04, 0.06, 0.06),
             mirror=True,
-            colour=look.any(),
+            color=look.any(),
             blend=0.002,
         )
     )
@@ -68,7 +68,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
                 size=(length * 0.4, width * 0.9, height * rng.uniform(0.4, 1.2)),
                 corner=0.1,
                 edge=0.1,
-                colour=other,
+                color=other,
             )
         )
     return parts
@@ -79,7 +79,7 @@ def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> li
     upright = rng.random() < 0.4
     axes = np.eye(3) if upright else turned("y", 90)
     along = np.array([0.0, 0, 1]) if upright else np.array([1.0, 0, 0])
-    parts = [Part(size=(radius, radius, length), axes=axes, edge=0.9, colour=paint, blend=0.03)]
+    parts = [Part(size=(radius, radius, length), axes=axes, edge=0.9, color=paint, blend=0.03)]
     parts.append(
         Part(
             center=tuple(along * length),
@@ -87,7 +87,7 @@ def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> li
             axes=axes,
             taper=-0.8,
             edge=0.5,
-            colour=other,
+            color=other,
             blend=0.03,
         )
     )
@@ -95,7 +95,7 @@ def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> li
     up, reach = (0.0, -length * rng.uniform(-0.2, 0.8)), radius + fin * 0.5
     place = (0.0, reach, up[1]) if upright else (up[1] * 0.4, reach, 0.0)
     size = (0.04, fin * 0.7, rng.uniform(0.1, 0.25)) if upright else (rng.uniform(0.1, 0.25), fin * 0.7, 0.035)
-    parts.append(Part(center=place, size=size, corner=0.4, edge=0.5, mirror=True, colour=other))
+    parts.append(Part(center=place, size=size, corner=0.4, edge=0.5, mirror=True, color=other))
     tail = tuple(
         -along * length * 0.85 + (np.array([radius + 0.1, 0, 0]) if upright else np.array([0, 0, radius + 0.1]))
     )
@@ -106,11 +106,11 @@ def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> li
             corner=0.3,
             edge=0.3,
             fold=upright,
-            colour=other,
+            color=other,
         )
     )
     spot = along * length * rng.uniform(0.2, 0.6) + (
         np.array([radius, 0, 0]) if upright else np.array([0, 0, radius * 0.8])
     )
-    parts.append(blob(tuple(spot), tuple(radius * rng.uniform(0.3, 0.7, 3)), colour=look.dark(), blend=0.01))
+    parts.append(blob(tuple(spot), tuple(radius * rng.uniform(0.3, 0.7, 3)), color=look.dark(), blend=0.01))
     return parts

@@ -1,4 +1,4 @@
-// Random calls of the mesh tools' C ABI: rasteriser and edge collapse.
+// Random calls of the mesh tools' C ABI: rasterizer and edge collapse.
 #include "n2m_mesh_abi.h"
 #include "support.h"
 

@@ -1,0 +1,1 @@
+"""Evaluation protocols: which objects, which views, which conventions."""

@@ -1,0 +1,1 @@
+"""Results as records, statistics over them, tables and pages."""

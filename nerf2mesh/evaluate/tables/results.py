@@ -1,0 +1,146 @@
+"""Records of scored results, and the JSON file that holds them: one record per method, object and seed.
+
+A method that raises, or returns no surface, leaves a record too: `failed` says why, and its scores are those of the
+bare background. Failures are counted and never dropped, so no mean improves by leaving out what went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+from nerf2mesh.evaluate.metrics.perceptual import Judges
+from nerf2mesh.evaluate.metrics.text_metrics import TextCase, score_words
+from nerf2mesh.evaluate.protocols.baselines import background
+from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
+from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one method made of one object with one seed; metric keys as in `scoring.METRICS`."""
+
+    method: str
+    object: str
+    seed: int
+    metrics: dict[str, float]
+    failed: str = ""
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """The records of one benchmark run and what is needed to judge them."""
+
+    protocol: str
+    records: tuple[Record, ...]
+    machine: dict[str, object] = field(default_factory=dict)
+    created: str = ""
+    notes: str = ""
+    format: int = FORMAT
+
+    def merged(self, other: Results) -> Results:
+        """These records with those of `other` added; of the same method, object and seed the other's wins."""
+        records = {(r.method, r.object, r.seed): r for r in (*self.records, *other.records)}
+        return Results(self.protocol, tuple(records.values()), other.machine, other.created, other.notes or self.notes)
+
+    def save(self, path: Path | str) -> None:
+        """Written aside and renamed: a reader never meets half a file."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        aside.replace(path)
+
+    @staticmethod
+    def load(path: Path | str) -> Results:
+        try:
+            data = json.loads(Path(path).read_text())
+            records = tuple(Record(**record) for record in data.pop("records"))
+            results = Results(records=records, **data)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"results: a file written by the benchmark wanted, got {path}: {error}") from error
+        if results.format != FORMAT:
+            raise ValueError(
+                f"results: format {FORMAT} wanted, got {results.format} in {path}; run the benchmark again"
+            )
+        return results
+
+
+def score_case(case: Case | TextCase, prediction: object, judge: Judges | None = None) -> dict[str, float]:
+    """All metrics that apply, against the truth or against the prompt."""
+    if isinstance(case, TextCase):
+        return score_words(case, prediction, judge.clip if judge is not None else None)
+    return score(case, prediction, judge)
+
+
+def run_case(
+    name: str,
+    method: Method,
+    case: Case | TextCase,
+    *,
+    seed: int = 0,
+    is_baseline: bool = False,
+    judge: Judges | None = None,
+) -> Record:
+    """Run and score one method on one case. A baseline is called with the case, a method with what `case.given` is."""
+    reset_peak_memory()
+    start, failed, prediction = time.perf_counter(), "", None
+    try:
+        prediction = method(*((case,) if is_baseline else case.given))
+    except Exception as error:  # whatever a method raises is a result
+        failed = f"{type(error).__name__}: {error}"
+        traceback.print_exc(file=sys.stderr)
+    seconds, memory = time.perf_counter() - start, peak_memory_bytes()[0]
+    if not failed:
+        failed = _what_is_missing(prediction, is_baseline)
+    metrics = score_case(case, background(case) if failed else prediction, judge)
+    return Record(name, case.name, seed, metrics, failed, seconds, memory)
+
+
+def machine_kind() -> dict[str, object]:
+    """What the figures were taken on; no host name, no user, no path."""
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()
+
+
+def _what_is_missing(prediction: object, is_baseline: bool) -> str:
+    if prediction is None:
+        return "no result"
+    mesh = prediction.mesh if isinstance(prediction, Prediction) else prediction
+    if is_baseline or mesh is None:
+        return ""
+    if len(mesh.faces) == 0:
+        return "empty mesh"
+    return "" if torch.isfinite(torch.tensor(mesh.vertices)).all() else "vertices that are not finite"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

@@ -1,0 +1,1 @@
+"""LoRA files: layer names, reading, writing, provenance manifests."""

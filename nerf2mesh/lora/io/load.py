@@ -1,0 +1,125 @@
+"""LoRA files onto a prior: names looked up, joined layers taken apart, text encoders served where they are."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from nerf2mesh.lora import adapters
+from nerf2mesh.lora.io import naming
+from nerf2mesh.lora.io.files import DENOISER, LoraFile, read
+from nerf2mesh.lora.lowrank import LowRank, to_state
+from nerf2mesh.priors.base import Prior
+from nerf2mesh.priors.foundation.text import Change
+from nerf2mesh.report import sha256_file
+
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a file: layers put on each part of the model, and what was left out, by the file's names."""
+
+    path: Path
+    applied: dict[str, int]
+    unmatched: tuple[str, ...]
+    """Names of layers that the network does not have."""
+    skipped: dict[str, int]
+    """Layers of text encoders that the prior does not hold (it frees them, or never had them)."""
+
+    def message(self) -> str:
+        """In one line what was left out; "" where nothing was."""
+        parts = []
+        if self.unmatched:
+            shown = ", ".join(self.unmatched[:3]) + (", ..." if len(self.unmatched) > 3 else "")
+            parts.append(f"{len(self.unmatched)} layers are not on this prior ({shown})")
+        parts += [f"{count} layers of {part}, which is not loaded" for part, count in self.skipped.items()]
+        return f"lora.adapters: {self.path}: left out " + "; ".join(parts) if parts else ""
+
+
+def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: float = 1.0) -> Loaded:
+    """Puts a file on the prior as adapter `name`, active with weight 1; replaces an adapter of that name.
+
+    Any of the formats of `files`, for any network. Left-out layers give one warning that names them. Layers of text
+    encoders go onto the encoder that the prior holds, or, where it loads its encoders only to embed words, onto those
+    of later calls of `condition`, with `text_weight`.
+
+    Raises:
+        ValueError: an unreadable file, or one of which no layer of the denoiser is on this prior.
+    """
+    file = read(path)
+    layers, unmatched = fitted(file.parts.get(DENOISER, {}), prior.network)
+    applied, skipped = {}, {}
+    if layers:
+        adapters.load_layers(prior.network, name, layers)
+        applied[DENOISER] = len(layers)
+    for part in TEXT_ENCODERS:
+        given = file.parts.get(part, {})
+        encoder = text_encoder(prior, part)
+        if given and encoder is not None:
+            found, missing = fitted(given, encoder)
+            unmatched += [f"{part}.{module}" for module in missing]
+            if found:
+                adapters.load_layers(encoder, name, found)
+                adapters.stack(encoder, adapters.stacked(encoder) | {name: text_weight})
+                applied[part] = len(found)
+        elif given and part in [encoder.name for encoder in getattr(prior, "encoders", ())]:
+            prior.text_changes.setdefault(part, {})[name] = _when_loaded(file, part, name, text_weight)
+            applied[part] = len(given)
+        elif given:
+            skipped[part] = len(given)
+    loaded = Loaded(file.path, applied, tuple(unmatched), skipped)
+    if not applied:
+        raise ValueError(f"{loaded.message() or file.path}; use an adapter that was trained on this prior")
+    if loaded.message():
+        warnings.warn(loaded.message(), stacklevel=2)
+    return loaded
+
+
+def fitted(given: dict[str, LowRank], network: nn.Module) -> tuple[dict[str, LowRank], list[str]]:
+    """The layers by modules of the network, and the names that it does not know."""
+    known = naming.table(network)
+    sizes = {path: layer.weight.shape[0] for path, layer in naming.layers(network).items()}
+    layers: dict[str, LowRank] = {}
+    unmatched = []
+    for name, layer in given.items():
+        entry = known.get(naming.flat(name))
+        if entry is None or sum(sizes[module] for module in entry.modules) != layer.up.shape[0]:
+            unmatched.append(name)
+            continue
+        layer = layer.halves_exchanged() if entry.swapped else layer
+        start = 0
+        for module in entry.modules:
+            layers[module] = layer.rows(start, start + sizes[module]) if len(entry.modules) > 1 else layer
+            start += sizes[module]
+    return layers, unmatched
+
+
+def _when_loaded(file: LoraFile, part: str, name: str, weight: float) -> Change:
+    """The adapter for a text encoder that is loaded later."""
+
+    def apply(encoder: nn.Module) -> None:
+        found, missing = fitted(file.parts[part], encoder)
+        if missing:
+            left_out = Loaded(file.path, {}, tuple(f"{part}.{module}" for module in missing), {})
+            warnings.warn(left_out.message(), stacklevel=2)
+        if found:
+            adapters.load_layers(encoder, name, found)
+            adapters.stack(encoder, adapters.stacked(encoder) | {name: weight})
+
+    return Change(f"{sha256_file(file.path)} {weight}", apply)
+
+
+def text_encoder(prior: Prior, part: str) -> nn.Module | None:
+    """The prior's text encoder, where it holds one now."""
+    found = getattr(prior, part, None)
+    return found if isinstance(found, nn.Module) else None
+
+
+def read_adapter(path: Path) -> dict[str, Tensor]:
+    """The denoiser's tensors of a file whose names are those of our network; see `adapters.load_state`."""
+    file: LoraFile = read(path)
+    return to_state(file.parts.get(DENOISER, {}))

@@ -1,0 +1,1 @@
+"""Training of LoRA adapters: style adapters, subject adapters, DreamBooth."""

@@ -1,0 +1,228 @@
+"""Pairs of a picture in a style and the 3D model that it shows: what a style adapter learns from.
+
+A folder with items.jsonl, one line a pair; paths are relative to the folder:
+
+    {"picture": "0001.png", "model": "0001.glb", "licence": "CC0-1.0", "source": "who drew it, where it is from",
+     "azimuth_deg": 0, "elevation_deg": 10}
+    {"picture": "0002.png", "views": ["0002/0.png", "0002/1.png"], "licence": "CC-BY-4.0", "source": "...",
+     "cameras": {"camera_angle_x": 0.698, "frames": [{"transform_matrix": [[...]]}, ...]}}
+
+model: GLB, OBJ and what else `TriangleMesh.from_file` reads, glTF axes ("up", "front" say otherwise); it is centered,
+scaled and rendered from random sides. views: pictures of the model, with cameras as in transforms.json (Blender's axes,
++Z up, front +X; a frame may have its own camera_angle_x), one frame for each view in their order; one frame more, the
+first, is the picture's own camera, and "picture_camera", a frame too, says it in both cases. Without any of these the
+picture is read as `input.image` is: the object is centered and scaled, and seen from azimuth_deg and elevation_deg.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.inputs import InputConfig, load_observations
+from nerf2mesh.lora.io.manifest import Source
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.prior import reduced_rgba
+from nerf2mesh.report import sha256_file
+from nerf2mesh.types import Camera
+
+ITEMS = "items.jsonl"
+MODEL_HALF_EXTENT = 0.62
+"""Models are scaled to a box of twice this: a cube's corners then stay inside the prior's world."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One line of items.jsonl, checked; `entry` is the line."""
+
+    entry: dict
+    folder: Path
+    line: int
+    sha256: str
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / self.entry["picture"]
+
+    @property
+    def targets(self) -> list[Path]:
+        """The model's file, or those of its views."""
+        names = [self.entry["model"]] if "model" in self.entry else self.entry["views"]
+        return [self.folder / name for name in names]
+
+    def source(self) -> Source:
+        hashes = [sha256_file(path) for path in self.targets]
+        about = {"source": str(self.entry.get("source", "")), "licence": str(self.entry["licence"])}
+        return Source(**about, sha256=self.sha256, views_sha256=hashes)
+
+
+@dataclass(frozen=True)
+class Frames3d:
+    """Pairs ready to learn from: frame 0 is the picture, the others show the model.
+
+    images [n, V, 4, s, s] uint8 premultiplied RGBA, pose [n, V, 4, 4], focal [n, V] in image heights.
+    """
+
+    images: Tensor
+    pose: Tensor
+    focal: Tensor
+    orthographic: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def geometry(self) -> FrameGeometry:
+        return FrameGeometry(self.pose, self.focal, self.orthographic)
+
+    def of(self, which: Tensor) -> Frames3d:
+        return Frames3d(self.images[which], self.pose[which], self.focal[which], self.orthographic[which])
+
+
+def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pair], list[str]]:
+    """The pairs of a folder, each picture once, and what was left out, in words.
+
+    Raises:
+        ValueError: no items, a broken line, a missing file; pictures without a licence, which are named, unless
+            `unlicensed` is "skip": then they are left out.
+    """
+    folder = Path(folder)
+    path = folder / ITEMS
+    if not path.is_file():
+        raise ValueError(f"data: no {ITEMS} in {folder}; docs/adapters.md says what stands in it")
+    notes, pairs, without = [], {}, []
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        if not text.strip():
+            continue
+        pair = _checked(folder, number, text)
+        if not str(pair.entry.get("licence", "")).strip():
+            without.append(pair)
+        elif pair.sha256 in pairs:
+            first = pairs[pair.sha256]
+            notes.append(f"{pair.entry['picture']} (line {number}) is the picture of line {first.line} again: left out")
+        else:
+            pairs[pair.sha256] = pair
+    if without:
+        names = ", ".join(f"{pair.entry['picture']} (line {pair.line})" for pair in without)
+        if unlicensed == "refuse":
+            raise ValueError(f'data: no licence for {names}; say "licence" in {path}, or set unlicensed=skip')
+        notes.append(f"no licence: {names}: left out")
+    if not pairs:
+        raise ValueError(f"data: at least one usable pair wanted, got none in {path}")
+    return list(pairs.values()), notes
+
+
+def load_pairs(
+    pairs: list[Pair], size: int, n_views: int, seed: int, on_pair: Callable[[], None] = lambda: None
+) -> Frames3d:
+    """Reads and renders the pairs at `size` pixels with `n_views` frames of each model (views repeat where fewer)."""
+    rows = []
+    for i, pair in enumerate(pairs):
+        rows.append(_frames(pair, size, n_views, torch.Generator().manual_seed(seed * 1_000_003 + i)))
+        on_pair()
+    images, poses, focals, flat = (list(column) for column in zip(*rows))
+    return Frames3d(torch.stack(images), torch.stack(poses), torch.stack(focals), torch.tensor(flat))
+
+
+def _frames(pair: Pair, size: int, n_views: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor, bool]:
+    picture, camera = _picture(pair, size)
+    if "model" in pair.entry:
+        views, cameras = _rendered(pair, camera, size, n_views, g)
+    else:
+        views, cameras = _posed_views(pair, size, n_views, g)
+    images = torch.cat([picture[None], views]).permute(0, 3, 1, 2)
+    every = [camera, *cameras]
+    pose = torch.stack([c.camera_to_world for c in every])
+    focal = torch.stack([c.focal_px[1] / c.height_px for c in every])
+    return (images * 255.0).round().to(torch.uint8), pose, focal, camera.orthographic
+
+
+def _picture(pair: Pair, size: int) -> tuple[Tensor, Camera]:
+    """The picture as the prior will be given such ones, and its camera."""
+    frame = _picture_frame(pair)
+    angles = {name: float(pair.entry[name]) for name in ("azimuth_deg", "elevation_deg") if name in pair.entry}
+    config = InputConfig(image=str(pair.picture), recenter=frame is None, **angles)
+    view = load_observations(config).views[0]
+    camera = view.camera if frame is None else _camera(pair, frame, size)
+    return reduced_rgba(view.image, size), camera
+
+
+def _rendered(pair: Pair, camera: Camera, size: int, n: int, g: torch.Generator) -> tuple[Tensor, list[Camera]]:
+    """The model from sides all around, at the picture's distance and field of view, softly lit from a random side."""
+    from nerf2mesh.mesh import TriangleMesh
+    from nerf2mesh.render.rasterizer import rasterize_mesh
+
+    axes = {name: pair.entry[name] for name in ("up", "front") if name in pair.entry}
+    mesh = TriangleMesh.from_file(pair.targets[0], **axes).normalized(MODEL_HALF_EXTENT)
+    turn = 360.0 * (torch.arange(n) + torch.rand(n, generator=g)) / n
+    elevation = -15.0 + 70.0 * torch.rand(n, generator=g)
+    cameras = Camera.orbit(turn, elevation, width_px=size, orthographic=camera.orthographic)
+    light = torch.randn(3, generator=g)
+    light[2] = light[2].abs() + 0.3
+    ambient = 0.4 + 0.6 * float(torch.rand((), generator=g))
+    seen = rasterize_mesh(mesh, cameras, supersample=3, shading="lambert", light_direction=light, ambient=ambient)
+    return seen.rgba, [cameras[i] for i in range(n)]
+
+
+def _posed_views(pair: Pair, size: int, n: int, g: torch.Generator) -> tuple[Tensor, list[Camera]]:
+    """n of the given views, without repeats as long as there are enough."""
+    order = torch.cat([torch.randperm(len(pair.targets), generator=g) for _ in range(-(-n // len(pair.targets)))])
+    frames = _frames_of_views(pair)
+    images = [_view_image(pair.targets[i], size) for i in order[:n]]
+    return torch.stack(images), [_camera(pair, frames[i], size) for i in order[:n]]
+
+
+def _view_image(path: Path, size: int) -> Tensor:
+    config = InputConfig(image=str(path), recenter=False)
+    return reduced_rgba(load_observations(config).views[0].image, size)
+
+
+def _picture_frame(pair: Pair) -> dict | None:
+    if "picture_camera" in pair.entry:
+        return pair.entry["picture_camera"]
+    frames = pair.entry.get("cameras", {}).get("frames", [])
+    return frames[0] if "views" in pair.entry and len(frames) == len(pair.entry["views"]) + 1 else None
+
+
+def _frames_of_views(pair: Pair) -> list[dict]:
+    return pair.entry["cameras"]["frames"][-len(pair.entry["views"]) :]
+
+
+def _camera(pair: Pair, frame: dict, size: int) -> Camera:
+    """A frame of transforms.json as a square camera; orthographic ones say "ortho_scale", the world units seen."""
+    shared = pair.entry.get("cameras", {})
+    pose = torch.tensor(frame["transform_matrix"], dtype=torch.float32)
+    scale = frame.get("ortho_scale", shared.get("ortho_scale"))
+    angle = frame.get("camera_angle_x", shared.get("camera_angle_x"))
+    focal = size / scale if scale else 0.5 * size / math.tan(0.5 * angle)
+    middle = torch.full((2,), 0.5 * size)
+    return Camera(pose, torch.full((2,), float(focal)), middle, size, size, orthographic=bool(scale))
+
+
+def _checked(folder: Path, number: int, text: str) -> Pair:
+    """A line as a pair. ValueError that names the line and what it lacks."""
+    where = f"{folder / ITEMS}, line {number}"
+    try:
+        entry = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"data: JSON wanted in {where}, got {error}") from error
+    if not isinstance(entry, dict) or "picture" not in entry or ("model" in entry) == ("views" in entry):
+        raise ValueError(f"data: picture, and either model or views, wanted in {where}, got {sorted(entry)}")
+    for name in [entry["picture"], *([entry["model"]] if "model" in entry else entry["views"])]:
+        if not (folder / name).is_file():
+            raise ValueError(f"data: no file {folder / name} ({where}); put it there or take the line out")
+    if "views" in entry:
+        frames = entry.get("cameras", {}).get("frames", [])
+        if len(frames) - len(entry["views"]) not in (0, 1) or not entry["views"]:
+            raise ValueError(
+                f"data: a camera frame for each of the {len(entry['views'])} views wanted in {where}, got {len(frames)}"
+            )
+        shared = {"camera_angle_x", "ortho_scale"} & set(entry["cameras"])
+        if not shared and any(not {"camera_angle_x", "ortho_scale"} & set(frame) for frame in frames):
+            raise ValueError(f"data: camera_angle_x (radians) or ortho_scale wanted in the cameras of {where}")
+    return Pair(entry, folder, number, sha256_file(folder / entry["picture"]))

@@ -1,0 +1,240 @@
+"""Trains a style adapter on the built-in prior: from pictures in a style to what they show in the round.
+
+The network is shown the styled picture as its clean frame and learns to denoise ordinary views of the model
+(`priors.train.velocity_loss`): the adapter learns to read the style, what comes out stays ordinary. A tenth of the
+pictures is hidden, so that the unconditional half of guidance keeps its meaning under the adapter.
+
+A run writes `<title>.safetensors` with its manifest, `curve.jsonl` and `state.pt`, from which the same command goes on.
+Bit-equal for the same data, settings and number of threads, interrupted or not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nerf2mesh.lora import adapters
+from nerf2mesh.lora.io.export import save_adapter
+from nerf2mesh.lora.io.manifest import Manifest
+from nerf2mesh.lora.train.pairs import Frames3d, Pair, load_pairs, read_pairs
+from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
+from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
+from nerf2mesh.report import Progress, sha256_file
+
+STYLE = "style"
+
+
+@dataclass(kw_only=True)
+class StyleTrainConfig:
+    """How a style adapter is trained."""
+
+    data: str | None = None
+    """The folder with the pairs; see `lora.pairs`."""
+    output_dir: str = "outputs/style"
+    title: str = "style"
+    """Names the file and stands in its header."""
+    licence: str = ""
+    """Of the adapter, for its header."""
+    unlicensed: str = "refuse"
+    """Pictures without a licence: "refuse" the whole folder, or "skip" them."""
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    rank: int = 8
+    targets: list[str] = field(default_factory=list)
+    """Ends of the names of the layers to adapt; empty: the built-in prior's usual ones, and where pictures come in."""
+    steps: int = 1500
+    batch_pairs: int = 4
+    n_noisy: int = 3
+    """Views of the model a pair and step."""
+    views_per_model: int = 12
+    learning_rate: float = 1e-3
+    warmup_steps: int = 50
+    cooldown_share: float = 0.3
+    """Share of the steps over which the rate falls linearly to a twentieth."""
+    drop_condition: float = 0.1
+    high_noise_share: float = 0.5
+    """This share of the times is drawn from [0.6, 1], where distillation works, the rest from [0, 1]."""
+    held_out_share: float = 0.1
+    """Share of the pairs that is only measured on."""
+    checkpoint_every: int = 100
+    device: str = "cpu"
+    threads: int = 0
+    """Threads of the CPU; 0 leaves torch's own choice."""
+    seed: int = 0
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unlicensed not in ("refuse", "skip"):
+            raise ValueError(f"unlicensed: refuse or skip wanted, got {self.unlicensed!r}; choose one")
+        for name in ("rank", "steps", "batch_pairs", "n_noisy", "views_per_model", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: a whole number of at least 1 wanted, got {getattr(self, name)}")
+        if not self.title or "/" in self.title or "." in self.title:
+            raise ValueError(f"title: a name without dots and slashes wanted, got {self.title!r}")
+        if not 0.0 <= self.held_out_share < 1.0:
+            raise ValueError(f"held_out_share: from 0 to below 1 wanted, got {self.held_out_share:g}")
+
+
+@dataclass
+class StyleState:
+    """Everything that a continued run needs."""
+
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        values = {
+            "parameters": [p.detach().clone() for p in self.parameters],
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "fingerprint": fingerprint,
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(values, temporary)
+        os.replace(temporary, path)
+
+    def load(self, path: Path, fingerprint: str) -> None:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        if values["fingerprint"] != fingerprint:
+            raise ValueError(f"output_dir: {path.parent} holds a run with other data or settings; choose another")
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values["parameters"], strict=True):
+                parameter.copy_(value)
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.generator.set_state(values["generator"])
+        self.step = values["step"]
+
+
+def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> Path:
+    """Trains and writes the adapter; returns its file.
+
+    stop_after: leave after this step of the whole run, with a checkpoint (for tests of resuming).
+
+    Raises:
+        ValueError: in one line, what is wrong with the data, a setting, or the prior.
+    """
+    # To name the number, even the present one, also ends MKL's choosing it at run time, which changes bits.
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    pairs, notes = read_pairs(_data(config), config.unlicensed)
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    prior = _builtin(config)
+    with Progress(len(pairs), "pairs", quiet=config.quiet, unit="pair") as bar:
+        for note in notes:
+            bar.note(f"data: {note}")
+        frames = load_pairs(pairs, prior.image_size, config.views_per_model, config.seed, lambda: bar.update())
+    learning, held_out = split(len(frames), config.held_out_share, config.seed)
+    state = _fresh(prior.network, config)
+    fingerprint = _fingerprint(config, pairs)
+    if (folder / "state.pt").exists():
+        state.load(folder / "state.pt", fingerprint)
+    _run(state, prior, frames.of(learning), frames.of(held_out), config, folder, fingerprint, stop_after)
+    path = folder / f"{config.title}.safetensors"
+    if state.step >= config.steps:
+        measured = {"held_out": measure(prior.network, frames.of(held_out))}
+        with adapters.using(prior.network, {}):
+            measured["held_out_base"] = measure(prior.network, frames.of(held_out))
+        manifest = _manifest(config, prior, pairs, measured)
+        save_adapter(path, adapters.adapter_state(prior.network, STYLE), manifest)
+    return path
+
+
+def rate(config: StyleTrainConfig, step: int) -> float:
+    """Warm-up, constant, then a linear fall to a twentieth over the last share of the steps."""
+    warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    left = (config.steps - step) / max(config.cooldown_share * config.steps, 1e-6)
+    return config.learning_rate * warm * max(0.05, min(1.0, left))
+
+
+def _run(
+    state: StyleState,
+    prior: BuiltinPrior,
+    frames: Frames3d,
+    held_out: Frames3d,
+    config: StyleTrainConfig,
+    folder: Path,
+    fingerprint: str,
+    stop_after: int | None,
+) -> None:
+    last = config.steps if stop_after is None else min(stop_after, config.steps)
+    with Progress(config.steps, "train", quiet=config.quiet, initial=state.step) as bar:
+        while state.step < last:
+            loss = _step(state, prior, frames, config)
+            bar.update(loss=round(loss, 4))
+            if state.step % config.checkpoint_every == 0 or state.step == last:
+                line = {"step": state.step, "loss": loss, "held_out": measure(prior.network, held_out)}
+                with (folder / "curve.jsonl").open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                state.save(folder / "state.pt", fingerprint)
+
+
+def _step(state: StyleState, prior: BuiltinPrior, frames: Frames3d, config: StyleTrainConfig) -> float:
+    batch = draw(
+        frames,
+        state.generator,
+        batch_pairs=config.batch_pairs,
+        n_noisy=config.n_noisy,
+        drop_condition=config.drop_condition,
+        high_noise_share=config.high_noise_share,
+    )
+    loss = style_loss(prior.network, batch)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.parameters, 1.0)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate(config, state.step)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    return float(loss.detach())
+
+
+def _fresh(network: nn.Module, config: StyleTrainConfig) -> StyleState:
+    torch.manual_seed(config.seed)
+    targets = tuple(config.targets) or (*adapters.default_targets(network), "stem", "shrink")
+    adapters.attach(network, STYLE, config.rank, targets)
+    parameters = adapters.train_only(network, STYLE)
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    return StyleState(parameters, optimizer, torch.Generator().manual_seed(config.seed))
+
+
+def _builtin(config: StyleTrainConfig) -> BuiltinPrior:
+    prior = load_prior(config.prior, config.device)
+    if not isinstance(prior, BuiltinPrior):
+        raise ValueError(
+            f"prior.name: builtin wanted, got {config.prior.name!r}; other priors learn from pictures with lora.subject"
+        )
+    return prior
+
+
+def _data(config: StyleTrainConfig) -> str:
+    if not config.data:
+        raise ValueError("data: a folder with items.jsonl wanted, got none; say data=FOLDER")
+    return config.data
+
+
+def _manifest(config: StyleTrainConfig, prior: BuiltinPrior, pairs: list[Pair], measured: dict) -> Manifest:
+    kept = ("rank", "steps", "batch_pairs", "n_noisy", "learning_rate", "drop_condition", "seed", "targets")
+    settings: dict[str, object] = {name: getattr(config, name) for name in kept}
+    settings |= {"v_loss": measured, "image_size": prior.image_size}
+    return Manifest(
+        title=config.title,
+        base=prior.source.name if prior.source else "builtin",
+        base_sha256=sha256_file(prior.source) if prior.source else "",
+        licence=config.licence,
+        settings=settings,
+        sources=[pair.source() for pair in pairs],
+    )
+
+
+def _fingerprint(config: StyleTrainConfig, pairs: list[Pair]) -> str:
+    """What must be the same for a run to go on."""
+    free = ("output_dir", "data", "title", "licence", "quiet", "checkpoint_every", "threads", "device")
+    settings = {name: value for name, value in asdict(config).items() if name not in free}
+    return json.dumps([settings, [pair.sha256 for pair in pairs]], sort_keys=True)

@@ -1,0 +1,1 @@
+"""Mesh files: GLB, OBJ, PLY, STL, USDZ, FBX; reading with trimesh."""

@@ -1,0 +1,191 @@
+"""Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, USDZ or FBX: +Y up, +Z front in every format.
+
+House (x, y, z) becomes file (y, z, x). Files are written aside and renamed, so a name never holds half a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+
+SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".usdz", ".fbx")
+
+
+def save_mesh(
+    mesh: TriangleMesh,
+    path: str | Path,
+    *,
+    scale: float = 1.0,
+    frames: list[np.ndarray] | None = None,
+    frames_per_second: float = 8.0,
+) -> Path:
+    """Writes `mesh` in the format that the suffix of `path` names and returns the path.
+
+    scale: metres (millimetres for the habits of STL printers) per world unit.
+    frames: later positions [V, 3] of an animation in house axes, GLB only; they become morph targets.
+    Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"path: one of {', '.join(SUFFIXES)} wanted, got {path.name!r}; change the file's ending")
+    if not mesh.n_faces:
+        raise ValueError("mesh: at least one face wanted, got none; lower the threshold or look at the field's report")
+    if not np.isfinite(mesh.vertices).all():
+        raise ValueError("mesh.vertices: finite positions wanted, got NaN or infinity; repair the mesh first")
+    if frames and suffix != ".glb":
+        raise ValueError(f"frames: only GLB holds an animation, got {suffix}; save as .glb or frame by frame")
+    turned = to_file_axes(mesh, scale)
+    if suffix == ".glb":
+        moved = [to_file_positions(frame, scale) for frame in frames or []]
+        with atomic_write(path) as stream:
+            write_glb(turned, stream, frames=moved, frames_per_second=frames_per_second)
+    else:
+        _write_others(turned, path, suffix)
+    return path
+
+
+def _write_others(mesh: TriangleMesh, path: Path, suffix: str) -> None:
+    if suffix == ".obj":
+        return _write_obj(mesh, path)
+    if suffix == ".fbx":
+        return _write_fbx(mesh, path)
+    with atomic_write(path) as stream:
+        if suffix == ".usdz":
+            from nerf2mesh.mesh.export.usd import write_usdz
+
+            return write_usdz(mesh, stream)
+        return _write_ply(mesh, stream) if suffix == ".ply" else _write_stl(mesh, stream)
+
+
+def scale_to(mesh: TriangleMesh, longest_m: float) -> float:
+    """The `scale` of `save_mesh` at which the longest side of the mesh's box is `longest_m` metres; 1 for 0."""
+    size = float(np.ptp(mesh.bounds, axis=0).max())
+    return longest_m / size if longest_m > 0.0 and size > 0.0 else 1.0
+
+
+def to_file_positions(positions: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """House axes [..., 3] to +Y up, +Z front."""
+    return np.asarray(positions)[..., [1, 2, 0]] * scale
+
+
+def to_file_axes(mesh: TriangleMesh, scale: float = 1.0) -> TriangleMesh:
+    normals = None if mesh.vertex_normals is None else to_file_positions(mesh.vertex_normals)
+    return replace(mesh, vertices=to_file_positions(mesh.vertices, scale), vertex_normals=normals)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A binary stream to a temporary neighbor of `path`, renamed when the block ends well and removed otherwise."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        reason = f"{type(error).__name__}: {error.strerror}"
+        raise ValueError(
+            f"path: a writable place wanted, got {path} ({reason}); free space or choose another folder"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+
+
+def _write_obj(mesh: TriangleMesh, path: Path) -> None:
+    """OBJ keeps positions welded: `v` and `vt` are indexed apart. Vertex colors follow the position, as in Blender."""
+    stem = path.stem.replace(" ", "_")
+    textured = mesh.texture is not None and mesh.uv is not None
+    lines = ["# nerf2mesh: +Y up, +Z front", f"mtllib {stem}.mtl", "o mesh"]
+    if mesh.vertex_colors is not None and not textured:
+        rows = np.concatenate([mesh.vertices, mesh.vertex_colors], axis=1).tolist()
+        lines += [f"v {x:.8g} {y:.8g} {z:.8g} {r:.4f} {g:.4f} {b:.4f}" for x, y, z, r, g, b in rows]
+    else:
+        lines += [f"v {x:.8g} {y:.8g} {z:.8g}" for x, y, z in mesh.vertices.tolist()]
+    lines += [f"vn {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.normals.tolist()]
+    faces = (mesh.faces + 1).tolist()
+    if mesh.uv is not None:
+        uv, index = np.unique(mesh.uv.reshape(-1, 2), axis=0, return_inverse=True)
+        lines += [f"vt {u:.7g} {v:.7g}" for u, v in uv.tolist()]
+        lines += ["usemtl material"]
+        pairs = zip(faces, (index.reshape(-1, 3) + 1).tolist())
+        lines += [f"f {a}/{p}/{a} {b}/{q}/{b} {c}/{r}/{c}" for (a, b, c), (p, q, r) in pairs]
+    else:
+        lines += ["usemtl material"]
+        lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in faces]
+    material = ["newmtl material", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1"]
+    if textured:
+        material.append(f"map_Kd {stem}.png")
+        with atomic_write(path.with_name(f"{stem}.png")) as stream:
+            stream.write(png_bytes(mesh.texture))
+    if textured and mesh.normal_map is not None:
+        material.append(f"norm {stem}_normal.png")
+        with atomic_write(path.with_name(f"{stem}_normal.png")) as stream:
+            stream.write(png_bytes(mesh.normal_map))
+    with atomic_write(path.with_name(f"{stem}.mtl")) as stream:
+        stream.write("\n".join([*material, ""]).encode())
+    with atomic_write(path) as stream:
+        stream.write("\n".join([*lines, ""]).encode())
+
+
+def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
+    import tempfile
+
+    from nerf2mesh.mesh.export.fbx import glb_to_fbx
+
+    with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
+        source, made = Path(folder) / "mesh.glb", Path(folder) / "mesh.fbx"
+        with open(source, "wb") as stream:
+            write_glb(mesh, stream)
+        glb_to_fbx(source, made)
+        with atomic_write(path) as stream:
+            stream.write(made.read_bytes())
+
+
+def _write_ply(mesh: TriangleMesh, stream: BinaryIO) -> None:
+    """Binary, welded; a textured mesh gets the texture's color at each vertex."""
+    colors = vertex_colors(mesh)
+    kinds = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("nx", "<f4"), ("ny", "<f4"), ("nz", "<f4")]
+    kinds += [] if colors is None else [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+    rows = np.empty(mesh.n_vertices, dtype=kinds)
+    for k in range(3):
+        rows[kinds[k][0]], rows[kinds[k + 3][0]] = mesh.vertices[:, k], mesh.normals[:, k]
+        if colors is not None:
+            rows[kinds[k + 6][0]] = np.round(255.0 * np.clip(colors[:, k], 0.0, 1.0))
+    faces = np.empty(mesh.n_faces, dtype=[("n", "u1"), ("index", "<i4", 3)])
+    faces["n"], faces["index"] = 3, mesh.faces
+    header = ["ply", "format binary_little_endian 1.0", "comment nerf2mesh: +Y up, +Z front"]
+    header += [f"element vertex {mesh.n_vertices}"]
+    header += [f"property {'uchar' if kind == 'u1' else 'float'} {name}" for name, kind in kinds]
+    header += [f"element face {mesh.n_faces}", "property list uchar int vertex_indices", "end_header", ""]
+    stream.write("\n".join(header).encode() + rows.tobytes() + faces.tobytes())
+
+
+def _write_stl(mesh: TriangleMesh, stream: BinaryIO) -> None:
+    kind = [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")]
+    rows = np.zeros(mesh.n_faces, dtype=kind)
+    rows["normal"], rows["corners"] = mesh.face_normals, mesh.corners
+    stream.write(b"nerf2mesh: +Y up, +Z front".ljust(80) + np.uint32(mesh.n_faces).tobytes() + rows.tobytes())
+
+
+def vertex_colors(mesh: TriangleMesh) -> np.ndarray | None:
+    """Colors [V, 3] of a mesh that has a texture or vertex colors, else None."""
+    if mesh.texture is None or mesh.uv is None:
+        return mesh.vertex_colors
+    from nerf2mesh.render.rasterizer_reference import sample_texture
+
+    source, uv = split_seams(mesh)
+    colors = np.zeros((mesh.n_vertices, 3))
+    colors[source.vertex] = sample_texture(mesh.texture, uv)
+    return colors

@@ -1,0 +1,232 @@
+"""Writes binary glTF 2.0 (GLB): +Y up, +Z front, metres.
+
+Base color textures are sRGB by the format's rule, COLOR_0 is linear; metallicFactor is written since its default is 1.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+
+FLOAT, UINT16, UINT32 = 5126, 5123, 5125
+ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
+LINEAR, LINEAR_MIPMAP_LINEAR, REPEAT = 9729, 9987, 10497
+GENERATOR = "nerf2mesh"
+
+
+@dataclass
+class Document:
+    """A glTF's JSON tree and its one binary buffer, grown together."""
+
+    tree: dict = field(default_factory=lambda: {"accessors": [], "bufferViews": []})
+    chunks: list[bytes] = field(default_factory=list)
+    n_bytes: int = 0
+
+    def add_bytes(self, data: bytes, target: int | None = None) -> int:
+        """The index of a new buffer view; views start at multiples of four bytes, as accessors need."""
+        view = {"buffer": 0, "byteOffset": self.n_bytes, "byteLength": len(data)}
+        if target is not None:
+            view["target"] = target
+        padded = data + b"\0" * (-len(data) % 4)
+        self.chunks.append(padded)
+        self.n_bytes += len(padded)
+        self.tree["bufferViews"].append(view)
+        return len(self.tree["bufferViews"]) - 1
+
+    def add_array(self, array: np.ndarray, *, bounds: bool = False, target: int | None = ARRAY_BUFFER) -> int:
+        """The index of a new accessor of an array [n], [n, 2] or [n, 3] of float32, uint16 or uint32."""
+        component = {"f4": FLOAT, "u2": UINT16, "u4": UINT32}[array.dtype.str[1:]]
+        accessor = {
+            "bufferView": self.add_bytes(np.ascontiguousarray(array).tobytes(), target),
+            "componentType": component,
+            "count": len(array),
+            "type": "SCALAR" if array.ndim == 1 else f"VEC{array.shape[1]}",
+        }
+        if bounds:
+            rows = array.reshape(len(array), -1)
+            accessor["min"], accessor["max"] = rows.min(0).tolist(), rows.max(0).tolist()
+        self.tree["accessors"].append(accessor)
+        return len(self.tree["accessors"]) - 1
+
+    def write(self, stream: BinaryIO) -> None:
+        self.tree["buffers"] = [{"byteLength": self.n_bytes}]
+        text = json.dumps(self.tree, separators=(",", ":"), allow_nan=False).encode()
+        text += b" " * (-len(text) % 4)
+        stream.write(struct.pack("<4sII", b"glTF", 2, 28 + len(text) + self.n_bytes))
+        stream.write(struct.pack("<I4s", len(text), b"JSON") + text)
+        stream.write(struct.pack("<I4s", self.n_bytes, b"BIN\0"))
+        for chunk in self.chunks:
+            stream.write(chunk)
+
+
+def write_glb(
+    mesh: TriangleMesh,
+    stream: BinaryIO,
+    *,
+    frames: list[np.ndarray] | None = None,
+    frames_per_second: float = 8.0,
+) -> None:
+    """Writes a mesh whose axes are already glTF's. `mesh.metadata` goes to asset.extras.
+
+    frames: positions [V, 3] of the same vertices at later times; they become morph targets and a linear animation of
+    their weights, the mesh itself being the first frame.
+    """
+    source, uv = split_seams(mesh)
+    document = Document()
+    vertices = mesh.vertices.astype(np.float32)
+    primitive = {"attributes": _attributes(document, mesh, vertices, source, uv), "material": 0}
+    index = source.faces.reshape(-1)
+    small = len(source.vertex) < 65535
+    primitive["indices"] = document.add_array(index.astype("<u2" if small else "<u4"), target=ELEMENT_ARRAY_BUFFER)
+    node = {"name": "mesh", "mesh": 0}
+    tree = document.tree
+    tree["asset"] = {"version": "2.0", "generator": GENERATOR}
+    if mesh.metadata:
+        tree["asset"]["extras"] = plain(mesh.metadata)
+    tree |= {"scene": 0, "scenes": [{"nodes": [0]}], "nodes": [node]}
+    tree["meshes"] = [{"name": "mesh", "primitives": [primitive]}]
+    tree["materials"] = [_material(document, mesh)]
+    if frames:
+        _add_frames(document, mesh, source.vertex, frames, frames_per_second)
+    document.write(stream)
+
+
+@dataclass(frozen=True)
+class SplitVertices:
+    """Vertices split where faces disagree on the UV: `vertex` [N] indexes the mesh's, `faces` [F, 3] the split ones,
+    `corner` [N] one of the mesh's face corners (3 face + k) at each."""
+
+    vertex: np.ndarray
+    faces: np.ndarray
+    corner: np.ndarray
+
+
+def split_seams(mesh: TriangleMesh) -> tuple[SplitVertices, np.ndarray | None]:
+    """One vertex per (position, uv) pair, and the uv [N, 2] or None; faces whose corners coincide are left out."""
+    faces = mesh.faces
+    proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    corner = faces[proper].reshape(-1)
+    if mesh.uv is None:
+        used, first, index = np.unique(corner, return_index=True, return_inverse=True)
+        return SplitVertices(used, index.reshape(-1, 3), _all_corners(proper)[first]), None
+    uv = mesh.uv[proper].reshape(-1, 2)
+    key = np.concatenate([corner[:, None], uv.view(np.int32)], axis=1)
+    _, first, index = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return SplitVertices(corner[first], index.reshape(-1, 3), _all_corners(proper)[first]), uv[first]
+
+
+def _all_corners(faces: np.ndarray) -> np.ndarray:
+    """Numbers of the corners of chosen faces."""
+    return (3 * np.flatnonzero(faces)[:, None] + np.arange(3)).reshape(-1)
+
+
+def _attributes(
+    document: Document, mesh: TriangleMesh, vertices: np.ndarray, source: SplitVertices, uv
+) -> dict[str, int]:
+    normals = mesh.normals[source.vertex].astype(np.float32)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(length > 0.5, normals / np.maximum(length, 1e-30), np.float32([0, 1, 0])).astype(np.float32)
+    attributes = {
+        "POSITION": document.add_array(vertices[source.vertex], bounds=True),
+        "NORMAL": document.add_array(normals),
+    }
+    if uv is not None:
+        flipped = np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=1).astype(np.float32)
+        attributes["TEXCOORD_0"] = document.add_array(flipped)
+        if mesh.normal_map is not None:
+            attributes["TANGENT"] = document.add_array(_tangents(mesh, source))
+    elif mesh.vertex_colors is not None:
+        colors = srgb_to_linear(mesh.vertex_colors[source.vertex]).astype(np.float32)
+        attributes["COLOR_0"] = document.add_array(colors)
+    return attributes
+
+
+def _tangents(mesh: TriangleMesh, source: SplitVertices) -> np.ndarray:
+    """[N, 4] float32 of length one to the last digit, as the validator wants them."""
+    from nerf2mesh.mesh.texture.tangents import corner_tangents
+
+    tangents = corner_tangents(mesh).reshape(-1, 4)[source.corner]
+    return np.concatenate([unit(tangents[:, :3]), tangents[:, 3:]], axis=1).astype(np.float32)
+
+
+def _material(document: Document, mesh: TriangleMesh) -> dict:
+    surface = {"baseColorFactor": [1.0, 1.0, 1.0, 1.0], "metallicFactor": 0.0, "roughnessFactor": 1.0}
+    material = {"name": "material", "pbrMetallicRoughness": surface, "doubleSided": not mesh.is_watertight}
+    if mesh.texture is not None and mesh.uv is not None:
+        surface["baseColorTexture"] = {"index": _texture(document, "base_color", mesh.texture)}
+        if mesh.texture.shape[2] == 4 and mesh.texture[..., 3].min() < 255:
+            material["alphaMode"] = "MASK"
+    if mesh.normal_map is not None and mesh.uv is not None:
+        material["normalTexture"] = {"index": _texture(document, "normal", mesh.normal_map)}
+    return material
+
+
+def _texture(document: Document, name: str, image: np.ndarray) -> int:
+    """The index of a new texture."""
+    tree, view = document.tree, document.add_bytes(png_bytes(image))
+    tree["samplers"] = [{"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": REPEAT, "wrapT": REPEAT}]
+    tree.setdefault("images", []).append({"name": name, "bufferView": view, "mimeType": "image/png"})
+    tree.setdefault("textures", []).append({"sampler": 0, "source": len(tree["images"]) - 1})
+    return len(tree["textures"]) - 1
+
+
+def _add_frames(
+    document: Document, mesh: TriangleMesh, split: np.ndarray, frames: list[np.ndarray], rate: float
+) -> None:
+    targets = []
+    for k, frame in enumerate(frames):
+        if np.shape(frame) != mesh.vertices.shape or not np.isfinite(frame).all():
+            wanted, got = list(mesh.vertices.shape), list(np.shape(frame))
+            raise ValueError(f"frames[{k}]: finite positions {wanted} of the same vertices wanted, got {got}")
+        moved = (frame - mesh.vertices)[split].astype(np.float32)
+        turned = (TriangleMesh(frame, mesh.faces).normals - mesh.normals)[split].astype(np.float32)
+        targets.append({"POSITION": document.add_array(moved, bounds=True), "NORMAL": document.add_array(turned)})
+    n = len(frames)
+    times = (np.arange(n + 1) / rate).astype(np.float32)
+    weights = np.eye(n + 1, n, k=-1, dtype=np.float32)  # frame 0: all zero; frame k: target k - 1 alone
+    tree = document.tree
+    tree["meshes"][0]["primitives"][0]["targets"] = targets
+    tree["meshes"][0]["weights"] = [0.0] * n
+    sampler = {
+        "input": document.add_array(times, bounds=True, target=None),
+        "output": document.add_array(weights.reshape(-1), target=None),
+        "interpolation": "LINEAR",
+    }
+    channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
+    tree["animations"] = [{"name": "frames", "samplers": [sampler], "channels": [channel]}]
+
+
+def srgb_to_linear(color: np.ndarray) -> np.ndarray:
+    color = np.clip(color, 0.0, 1.0)
+    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format="PNG", compress_level=6)
+    return stream.getvalue()
+
+
+def plain(value: object) -> object:
+    """Metadata as JSON values: arrays become lists, unknown objects and non-finite numbers their text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return value.as_posix() if isinstance(value, Path) else str(value)

@@ -1,0 +1,146 @@
+"""Writes USDZ without the USD library: a text layer and its texture in an uncompressed zip with 64-byte alignment.
+
+The package layout is that of Pixar's "USDZ File Format Specification": stored entries only, the default layer first,
+every file's data at a multiple of 64 bytes.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import BinaryIO
+
+import numpy as np
+
+from nerf2mesh.mesh.export.gltf import png_bytes, srgb_to_linear
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+
+ALIGNMENT = 64
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_usdz(mesh: TriangleMesh, stream: BinaryIO) -> None:
+    """Writes a mesh whose axes are already +Y up, +Z front."""
+    textured = mesh.texture is not None and mesh.uv is not None
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        _store(archive, "mesh.usda", _layer(mesh, textured).encode())
+        if textured:
+            _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
+            if mesh.normal_map is not None:
+                _store(archive, "textures/normal.png", png_bytes(mesh.normal_map))
+
+
+def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, EPOCH)
+    # A local header is 30 bytes, the name and an extra field (4 bytes of header, then the padding).
+    start = archive.fp.tell() + 30 + len(name) + 4
+    padding = -start % ALIGNMENT
+    info.extra = b"\x86\x19" + padding.to_bytes(2, "little") + b"\0" * padding
+    archive.writestr(info, data)
+
+
+def _layer(mesh: TriangleMesh, textured: bool) -> str:
+    return "\n".join(
+        [
+            "#usda 1.0",
+            "(",
+            '    defaultPrim = "Root"',
+            '    doc = "nerf2mesh: +Y up, +Z front"',
+            "    metersPerUnit = 1",
+            '    upAxis = "Y"',
+            ")",
+            "",
+            'def Xform "Root" (kind = "component")',
+            "{",
+            *_mesh_prim(mesh, textured),
+            *_material_prim(mesh, textured),
+            "}",
+            "",
+        ]
+    )
+
+
+def _mesh_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
+    lines = [
+        '    def Mesh "Mesh" (prepend apiSchemas = ["MaterialBindingAPI"])',
+        "    {",
+        f"        float3[] extent = [{_tuples(mesh.bounds)}]",
+        f"        uniform bool doubleSided = {int(not mesh.is_watertight)}",
+        '        uniform token subdivisionScheme = "none"',
+        f"        int[] faceVertexCounts = [{', '.join(['3'] * mesh.n_faces)}]",
+        f"        int[] faceVertexIndices = [{', '.join(map(str, mesh.faces.reshape(-1).tolist()))}]",
+        f"        point3f[] points = [{_tuples(mesh.vertices)}]",
+        f'        normal3f[] normals = [{_tuples(mesh.normals)}] (interpolation = "vertex")',
+        "        rel material:binding = </Root/Material>",
+    ]
+    if textured:
+        uv, index = np.unique(mesh.uv.reshape(-1, 2), axis=0, return_inverse=True)
+        lines.append(f'        texCoord2f[] primvars:st = [{_tuples(uv)}] (interpolation = "faceVarying")')
+        lines.append(f"        int[] primvars:st:indices = [{', '.join(map(str, index.reshape(-1).tolist()))}]")
+    elif mesh.vertex_colors is not None:
+        colors = srgb_to_linear(mesh.vertex_colors)
+        lines.append(f'        color3f[] primvars:displayColor = [{_tuples(colors)}] (interpolation = "vertex")')
+    return [*lines, "    }"]
+
+
+def _material_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
+    color = "color3f inputs:diffuseColor = (0.6, 0.6, 0.6)"
+    shaders: list[str] = []
+    if textured:
+        color = "color3f inputs:diffuseColor.connect = </Root/Material/Texture.outputs:rgb>"
+        shaders = _shader(
+            "Texture",
+            "UsdUVTexture",
+            "asset inputs:file = @./textures/base_color.png@",
+            'token inputs:sourceColorSpace = "sRGB"',
+            'token inputs:wrapS = "repeat"',
+            'token inputs:wrapT = "repeat"',
+            "float2 inputs:st.connect = </Root/Material/Coordinates.outputs:result>",
+            "float3 outputs:rgb",
+        )
+        shaders += _reader("float2", "st")
+        if mesh.normal_map is not None:
+            shaders += _normal_texture()
+    elif mesh.vertex_colors is not None:
+        color = "color3f inputs:diffuseColor.connect = </Root/Material/Coordinates.outputs:result>"
+        shaders = _reader("float3", "displayColor")
+    surface = ["float inputs:metallic = 0", "float inputs:roughness = 1", color, "token outputs:surface"]
+    if textured and mesh.normal_map is not None:
+        surface.append("normal3f inputs:normal.connect = </Root/Material/NormalTexture.outputs:rgb>")
+    return [
+        '    def Material "Material"',
+        "    {",
+        "        token outputs:surface.connect = </Root/Material/Surface.outputs:surface>",
+        *_shader("Surface", "UsdPreviewSurface", *surface),
+        *shaders,
+        "    }",
+    ]
+
+
+def _normal_texture() -> list[str]:
+    """Bytes to [-1, 1], as the UsdPreviewSurface specification asks for normal maps of 8 bits."""
+    return _shader(
+        "NormalTexture",
+        "UsdUVTexture",
+        "asset inputs:file = @./textures/normal.png@",
+        'token inputs:sourceColorSpace = "raw"',
+        'token inputs:wrapS = "repeat"',
+        'token inputs:wrapT = "repeat"',
+        "float4 inputs:scale = (2, 2, 2, 1)",
+        "float4 inputs:bias = (-1, -1, -1, 0)",
+        "float2 inputs:st.connect = </Root/Material/Coordinates.outputs:result>",
+        "float3 outputs:rgb",
+    )
+
+
+def _reader(kind: str, primvar: str) -> list[str]:
+    name = f'string inputs:varname = "{primvar}"'
+    return _shader("Coordinates", f"UsdPrimvarReader_{kind}", name, f"{kind} outputs:result")
+
+
+def _shader(name: str, kind: str, *properties: str) -> list[str]:
+    lines = [f'uniform token info:id = "{kind}"', *properties]
+    return [f'        def Shader "{name}"', "        {", *(f"            {line}" for line in lines), "        }"]
+
+
+def _tuples(rows: np.ndarray) -> str:
+    return ", ".join("(" + ", ".join(f"{value:.8g}" for value in row) + ")" for row in rows.tolist())

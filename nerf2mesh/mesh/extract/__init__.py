@@ -1,0 +1,1 @@
+"""From a density field to raw triangles: threshold, level set, marching cubes, projection onto the surface."""

@@ -1,0 +1,1 @@
+"""Operations on triangle surfaces: repair, decimation, remeshing, self-intersections."""

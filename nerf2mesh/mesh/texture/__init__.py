@@ -1,0 +1,1 @@
+"""Texture: unwrapping, baking, colors of the given pictures, tangent-space normal maps."""

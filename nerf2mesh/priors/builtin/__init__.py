@@ -1,0 +1,1 @@
+"""The built-in prior: a multi-view denoiser, its weights, and its training."""

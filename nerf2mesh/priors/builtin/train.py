@@ -1,0 +1,338 @@
+"""Trains the built-in prior on procedural scenes: resumable, bf16, from shards on disk (CPU) or a stream (GPU).
+
+The state is one file, written aside and renamed every `checkpoint_s` seconds; training stops after `minutes` and can be
+continued. `export_prior` writes the averaged weights as float16 safetensors with the configuration in the header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, MultiViewDenoiser, encode_rgba, noise_level
+from nerf2mesh.priors.builtin.optimizer import MuonAdamW
+from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
+from nerf2mesh.priors.builtin.weight_files import PART_BYTES, export_network, export_parts, starting_weights
+from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
+from nerf2mesh.utils.precision import fast_dtype
+
+
+@dataclass
+class TrainState:
+    """Everything that a continued run needs."""
+
+    network: MultiViewDenoiser
+    average: MultiViewDenoiser
+    optimizer: MuonAdamW | torch.optim.AdamW
+    generator: torch.Generator
+    step: int = 0
+    frames_seen: int = 0
+    seconds: float = 0.0
+
+    @staticmethod
+    def fresh(config: PriorTrainConfig) -> TrainState:
+        torch.manual_seed(config.seed)
+        network = config.network.build().to(config.device)
+        if config.weights:
+            network.load_state_dict(network.state_dict() | starting_weights(Path(config.weights), config.network))
+        average = config.network.build().to(config.device).requires_grad_(False)
+        average.load_state_dict(network.state_dict())
+        if config.words_only:
+            network.requires_grad_(False).words.requires_grad_(True)
+            optimizer = torch.optim.AdamW(network.words.parameters(), config.learning_rate, weight_decay=0.0)
+        else:
+            optimizer = MuonAdamW(network, config.learning_rate)
+        return TrainState(network, average, optimizer, torch.Generator().manual_seed(config.seed))
+
+    def save(self, path: Path) -> None:
+        values = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "counts": [self.step, self.frames_seen, self.seconds],
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(values, temporary)
+        os.replace(temporary, path)
+
+    def about(self, config: PriorTrainConfig) -> dict[str, object]:
+        """What the header of exported weights says: how much was seen, and the whole configuration."""
+        counts = {"steps": self.step, "frames": self.frames_seen, "seconds": round(self.seconds)}
+        return counts | {"config": asdict(config)}
+
+    def load(self, path: Path) -> None:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(values["network"])
+        self.average.load_state_dict(values["average"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.generator.set_state(values["generator"])
+        self.step, self.frames_seen, self.seconds = values["counts"]
+
+
+def draw_frames(
+    batch: Batch, config: PriorTrainConfig, generator: torch.Generator
+) -> tuple[Tensor, FrameGeometry, Tensor, Tensor | None]:
+    """Picks and augments frames: images [B, V, 4, s, s] in network range, their cameras, kind [B, V] and words [B, L].
+
+    Frame 0 is given (the scene's input view in half of the cases), the next ones by `given_shares`, and the given ones
+    are hidden with probability `drop_condition`. Scenes are mirrored in y and their color channels permuted at random.
+    Where words are told without a picture, frame 0 stands in front of the object. Words are None without `n_words`.
+    """
+    n, v = batch["pose"].shape[:2]
+    order = torch.rand(n, v, generator=generator)
+    order[:, 0] -= (torch.rand(n, generator=generator) < 0.5).float()
+    order = order.argsort(dim=1)[:, : config.n_frames]
+    n_given = 1 + torch.multinomial(torch.tensor(config.given_shares), n, replacement=True, generator=generator)
+    kind = torch.where(torch.arange(order.shape[1]) < n_given[:, None], CLEAN, NOISY)
+    dropped = torch.rand(n, 1, generator=generator) < config.drop_condition
+    kind = torch.where(dropped & (kind == CLEAN), ABSENT, kind)
+    row = torch.arange(n)[:, None]
+    device = batch["rgba"].device
+    images = batch["rgba"][row.to(device), order.to(device)].permute(0, 1, 4, 2, 3).float() / 255.0
+    geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(
+        order.to(device)
+    )
+    mirror = torch.rand(n, generator=generator).to(device) < 0.5
+    images = torch.where(mirror[:, None, None, None, None], images.flip(-1), images)
+    side = torch.tensor([1.0, -1.0, 1.0, 1.0], device=device)
+    flipped = side[:, None] * geometry.pose * torch.tensor([-1.0, 1.0, 1.0, 1.0], device=device)
+    geometry = FrameGeometry(
+        torch.where(mirror[:, None, None, None], flipped, geometry.pose), geometry.focal, geometry.orthographic
+    )
+    swap = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]).to(device)
+    rgba = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
+    images = torch.gather(images, 2, rgba[:, None, :, None, None].expand_as(images))
+    if not config.network.n_words:
+        return encode_rgba(images), geometry, kind.to(device), None
+    words = draw_words(batch["words"], swap, dropped.to(device), config, generator)
+    alone = dropped[:, 0].to(device) & (words > 0).any(dim=1)
+    front = torch.deg2rad(torch.where(mirror, -batch["front_deg"], batch["front_deg"]))
+    return encode_rgba(images), geometry.seen_from(front, alone), kind.to(device), words
+
+
+def draw_words(
+    captions: Tensor, swap: Tensor, hidden: Tensor, config: PriorTrainConfig, generator: torch.Generator
+) -> Tensor:
+    """The numbers of the words that are told [B, L], 0 for those left out.
+
+    captions [B, 6, L] as `procedural.dataset` has them; swap [B, 3]: which old color channels are the new ones;
+    hidden [B, 1]: no picture is given.
+    """
+    n, device = len(captions), captions.device
+    words = captions[torch.arange(n, device=device), 2 * swap[:, 0] + (swap[:, 1] > swap[:, 2])].long()
+    told = torch.rand(n, 1, generator=generator).to(device)
+    told = told < torch.where(hidden, config.words_alone, config.words_with_picture)
+    return words * (told & (torch.rand(words.shape, generator=generator).to(device) >= config.drop_word))
+
+
+def velocity_loss(
+    network: torch.nn.Module,
+    images: Tensor,
+    geometry: FrameGeometry,
+    kind: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    words: Tensor | None = None,
+) -> Tensor:
+    """Mean squared error of v over the noisy frames."""
+    level = noise_level(t[:, None, None, None, None], network.config.patch)
+    noisy_frame = (kind == NOISY)[:, :, None, None, None]
+    given = torch.where(noisy_frame, level.add(images, noise), images)
+    target = level.alpha * noise - level.sigma * images
+    dtype = fast_dtype("auto", images.device)
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        v = network(given, level.log_snr.reshape(-1), kind, geometry, words)
+    error = (v - target).square() * noisy_frame
+    return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
+
+
+@torch.no_grad()
+def validate(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig) -> dict[str, float]:
+    """Held-out velocity loss of one given picture at fixed noise levels, the same frames and noise every time."""
+    generator = torch.Generator().manual_seed(1)
+    images, geometry, kind, _ = draw_frames(batch, replace(config, drop_condition=0.0), generator)
+    kind[:, 1:], kind[:, 0] = NOISY, CLEAN
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    losses = {}
+    for t in (0.3, 0.6, 0.9):
+        level = torch.full((len(images),), t, device=images.device)
+        losses[f"v_loss_t{t}"] = float(velocity_loss(network, images, geometry, kind, level, noise))
+    losses["v_loss"] = sum(losses.values()) / len(losses)
+    return losses | (validate_words(network, batch, config) if config.network.n_words else {})
+
+
+@torch.no_grad()
+def validate_words(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig) -> dict[str, float]:
+    """Held-out velocity loss at t = 0.9 of captioned scenes without a picture: told their caption, nothing, or the
+    caption of another scene. Where words are used, the first is the least and the last the greatest."""
+    generator = torch.Generator().manual_seed(2)
+    batch = {key: value[(batch["words"] > 0).flatten(1).any(dim=1)] for key, value in batch.items()}
+    config = replace(config, drop_condition=1.0, words_alone=1.0, drop_word=0.0)
+    images, geometry, kind, words = draw_frames(batch, config, generator)
+    kind[:, 1:] = NOISY
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    t = torch.full((len(images),), 0.9, device=images.device)
+    told = {"told": words, "untold": None, "misled": words.roll(1, dims=0)}
+    return {
+        f"words_{name}_t0.9": float(velocity_loss(network, images, geometry, kind, t, noise, said))
+        for name, said in told.items()
+    }
+
+
+def learning_rate(config: PriorTrainConfig, step: int, share_of_time: float) -> float:
+    """Warm-up, constant, then a linear fall over the last share of the time."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    left = (1.0 - share_of_time) / max(config.cooldown_share, 1e-6)
+    return config.learning_rate * warm * (1.0 if config.cooldown_share == 0 else max(0.05, min(1.0, left)))
+
+
+def training_batches(config: PriorTrainConfig, state: TrainState) -> tuple[Iterator[Batch], Batch]:
+    """Endless training batches and the fixed held-out batch (64 scenes)."""
+    folder = Path(config.data_dir)
+    held_out = range(VALIDATION_SEED, VALIDATION_SEED + 512)
+    write_shards(folder / "held_out", held_out, config.views, compiled=False)
+    check = next(ShardedScenes(folder / "held_out", config.views).batches(64, torch.Generator().manual_seed(0)))
+    if config.stream:
+        stream = stream_scenes(state.frames_seen, config.batch_scenes, config.views, config.device)
+        return stream, {key: value.to(config.device) for key, value in check.items()}
+    write_shards(folder, range(config.first_scene, config.first_scene + config.n_scenes), config.views)
+    return ShardedScenes(folder, config.views).batches(config.batch_scenes, state.generator), check
+
+
+class Waiting:
+    """Time spent inside `with`, as a share of all time since the last `share()`; by events on a GPU."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith("cuda")
+        self.spans: list[tuple] = []
+        self.since = self._now()
+
+    def _now(self) -> object:
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def __enter__(self) -> None:
+        self.began = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self.spans.append((self.began, self._now()))
+
+    def share(self) -> float:
+        now = self._now()
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        seconds = [a.elapsed_time(b) if self.on_gpu else b - a for a, b in [*self.spans, (self.since, now)]]
+        self.spans, self.since = [], now
+        return sum(seconds[:-1]) / max(seconds[-1], 1e-9)
+
+
+def train_prior(config: PriorTrainConfig) -> TrainState:
+    """Trains for `minutes`, then writes the state, the exported weights and the curve (`curve.jsonl`)."""
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {config.device} was asked for, but torch finds no GPU here; set training=cpu")
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = TrainState.fresh(config)
+    path = folder / "state.pt"
+    join_parts(folder / "parts", path)
+    if path.exists():
+        state.load(path)
+        print(f"continued at step {state.step}, {state.frames_seen} frames", flush=True)
+    batches, check = training_batches(config, state)
+    network = torch.compile(state.network) if config.compiled else state.network
+    began = saved = time.perf_counter()
+    waited = Waiting(config.device)
+    spent_before, frames_before = state.seconds, state.frames_seen
+    while (elapsed := time.perf_counter() - began) < 60 * config.minutes:
+        if config.total_steps and state.step >= config.total_steps:
+            break
+        rate = learning_rate(config, state.step, elapsed / (60 * config.minutes))
+        with waited:
+            batch = next(batches)
+        loss = _train_step(network, state, batch, config, rate)
+        if state.step % config.validate_every == 0:
+            line = {
+                "step": state.step,
+                "frames": state.frames_seen,
+                "seconds": round(spent_before + elapsed),
+                "rate": rate,
+            }
+            line |= {"loss": float(loss), "data_share": waited.share()} | validate(state.average, check, config)
+            line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
+            with (folder / "curve.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+        if time.perf_counter() - saved > config.checkpoint_s:
+            state.seconds, saved = spent_before + elapsed, time.perf_counter()
+            state.save(path)
+    state.seconds = spent_before + time.perf_counter() - began
+    state.save(path)
+    export_prior(state, folder, config)
+    return state
+
+
+def draw_times(n: int, config: PriorTrainConfig, generator: torch.Generator) -> Tensor:
+    """Noise levels [n]; see `high_noise_share`."""
+    t = torch.rand(n, generator=generator)
+    high = torch.rand(n, generator=generator) < config.high_noise_share
+    return torch.where(high, 0.6 + 0.4 * t, t).clamp(1e-3, 1 - 1e-3)
+
+
+def _train_step(
+    network: torch.nn.Module, state: TrainState, batch: Batch, config: PriorTrainConfig, rate: float
+) -> Tensor:
+    images, geometry, kind, words = draw_frames(batch, config, state.generator)
+    t = draw_times(len(images), config, state.generator).to(images.device)
+    noise = torch.randn(images.shape, generator=state.generator).to(images.device)
+    loss = velocity_loss(network, images, geometry, kind, t, noise, words)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.step += 1
+    state.frames_seen += images.shape[0] * images.shape[1]
+    decay = min(config.ema_decay, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
+    return loss.detach()
+
+
+def export_prior(state: TrainState, folder: Path, config: PriorTrainConfig) -> None:
+    """The averaged weights as `prior.safetensors`; with `part_files` also everything in small files under `parts`."""
+    export_network(state.average, state.about(config), folder / "prior.safetensors")
+    if config.part_files:
+        export_parts(state.average, state.about(config), folder / "parts" / "average")
+        export_parts(state.network, state.about(config), folder / "parts" / "raw")
+        split_file(folder / "state.pt", folder / "parts")
+
+
+def split_file(path: Path, folder: Path, size: int = PART_BYTES) -> list[Path]:
+    """Copies `path` as consecutive pieces of at most `size` bytes, named by number; returns them."""
+    for old in folder.glob(path.name + ".*"):
+        old.unlink()
+    data = path.read_bytes()
+    pieces = [folder / f"{path.name}.{i:03}" for i in range(-(-len(data) // size))]
+    for i, piece in enumerate(pieces):
+        piece.write_bytes(data[i * size : (i + 1) * size])
+    return pieces
+
+
+def join_parts(folder: Path, path: Path) -> None:
+    """Puts `path` together from the pieces of `split_file` where it is not there."""
+    pieces = sorted(folder.glob(path.name + ".*"))
+    if pieces and not path.exists():
+        path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))

@@ -1,0 +1,134 @@
+"""Files of the built-in prior's weights: float16 safetensors that carry the network's configuration in their header.
+
+A network is one file, or a folder of parts (`export_parts`) where files have to stay small on their way between
+machines; every part has the whole header. A folder that diffusers wrote (`diffusers_model`) is read too. Nothing is
+ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from torch import Tensor
+
+from nerf2mesh.priors.builtin.network import DenoiserConfig, MultiViewDenoiser, grown
+from nerf2mesh.procedural.captions import WORDS
+
+PART_BYTES = 15_000_000
+PART_NAME = "prior{suffix}.safetensors"
+
+
+def export_network(network: MultiViewDenoiser, training: dict[str, object], path: Path) -> None:
+    """Writes `network` as float16 to `path`, aside and renamed; `training` says how it came about."""
+    _write(path, _halves(network), _header(network, training))
+
+
+def export_parts(network: MultiViewDenoiser, training: dict[str, object], folder: Path) -> list[Path]:
+    """Writes `network` as float16 into files of at most PART_BYTES in `folder`; returns them."""
+    from huggingface_hub import split_torch_state_dict_into_shards
+
+    weights = _halves(network)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = split_torch_state_dict_into_shards(weights, filename_pattern=PART_NAME, max_shard_size=PART_BYTES)
+    for old in folder.glob(PART_NAME.format(suffix="*")):
+        old.unlink()
+    for name, keys in plan.filename_to_tensors.items():
+        _write(folder / name, {key: weights[key] for key in keys}, _header(network, training))
+    return sorted(folder / name for name in plan.filename_to_tensors)
+
+
+def read_network(path: Path) -> MultiViewDenoiser:
+    """The network stored at `path`: a file, a folder of parts, or one of diffusers. ValueError where it is missing,
+    foreign or torn."""
+    if (path / "config.json").is_file():
+        return _read_diffusers(path)
+    about, weights = {}, {}
+    for file in _files(path):
+        about, more = _read(file)
+        weights |= more
+    if "network" not in about:
+        raise ValueError(
+            f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
+        )
+    _check_vocabulary(path, about.get("words"))
+    network = DenoiserConfig(**({"patch": 1} | json.loads(about["network"]))).build()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ValueError(f"prior.weights: {path} does not fit its own configuration: {first}; get it anew") from error
+    return network
+
+
+def _read_diffusers(path: Path) -> MultiViewDenoiser:
+    from nerf2mesh.priors.builtin.diffusers_model import MultiViewDenoiserModel
+
+    kind = json.loads((path / "config.json").read_text()).get("_class_name")
+    if kind != MultiViewDenoiserModel.__name__:
+        raise ValueError(
+            f"prior.weights: {path} has a {kind}, a {MultiViewDenoiserModel.__name__} wanted; see prior.name"
+        )
+    try:
+        model = MultiViewDenoiserModel.from_pretrained(path, use_safetensors=True, low_cpu_mem_usage=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(f"prior.weights: {path} cannot be read by diffusers: {first}; save it anew") from error
+    _check_vocabulary(path, model.config.vocabulary)
+    return model.denoiser.float()
+
+
+def _check_vocabulary(path: Path, words: str | None) -> None:
+    if words not in (None, " ".join(WORDS)):
+        raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
+
+
+def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
+    """The weights at `path` for a network of `config`. ValueError where they are of another size.
+
+    Patch 1 grows, and those of a network without words lack that part of it, which starts at nothing.
+    """
+    network = read_network(path)
+    had = network.config.as_dict() | {"image_size": config.image_size, "patch": config.patch}
+    had["n_words"] = had["n_words"] or config.n_words
+    if had != config.as_dict() or network.config.patch not in (1, config.patch):
+        raise ValueError(f"weights: {path} is a network of {network.config}, wanted {config}; change network.* or it")
+    weights = network.state_dict()
+    return weights if network.config.patch == config.patch else grown(weights, config.patch)
+
+
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.glob(PART_NAME.format(suffix="*"))) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise ValueError(f"prior.weights: no file at {path}; train one with nerf2mesh-train-prior or leave it out")
+    return files
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            return about, {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"prior.weights: {path} is not a readable safetensors file ({error}); get it anew") from error
+
+
+def _write(path: Path, weights: dict[str, Tensor], header: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    temporary = path.with_suffix(".tmp")
+    save_file(weights, temporary, metadata=header)
+    temporary.chmod(0o644)
+    os.replace(temporary, path)
+
+
+def _halves(network: MultiViewDenoiser) -> dict[str, Tensor]:
+    return {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
+
+
+def _header(network: MultiViewDenoiser, training: dict[str, object]) -> dict[str, str]:
+    about = {"network": json.dumps(network.config.as_dict()), "training": json.dumps(training)}
+    return about | ({"words": " ".join(WORDS)} if network.config.n_words else {})

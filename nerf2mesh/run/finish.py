@@ -1,0 +1,153 @@
+"""What a finished optimization leaves behind: mesh, turntable, metrics, provenance, report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerf2mesh.inputs.config import DRAWINGS
+from nerf2mesh.lora.io.files import located
+from nerf2mesh.mesh import extract_lods
+from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, reduced
+from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
+from nerf2mesh.optimize.views import default_reference
+from nerf2mesh.priors import Prior
+from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.result import Result
+from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering, View
+
+PREVIEW_GREY = 0.92
+METRIC_PX = 256
+"""The given view is compared at about this size."""
+
+
+def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, clock: StageClock) -> None:
+    """Fills in the result's mesh, facts and metrics, and writes everything into the run folder.
+
+    priors: by their names in provenance.json; the one that steered is "prior".
+    """
+    config = result.config
+    with clock.stage("mesh"):
+        _make_mesh(result, priors["prior"])
+    with clock.stage("measure"):
+        result.metrics |= reference_metrics(result)
+    if folder is None:
+        return
+    about = provenance(
+        inputs={"image": config.input.image} if config.input.image else {},
+        weights={
+            **{name: _about(prior) for name, prior in priors.items()},
+            **{f"lora/{i}": str(located(Path(p))) for i, p in enumerate(config.lora.adapters)},
+        },
+        seed=config.seed,
+    )
+    write_json(folder / "provenance.json", about)
+    metadata = {"generator": "nerf2mesh", "provenance": about}
+    result.mesh = replace(result.mesh, metadata=metadata)
+    result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
+    result.save(folder.path)
+    with clock.stage("turntable"):
+        if config.report.turntable_frames:
+            write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
+    write_json(folder / "metrics.json", result.metrics)
+    write_json(folder / "mesh.json", result.facts)
+    write_json(folder / "warnings.json", result.warnings)
+    write_json(folder / "timings.json", clock.to_dict())
+    if config.report.html:
+        write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+
+
+def _about(prior: Prior) -> object:
+    """The file of the built-in prior, or what a foundation model says of its many."""
+    return prior.about() if hasattr(prior, "about") else str(getattr(prior, "source", "") or "")
+
+
+def _make_mesh(result: Result, prior: Prior) -> None:
+    renderer, config = result.renderer, result.config
+    renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
+    bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
+    with bar:
+        (result.mesh, *result.lods), result.facts = extract_lods(
+            result.field, renderer.occupancy, renderer, config.mesh, lambda stage, _: bar.update(0, stage=stage)
+        )
+        bar.update(0, stage="colors")
+        result.facts |= _finish_colors(result, prior)
+
+
+def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
+    """Softens what the prior cannot have meant, then puts the given pictures' colors where these show the surface."""
+    config, given, radius = result.config, result.observations.views, result.config.mesh.color_radius
+    if radius is None:
+        radius = 0.5 * _steered_pixel(given, config.distill.side_px(prior)) if config.distill.weight > 0 else 0.0
+    shown = config.mesh.given_views and config.optimize.weight_color > 0
+    views = [view for view in given if shown and view.weight > 0 and view.domain not in DRAWINGS]
+    facts: dict[str, object] = {"color_radius": radius}
+    meshes = [result.mesh, *result.lods]
+    if radius > 0:
+        meshes = [smooth_colors(mesh, radius) for mesh in meshes]
+    if views:
+        meshes, shares = zip(*(paint_given_views(mesh, views) for mesh in meshes))
+        facts["given_views"] = shares[0]
+    result.mesh, *result.lods = meshes
+    return facts
+
+
+def _steered_pixel(given: tuple[View, ...], side_px: int) -> float:
+    """World units that a pixel of the distillation's views covers at the object's middle."""
+    camera = given[0].camera if given else default_reference()
+    return float(pixel_width(camera.resized(side_px, side_px), camera.position.norm().numpy()))
+
+
+@torch.no_grad()
+def reference_metrics(result: Result) -> dict[str, object]:
+    """How well the field and the mesh show the given view, if there is one: PSNR in front of white, and the field's
+    mask IoU."""
+    from nerf2mesh.evaluate.metrics.images import mask_iou, psnr
+    from nerf2mesh.render import rasterize_mesh
+
+    if not result.observations.views:
+        return {}
+    view = reduced(result.observations.views[0], METRIC_PX**2)
+    rendering = result.render(view.camera)
+    alpha = view.image[..., 3]
+    wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
+
+    def decibels(shown: Rendering) -> dict[str, object]:
+        return {"value": float(psnr(shown.over(1.0).cpu()[None], wanted[None])), "better": "higher", "unit": "dB"}
+
+    return {
+        "input view PSNR": decibels(rendering),
+        "input view PSNR, mesh": decibels(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2)),
+        "input view mask IoU": {
+            "value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])),
+            "better": "higher",
+        },
+    }
+
+
+def save_preview(folder: RunFolder, views: Rendering, step: int) -> None:
+    """Four sides in a row as previews/step_000100.png."""
+    from PIL import Image
+
+    row = torch.cat(list(_eight_bit(views.over(PREVIEW_GREY))), dim=1)
+    Image.fromarray(row.numpy()).save(folder / f"previews/step_{step:06d}.png")
+
+
+def _eight_bit(picture: Tensor) -> Tensor:
+    return (picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
+
+
+def _turntable(result: Result) -> list[Tensor]:
+    """Pictures of the mesh, turning once."""
+    from nerf2mesh.render import rasterize_mesh
+
+    c, views = result.config.report, result.observations.views
+    distance = float(views[0].camera.position.norm()) if views else DEFAULT_DISTANCE
+    angles = 360.0 * torch.arange(c.turntable_frames) / c.turntable_frames
+    cameras = Camera.orbit(angles, c.turntable_elevation_deg, distance=distance, width_px=c.turntable_size_px)
+    views = rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")
+    return list(_eight_bit(views.over(PREVIEW_GREY)))

@@ -1,0 +1,101 @@
+"""The run folder: what was asked, what came of it, and all that is needed to go on after a stop.
+
+config.yaml overrides.yaml versions.json provenance.json timings.json metrics.json metrics.jsonl warnings.json
+previews/ checkpoints/ adapters/ mesh.glb turntable.mp4 report.html
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.report import versions, write_json
+from nerf2mesh.types import Observations
+
+FREE = ("output_dir", "threads", "report", "mesh")
+"""What may differ between a run and its continuation: it does not change the optimization."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that belongs to one configuration."""
+
+    path: Path
+
+    @staticmethod
+    def open(
+        config: Config, overrides: Sequence[str] = (), observations: Observations | None = None
+    ) -> RunFolder | None:
+        """Makes or re-enters `config.output_dir`; None where the run is to leave nothing on disk.
+
+        ValueError: the folder holds a run of another configuration (the difference is shown) or, where the
+        configuration names no picture, of other observations; or it cannot be written.
+        """
+        if config.output_dir is None:
+            return None
+        folder = Path(config.output_dir)
+        try:
+            for name in ("previews", "checkpoints"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            _check_same(folder / "config.yaml", config)
+            if config.input.image is None and observations is not None:
+                _check_views(folder / "observations.sha256", observations)
+            _write(folder / "config.yaml", to_yaml(config))
+            _write(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
+            write_json(folder / "versions.json", versions())
+        except OSError as error:
+            raise ValueError(
+                f"output_dir: a folder that can be written wanted, got {folder} ({error.strerror}); "
+                "free some space, change its rights, or choose another output_dir"
+            ) from error
+        return RunFolder(folder)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+
+def _check_same(path: Path, config: Config) -> None:
+    if not path.exists():
+        return
+    before, now = _comparable(path.read_text()), _comparable(to_yaml(config))
+    if before != now:
+        changes = [line for line in difflib.unified_diff(before, now, lineterm="", n=0) if line[0] in "+-"]
+        shown = ", ".join(line.replace("  ", "") for line in changes if not line.startswith(("+++", "---")))
+        raise ValueError(
+            f"output_dir: {path.parent} holds a run with other settings ({shown}); "
+            "choose another output_dir, or delete it to start anew"
+        )
+
+
+def _check_views(path: Path, observations: Observations) -> None:
+    digest = hashlib.sha256(observations.prompt.encode())
+    for view in observations.views:
+        for part in (view.image, view.camera.camera_to_world, view.camera.focal_px, view.camera.principal_px):
+            digest.update(part.cpu().numpy().tobytes())
+    if path.exists() and path.read_text().strip() != digest.hexdigest():
+        raise ValueError(
+            f"observations: {path.parent} holds a run of other views; choose another output_dir, or delete it"
+        )
+    _write(path, digest.hexdigest() + "\n")
+
+
+def _comparable(text: str) -> list[str]:
+    """The settings that matter, one `group.key: value` a line, sorted by group."""
+    lines, group = [], ""
+    for line in text.splitlines():
+        if line and not line.startswith((" ", "-")):
+            group = line.split(":")[0]
+        if group not in FREE and line.strip():
+            lines.append(line if not line.startswith(" ") else f"{group}.{line.strip()}")
+    return lines
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)

@@ -1,0 +1,177 @@
+"""The fidelity benchmark: configuration -> jobs -> fleet -> records -> tables."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from nerf2mesh.evaluate.protocols.baselines import BLIND, background
+from nerf2mesh.evaluate.protocols.cases import object_names
+from nerf2mesh.evaluate.protocols.names import results_name
+from nerf2mesh.evaluate.protocols.published import published_markdown
+from nerf2mesh.evaluate.tables import formats, tables
+from nerf2mesh.evaluate.tables.page import write_page
+from nerf2mesh.evaluate.tables.results import Record, Results, machine_kind, score_case, today
+from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
+from nerf2mesh.sweep.event_log import write_aside
+from nerf2mesh.sweep.jobs import RUN_JOB, VIEWS, case_of
+from nerf2mesh.sweep.launchers import JoblibLauncher, Launcher, LocalLauncher, RayLauncher, WorkerSpec
+from nerf2mesh.sweep.origin import check_origin
+from nerf2mesh.sweep.queue import Payload, Queue, job_id
+from nerf2mesh.sweep.slurm import SlurmLauncher, slurm_parameters
+from nerf2mesh.sweep.supervise import supervise, write_summary
+from nerf2mesh.sweep.worker import Rules
+
+
+def run_bench(config: BenchConfig) -> Path | None:
+    """Runs what is not done yet and writes results.json, tables and page; the folder, or None where nobody waits.
+
+    The same command on the same folder goes on; a wider one (more seeds, objects, values) adds its jobs.
+    """
+    folder = Path(config.output_dir or f"outputs/bench/{config.protocol}-{config.track}").resolve()
+    launch = config.launch
+    wanted = jobs(config)
+    check_origin(folder, [settings for _, settings in methods(config)])
+    queue = Queue.create(folder, wanted, retries=launch.retries, max_losses=launch.max_losses)
+    Rules(retries=launch.retries, max_losses=launch.max_losses, lease_s=launch.lease_s).save(folder)
+    if launch.retry_failed:
+        queue.retry_failed()
+    queue.refresh()
+    if not queue.is_over():
+        workers = min(launch.workers, len(queue.jobs))
+        fleet = make_fleet(launch, folder, workers)
+        if not launch.wait:
+            fleet.start(workers)
+            return None
+        supervise(queue, fleet, workers, lease_s=launch.lease_s, say_every_s=launch.say_every_s)
+    print(write_tables(folder, queue, config))
+    print(write_summary(queue).read_text(), file=sys.stderr)
+    return folder
+
+
+def jobs(config: BenchConfig) -> dict[str, Payload]:
+    """All jobs by name: the baselines of each object, then each method on each object, seed after seed."""
+    common = {key: getattr(config, key) for key in ("protocol", "track", "dataset")}
+    common |= {"look": config.look} if config.track == "sketch" else {}
+    common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
+    common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
+    where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
+    names = object_names(config.protocol, config.objects, **where)
+    found: dict[str, Payload] = {}
+    for name in names if config.baselines else ():
+        payload = common | {"kind": "baselines", "object": name}
+        found[job_id(config.protocol, config.track, name, "baselines", payload=payload)] = payload
+    for seed, (method, overrides), name in itertools.product(config.seeds, methods(config), names):
+        payload = common | {"kind": "fit", "object": name, "method": method, "seed": int(seed), "overrides": overrides}
+        label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
+        found[job_id(*label, payload=payload)] = payload
+    return found
+
+
+def methods(config: BenchConfig) -> list[tuple[str, list[str]]]:
+    """Each combination of preset and varied settings: its name in the tables, and its overrides.
+
+    A name shows files without their folders, unless two methods would then be called the same.
+    """
+    if not config.fit:
+        return []
+    words = ["input=text"] if config.track == "text" else []
+    varied, chosen = dict(_flat(config.vary)), []
+    for preset in config.presets:
+        for values in itertools.product(*varied.values()):
+            settings = [*(f"{key}={value}" for key, value in zip(varied, values)), *config.overrides]
+            chosen.append((preset, settings))
+    names = [" ".join(["nerf2mesh", preset, *map(_without_folder, settings)]) for preset, settings in chosen]
+    if len(set(names)) < len(names):
+        names = [" ".join(["nerf2mesh", preset, *settings]) for preset, settings in chosen]
+    return [(name, [f"preset={preset}", *words, *rest]) for name, (preset, rest) in zip(names, chosen)]
+
+
+def _without_folder(setting: str) -> str:
+    key, equals, value = setting.partition("=")
+    return key + equals + value.rstrip("/").rpartition("/")[2]
+
+
+def make_fleet(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
+    threads = launch.threads or (0 if launch.kind in ("slurm", "ray") else max(1, (os.cpu_count() or 1) // workers))
+    crew = WorkerSpec(folder, RUN_JOB, threads)
+    if launch.kind == "slurm":
+        return SlurmLauncher(crew, slurm_parameters(launch))
+    if launch.kind == "ray":
+        return RayLauncher(crew, address=launch.ray_address, gpus=launch.gpus)
+    return {"local": LocalLauncher, "joblib": JoblibLauncher}[launch.kind](crew)
+
+
+def collect(queue: Queue, config: BenchConfig) -> Results:
+    """The records of all jobs that are done; a job that was given up counts with the background's scores."""
+    wanted, records = jobs(config), []
+    queue.refresh()
+    for job, payload in wanted.items():
+        state, result = queue.jobs[job], queue.result(job)
+        if result is not None:
+            records += [Record(**{**r, "seconds": r["seconds"] + state.before_s}) for r in result["records"]]
+        elif state.status == "failed" and payload["kind"] == "fit":
+            records.append(_failed(payload, state.history[-1], queue.folder))
+    name = results_name(config.protocol, config.track, config.look)
+    return Results(name, tuple(records), machine_kind(), today())
+
+
+def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
+    """Every table, each written whole or not at all; returns the Markdown."""
+    results, names = collect(queue, config), [name for name, _ in methods(config)]
+    results.save(folder / "results.json")
+    records, first = results.records, names[0] if names else None
+    blind = [name for name in BLIND if any(r.method == name for r in records)]
+    text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=_notes(config))
+    for other in names[1:]:
+        text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"
+    if config.price_per_hour:
+        cost = tables.price_rows(records, names, config.price_per_hour, config.currency)
+        text += "\n## Price\n\n" + formats.markdown(*cost) + "\n"
+    write_aside(folder / "table.md", text)
+    write_aside(folder / "table.tex", tables.latex_means(results) + "\n")
+    write_aside(folder / "results.csv", formats.csv_text(records))
+    means = tables.summary_rows(results)
+    write_aside(folder / "means.csv", f"# {tables.INTERVALS}\n" + formats.rows_csv(means))
+    write_aside(folder / "means.json", json.dumps({"intervals": tables.INTERVALS, "means": means}, indent=1) + "\n")
+    write_aside(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
+    part = folder / f".page.{os.getpid()}.html"
+    write_page(part, results, _sheets(queue), method=first, baselines=blind)
+    part.replace(folder / "page.html")
+    return text
+
+
+def _notes(config: BenchConfig) -> list[str]:
+    """Which networks judged: LPIPS of two networks, or CLIP of two sizes, cannot be compared."""
+    files = config.weights.given()
+    said = [f"{key} by {' and '.join(Path(file).name for file in value)}" for key, value in files.items()]
+    said += (
+        ["no CLIP weights were given (weights.clip=FOLDER)"] if config.track == "text" and "clip" not in files else []
+    )
+    return ["Weights: " + "; ".join(said) + "."] if said else []
+
+
+def _sheets(queue: Queue) -> dict[tuple[str, str], Path]:
+    found = {}
+    for job, payload in queue.payloads.items():
+        for path in sorted((queue.folder / "runs" / job / VIEWS).glob("*.png")):
+            found.setdefault((path.stem, payload["object"]), path)
+    return found
+
+
+def _failed(payload: Payload, why: str, sweep: Path) -> Record:
+    case = case_of(payload, sweep)
+    return Record(payload["method"], payload["object"], payload["seed"], score_case(case, background(case)), why)
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, list[object]]]:
+    """vary's nested keys as dotted names; a single value is a list of one."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,124 @@
+"""What a benchmark run is told: what to measure, what to vary, and where the workers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, TRACKS
+
+LAUNCHERS = ("local", "slurm", "ray", "joblib")
+
+
+@dataclass(kw_only=True)
+class SlurmConfig:
+    """What is asked of SLURM for each worker; `extra` goes to sbatch as it is (constraint, account, qos, ...)."""
+
+    partition: str = ""
+    time_min: int = 240
+    cpus_per_task: int = 2
+    mem_gb: float = 8.0
+    gpus_per_node: int = 0
+    array_parallelism: int = 256
+    signal_delay_s: int = 90
+    """So long before the limit the worker is told to stop; it writes a checkpoint and is put back into the queue."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class LaunchConfig:
+    """Who does the work. Workers share only `output_dir`: on a cluster it must lie on a file system that all see."""
+
+    kind: str = "local"
+    workers: int = 1
+    threads: int = 0
+    """CPU threads of each worker; 0: the machine's cores divided among the local workers."""
+    wait: bool = True
+    """Stay until all is done. False (SLURM only): start the workers and leave; the same command later collects."""
+    retry_failed: bool = False
+    """Jobs that a former start of this sweep gave up are tried again."""
+    retries: int = 1
+    max_losses: int = 20
+    lease_s: float = 60.0
+    """A worker of another machine that gave no sign for so long is taken for dead."""
+    say_every_s: float = 10.0
+    ray_address: str = ""
+    """Of a running Ray cluster; empty: one is started on this machine."""
+    gpus: float = 0.0
+    """GPUs of each Ray worker (may be a fraction)."""
+    slurm: SlurmConfig = field(default_factory=SlurmConfig)
+
+    def __post_init__(self) -> None:
+        if self.kind not in LAUNCHERS:
+            raise ValueError(f"launch.kind: one of {', '.join(LAUNCHERS)} wanted, got {self.kind!r}")
+        if self.workers < 1:
+            raise ValueError(f"launch.workers: 1 or more wanted, got {self.workers}")
+        if not self.wait and self.kind != "slurm":
+            raise ValueError(f"launch.wait: true wanted with launch={self.kind}, whose workers end with this command")
+
+
+@dataclass(kw_only=True)
+class WeightsConfig:
+    """Files that the user has; a metric without its weights is left out of the tables. See `evaluate.perceptual`."""
+
+    lpips_alex: tuple[str, ...] = ()
+    lpips_vgg: tuple[str, ...] = ()
+    """LPIPS: the backbone's file and the heads' file, or one file of the whole module; .pth or .safetensors."""
+    clip: str | None = None
+    """CLIP: a folder as transformers' save_pretrained writes it, with the processor's and tokenizer's files."""
+
+    def given(self) -> dict[str, list[str]]:
+        """The files of each metric that has any. ValueError where one is not there."""
+        files = {key: [value] if isinstance(value, str) else list(value) for key, value in vars(self).items() if value}
+        for key, paths in files.items():
+            for path in paths:
+                if not Path(path).exists():
+                    raise ValueError(f"weights.{key}: a file or folder that you have wanted, got {path}; correct it")
+        return files
+
+
+@dataclass(kw_only=True)
+class BenchConfig:
+    """The fidelity benchmark as a sweep: objects x seeds x presets x everything in `vary`."""
+
+    protocol: str = "core"
+    track: str = "image"
+    look: str = "line"
+    """Track sketch: line, cel, pencil, blueprint."""
+    objects: tuple[str, ...] = ()
+    """Names out of the protocol's; empty: all."""
+    seeds: tuple[int, ...] = (0, 1)
+    presets: tuple[str, ...] = ("standard",)
+    vary: dict[str, Any] = field(default_factory=dict)
+    """Settings of the fit and their values: +vary.prior=[builtin,latent] +vary.distill.weight=[1,2]."""
+    overrides: tuple[str, ...] = ()
+    """For every fit: 'overrides=["optimize.steps=50"]'."""
+    fit: bool = True
+    """False: the baselines only."""
+    baselines: bool = True
+    data_dir: str | None = None
+    """Where the data set lies (of t3bench: its folder of prompts); protocol core finds its own in a source checkout."""
+    dataset: str = "gso"
+    """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
+    output_dir: str | None = None
+    """The sweep's folder; by default outputs/bench/PROTOCOL-TRACK, so that the same command goes on."""
+    price_per_hour: float = 0.0
+    """Of one worker; 0 leaves the cost out."""
+    currency: str = "EUR"
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol: one of {', '.join(PROTOCOLS)} wanted, got {self.protocol!r}")
+        if self.track not in TRACKS:
+            raise ValueError(f"track: one of {', '.join(TRACKS)} wanted, got {self.track!r}")
+        if self.look not in LOOKS:
+            raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {self.look!r}")
+        if self.dataset not in ("gso", "omniobject3d", "objaverse"):
+            raise ValueError(f"dataset: gso, omniobject3d or objaverse wanted, got {self.dataset!r}")
+        if not self.fit and not self.baselines:
+            raise ValueError("fit, baselines: one of them wanted, got neither; set fit=true")
+        if not self.seeds or not self.presets:
+            raise ValueError("seeds, presets: at least one each wanted, got none")

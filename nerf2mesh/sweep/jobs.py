@@ -1,0 +1,138 @@
+"""The benchmark's jobs: fit one object and score it, or score the trivial baselines on one object.
+
+A job's payload is plain JSON, so a queue can be read by eye and by any later version. Its result is
+{"records": [Record as a dict]}. Pictures of the compared views lie in the job's folder, VIEWS/METHOD.png.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf2mesh.config import Config, load_config
+from nerf2mesh.evaluate.metrics.perceptual import Judges
+from nerf2mesh.evaluate.metrics.text_metrics import TextCase
+from nerf2mesh.evaluate.protocols.baselines import baselines_of
+from nerf2mesh.evaluate.protocols.cases import load_case
+from nerf2mesh.evaluate.protocols.scoring import Case, Prediction
+from nerf2mesh.evaluate.tables.page import write_png, write_sheet
+from nerf2mesh.evaluate.tables.results import run_case
+from nerf2mesh.sweep.queue import Payload
+from nerf2mesh.sweep.worker import Context
+from nerf2mesh.types import Camera, Observations
+
+RUN_JOB = "nerf2mesh.sweep.jobs:run_job"
+VIEWS, TRUTH = "views", "truth"
+"""Folders: of a job, its pictures; of a sweep, what its jobs share of the objects."""
+ONLY_THE_MESH = ("report.quiet=true", "report.turntable_frames=0", "report.html=false")
+
+
+def run_job(payload: Payload, context: Context) -> Payload:
+    """One job of a benchmark; what a method raises is raised, so that the queue tries it again."""
+    context.say("preparing the object")
+    case = case_of(payload, context.folder.parents[1])
+    act = _baselines if payload["kind"] == "baselines" else _fit
+    return {"records": act(case, payload, context)}
+
+
+def case_of(payload: Payload, sweep: Path) -> Case | TextCase:
+    """The object of a job; what takes long to render is kept in the sweep's folder."""
+    where = {key: payload[key] for key in ("data_dir", "dataset", "look") if key in payload}
+    return load_case(payload["protocol"], payload["track"], payload["object"], cache=sweep / TRUTH, **where)
+
+
+class LibraryMethod:
+    """The library as a method: the exported mesh is read back, as a user would get it. Keeps what it raised."""
+
+    def __init__(self, overrides: Sequence[str], folder: Path) -> None:
+        self.overrides, self.folder = list(overrides), folder
+        self.error: Exception | None = None
+        self.prediction: Prediction | None = None
+
+    def __call__(self, *given: object) -> Prediction:
+        """Given a picture [h, w, 4] and its camera, a tuple of Views, or a prompt."""
+        try:
+            self.prediction = self._fit(*given)
+        except Exception as error:
+            self.error = error
+            raise
+        return self.prediction
+
+    def _fit(self, *given: object) -> Prediction:
+        from nerf2mesh.api import fit
+        from nerf2mesh.mesh import TriangleMesh
+
+        if isinstance(given[0], str):
+            config = self._told(given[0])
+            result = fit(config=config, overrides=self.overrides, output_dir=self.folder)
+        elif len(given) == 1:
+            result = fit(observations=Observations(given[0]), overrides=self.overrides, output_dir=self.folder)
+        else:
+            image, settings = self._picture(*given)
+            result = fit(image, overrides=[*settings, *self.overrides], output_dir=self.folder)
+        exported = self.folder / "mesh.glb"
+        mesh = TriangleMesh.from_file(exported) if exported.exists() else result.mesh
+        return Prediction(mesh=mesh, render=result.render)
+
+    def _told(self, prompt: str) -> Config:
+        """The configuration with the prompt put in: it may hold what Hydra's grammar would not let through."""
+        config = load_config(self.overrides)
+        return replace(config, input=replace(config.input, image=None, prompt=prompt))
+
+    def _picture(self, image: Float[Tensor, "h w 4"], camera: Camera) -> tuple[Path, list[str]]:
+        """The picture as a file, and the settings that say how it was taken: the method may not move or scale it."""
+        path = self.folder.parent / "input.png"
+        write_png(path, image)
+        fov_deg = float(2 * torch.rad2deg(torch.atan(0.5 * camera.height_px / camera.focal_px[1])))
+        numbers = {
+            "elevation_deg": float(camera.elevation_deg),
+            "azimuth_deg": float(camera.azimuth_deg),
+            "distance": float(camera.position.norm()),
+            "fov_deg": fov_deg,
+        }
+        taken = [f"input.{key}={round(value, 4)}" for key, value in numbers.items()]
+        return path, [*taken, "input.foreground=alpha", "input.recenter=false"]
+
+
+def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
+    context.say("fitting")
+    overrides = [*ONLY_THE_MESH, *payload["overrides"], f"seed={payload['seed']}"]
+    method = LibraryMethod(overrides, context.folder / "run")
+    record = run_case(payload["method"], method, case, seed=payload["seed"], judge=_judge(payload))
+    if method.error is not None:
+        raise method.error
+    if not record.failed:
+        _sheet(context.folder, payload["method"], case, method.prediction)
+    return [asdict(record)]
+
+
+def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
+    records, judge = [], _judge(payload)
+    for name, baseline in baselines_of(case).items():
+        context.say(name)
+        records.append(asdict(run_case(name, baseline, case, is_baseline=True, judge=judge)))
+        _sheet(context.folder, name, case, baseline(case))
+    if isinstance(case, Case):
+        _sheet(context.folder, "truth", case, Prediction(render=lambda _: case.truth))
+    return records
+
+
+def _judge(payload: Payload) -> Judges | None:
+    """LPIPS and CLIP, where the user gave weights; read once in a worker's life."""
+    return _judges(json.dumps(payload["weights"])) if payload["weights"] else None
+
+
+@lru_cache(maxsize=1)
+def _judges(weights: str) -> Judges:
+    return Judges(json.loads(weights))
+
+
+def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: object) -> None:
+    write_sheet(folder / VIEWS / f"{method.replace('/', '-')}.png", case, prediction)

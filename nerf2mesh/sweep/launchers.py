@@ -1,0 +1,180 @@
+"""How workers come to be. A fleet starts workers on a queue, tells how many are left, and can stop them politely.
+
+All workers do the same (`worker.work`) and share only the folder, so fleets may even be mixed: a cluster and a laptop
+that see one file system can work on one queue. What a worker prints goes to folder/logs/.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from nerf2mesh.sweep.worker import REFUSED, load_function, work
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Launcher(Protocol):
+    """`start` adds workers; `alive` counts those that run or wait in a scheduler; `refusal` is a worker's last word."""
+
+    def start(self, count: int) -> None: ...
+
+    def alive(self) -> int: ...
+
+    def refusal(self) -> str: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What every worker of a fleet is told: the queue's folder, MODULE:FUNCTION, and how many threads it may use."""
+
+    folder: Path
+    function: str
+    threads: int = 0
+
+    @property
+    def logs(self) -> Path:
+        (self.folder / "logs").mkdir(exist_ok=True)
+        return self.folder / "logs"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict.fromkeys(THREAD_VARIABLES, str(self.threads)) if self.threads else {}
+
+    def __call__(self) -> int:
+        """Be a worker in this process."""
+        os.environ.update(self.environment)
+        return work(self.folder, load_function(self.function))
+
+
+class LocalLauncher:
+    """Processes of this machine."""
+
+    def __init__(self, crew: WorkerSpec) -> None:
+        self._crew, self._count = crew, 0
+        self.processes: list[tuple[subprocess.Popen, Path]] = []
+
+    def start(self, count: int) -> None:
+        command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(self._crew.folder), self._crew.function]
+        paths = os.pathsep.join(path for path in sys.path if path)
+        for _ in range(count):
+            self._count += 1
+            log = self._crew.logs / f"worker-{os.getpid()}-{self._count}.log"
+            with log.open("w") as file:
+                process = subprocess.Popen(
+                    command,
+                    stdout=file,
+                    stderr=file,
+                    env=os.environ | {"PYTHONPATH": paths} | self._crew.environment,
+                    start_new_session=True,
+                )
+            self.processes.append((process, log))
+
+    def alive(self) -> int:
+        return sum(process.poll() is None for process, _ in self.processes)
+
+    def refusal(self) -> str:
+        for process, log in self.processes:
+            if process.poll() == REFUSED:
+                lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                return lines[-1].removeprefix("error: ") if lines else f"a worker refused; see {log}"
+        return ""
+
+    def stop(self, patience_s: float = 60.0) -> None:
+        for process, _ in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + patience_s
+        for process, _ in self.processes:
+            try:
+                process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class JoblibLauncher:
+    """Processes of joblib's default backend, or of whatever `joblib.parallel_config` has set around the call."""
+
+    def __init__(self, crew: WorkerSpec) -> None:
+        import joblib
+
+        self._crew, self._joblib = crew, joblib
+        self._threads: list[threading.Thread] = []
+        self._error = ""
+
+    def start(self, count: int) -> None:
+        thread = threading.Thread(target=self._run, args=(count,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def alive(self) -> int:
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def refusal(self) -> str:
+        return self._error
+
+    def stop(self) -> None:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+    def _run(self, count: int) -> None:
+        try:
+            self._joblib.Parallel(n_jobs=count)(self._joblib.delayed(self._crew)() for _ in range(count))
+        except (ValueError, OSError) as error:
+            self._error = " ".join(str(error).split())
+        except Exception as error:  # a killed process takes its pool along; the supervisor starts another
+            print(f"joblib: {error}", file=sys.stderr)
+
+
+class RayLauncher:
+    """Tasks of a Ray cluster; without an address, of a Ray that is started here for the duration."""
+
+    def __init__(self, crew: WorkerSpec, *, address: str = "", cpus: float = 1.0, gpus: float = 0.0) -> None:
+        import ray
+
+        self._ray, self._crew = ray, crew
+        self._own = not ray.is_initialized()
+        if self._own:
+            ray.init(address=address or None, include_dashboard=False, log_to_driver=False)
+        runtime = {"env_vars": {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **crew.environment}}
+        self._task = ray.remote(WorkerSpec.__call__).options(
+            num_cpus=cpus, num_gpus=gpus, max_retries=0, runtime_env=runtime
+        )
+        self._tasks: list[object] = []
+        self._error = ""
+
+    def start(self, count: int) -> None:
+        self._tasks += [self._task.remote(self._crew) for _ in range(count)]
+
+    def alive(self) -> int:
+        if not self._tasks:
+            return 0
+        over, self._tasks = self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=0)
+        for task in over:
+            try:
+                self._ray.get(task)
+            except self._ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, ValueError | OSError):
+                    self._error = " ".join(str(error.cause).split())
+            except self._ray.exceptions.RayError as error:
+                print(f"ray: {type(error).__name__}", file=sys.stderr)
+        return len(self._tasks)
+
+    def refusal(self) -> str:
+        return self._error
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            self._ray.cancel(task, force=True)
+        if self._own:
+            self._ray.shutdown()

@@ -1,0 +1,52 @@
+"""What the results of a sweep's folder were made with, so that old figures never pass for new ones.
+
+folder/origin.json has a digest of every file that a setting names, and of the packaged prior where a method uses it.
+The folder is refused once one of them has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nerf2mesh.sweep.event_log import write_aside
+
+PACKAGED = "the packaged prior"
+
+
+def check_origin(folder: Path, methods: Iterable[Sequence[str]]) -> None:
+    """Notes the files behind the methods' settings. ValueError where the folder's results were made with others."""
+    path, now = folder / "origin.json", _digests(methods)
+    before = _read(path) if path.is_file() else {}
+    unknown = not path.is_file() and any((folder / "results").glob("*.json"))
+    changed = [name for name in now if before.get(name, now[name]) != now[name]]
+    if unknown or changed:
+        what = changed[0] if changed else "files that were not noted"
+        raise ValueError(f"output_dir: {folder} holds results made with another state of {what}; choose a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_aside(path, json.dumps(before | now, indent=1) + "\n")
+
+
+def _digests(methods: Iterable[Sequence[str]]) -> dict[str, str]:
+    from nerf2mesh.priors.builtin.prior import PACKAGED as PATH
+
+    files: dict[str, Path] = {}
+    for settings in methods:
+        elsewhere = [s for s in settings if s.startswith(("prior=", "prior.weights=", "experiment="))]
+        if not set(elsewhere) - {"prior=builtin"}:
+            files[PACKAGED] = PATH
+        for setting in settings:
+            value = Path(setting.partition("=")[2])
+            files |= {setting: value} if value.is_file() else {}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path}: what the sweep was made with wanted, got {error}; choose a new output_dir"
+        ) from error

@@ -1,0 +1,202 @@
+"""A queue of jobs in a folder: who runs what, what is done, what must be done again.
+
+folder/jobs.json         the jobs: id -> payload (plain JSON); it may grow, a job never changes
+folder/events.jsonl      claim, done, failed, lost, released: see `ledger`
+folder/results/ID.json   what a job returned, written whole before its `done`
+folder/workers/NAME      heartbeats
+folder/runs/ID/          where a job keeps its own files
+
+A job is waiting, running, done or failed. It is done once: a second result of a job is refused, whoever brings it. A
+job whose worker died waits again, with its run folder as it was. A job that raised is tried again `retries` times, one
+that took `max_losses` workers with it is given up; both then count as failed, and are never left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerf2mesh.sweep.event_log import Event, EventLog, write_aside
+from nerf2mesh.sweep.states import JobState
+
+Payload = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job handed to a worker."""
+
+    job: str
+    payload: Payload
+    attempt: int
+
+
+class Queue:
+    """The queue in `folder`; any number of processes may hold one."""
+
+    def __init__(self, folder: Path | str, *, retries: int = 1, max_losses: int = 20) -> None:
+        self.folder = Path(folder).resolve()
+        self.retries, self.max_losses = retries, max_losses
+        if not (self.folder / "jobs.json").is_file():
+            raise ValueError(f"queue: a folder with jobs.json wanted, got {self.folder}; start the sweep there first")
+        self.payloads = _read_jobs(self.folder / "jobs.json")
+        self.jobs = {job: JobState() for job in self.payloads}
+        self._ledger = EventLog(self.folder)
+        self.notes: list[str] = []
+
+    @staticmethod
+    def create(folder: Path | str, payloads: Mapping[str, Payload], **limits: int) -> Queue:
+        """A queue with these jobs; jobs that the folder already holds are kept, with all that became of them."""
+        folder = Path(folder)
+        for name in ("results", "workers", "runs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        path = folder / "jobs.json"
+        with EventLog(folder).locked():
+            before = _read_jobs(path) if path.is_file() else {}
+            changed = [job for job in payloads if job in before and before[job] != payloads[job]]
+            if changed:
+                raise ValueError(
+                    f"queue: {folder} holds another job of the name {changed[0]}; choose another output_dir"
+                )
+            write_aside(path, json.dumps({**before, **payloads}, indent=1) + "\n")
+        return Queue(folder, **limits)
+
+    def claim(self, worker: str) -> Claim | None:
+        """The next waiting job for this worker; None where none waits (some may still be running).
+
+        Fresh jobs come first, those that failed or lost workers last. A job whose result is already on the disk (its
+        worker died before it could say so) is done without another run.
+        """
+        with self._ledger.locked() as new:
+            self._fold(new)
+            waiting = [job for job, state in self.jobs.items() if state.status == "waiting"]
+            for job in sorted(waiting, key=lambda j: self.jobs[j].failures + self.jobs[j].losses):
+                state = self.jobs[job]
+                if self.result(job) is not None:
+                    self._append({"event": "done", "job": job, "worker": worker, "found": True})
+                    continue
+                attempt = state.attempt + 1
+                self._append({"event": "claim", "job": job, "attempt": attempt, "worker": worker})
+                return Claim(job, self.payloads[job], attempt)
+        return None
+
+    def finish(self, claim: Claim, worker: str, result: Payload, seconds: float = 0.0) -> bool:
+        """Keeps the result and marks the job done; False where it was done before: the first result stays.
+
+        OSError where it cannot be written; the job is then not done.
+        """
+        with self._ledger.locked() as new:
+            self._fold(new)
+            if self.jobs[claim.job].status == "done":
+                return False
+            body = {"job": claim.job, "attempt": claim.attempt, "worker": worker, "result": result}
+            write_aside(self._result_path(claim.job), json.dumps(body, indent=1) + "\n")
+            done = {"event": "done", "job": claim.job, "attempt": claim.attempt, "worker": worker}
+            self._append(done | {"seconds": round(seconds, 3)})
+            return True
+
+    def fail(self, claim: Claim, worker: str, why: str) -> None:
+        """The job raised; it waits again while retries are left."""
+        self._leave(claim, {"event": "failed", "worker": worker, "why": why[:500]})
+
+    def release(self, claim: Claim, worker: str, why: str) -> None:
+        """Hands a job back unfinished and blameless: preempted, or its run folder is in use."""
+        self._leave(claim, {"event": "released", "worker": worker, "why": why[:500]})
+
+    def reap(self, is_dead: Callable[[str], bool]) -> list[str]:
+        """Jobs taken from workers that are dead; returns their names."""
+        with self._ledger.locked() as new:
+            self._fold(new)
+            lost = [job for job, s in self.jobs.items() if s.status == "running" and is_dead(s.worker)]
+            for job in lost:
+                state = self.jobs[job]
+                lost_it = {"event": "lost", "job": job, "attempt": state.attempt, "worker": state.worker}
+                self._append(lost_it | _spent(state))
+                (self.folder / "workers" / state.worker).unlink(missing_ok=True)
+        return lost
+
+    def retry_failed(self) -> list[str]:
+        """Gives every failed job a new set of tries; returns their names."""
+        with self._ledger.locked() as new:
+            self._fold(new)
+            failed = [job for job, state in self.jobs.items() if state.status == "failed"]
+            for job in failed:
+                self._append({"event": "again", "job": job})
+        return failed
+
+    def refresh(self) -> None:
+        """Take in what other processes did."""
+        with self._ledger.locked() as new:
+            self._fold(new)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by status; always all four."""
+        found = dict.fromkeys(("waiting", "running", "done", "failed"), 0)
+        for state in self.jobs.values():
+            found[state.status] += 1
+        return found
+
+    def is_over(self) -> bool:
+        return all(state.status in ("done", "failed") for state in self.jobs.values())
+
+    def result(self, job: str) -> Payload | None:
+        """What the job returned; None before. A file that is not a whole result is moved aside, and said in `notes`."""
+        path = self._result_path(job)
+        try:
+            body = json.loads(path.read_text())
+            if body["job"] != job:
+                raise ValueError(f"it belongs to {body['job']}")
+            return body["result"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            path.replace(path.with_suffix(".torn"))
+            self.notes.append(f"{path.name} was no whole result ({error}); it was moved aside")
+            return None
+
+    def _leave(self, claim: Claim, event: Event) -> None:
+        with self._ledger.locked() as new:
+            self._fold(new)
+            state = self.jobs[claim.job]
+            if state.status == "running" and state.attempt == claim.attempt:
+                self._append(event | {"job": claim.job, "attempt": claim.attempt} | _spent(state))
+
+    def _append(self, event: Event) -> None:
+        event = event | {"time": round(time.time(), 3)}
+        self._ledger.append([event])
+        self._fold([event])
+
+    def _fold(self, events: list[Event]) -> None:
+        for event in events:
+            if event["job"] not in self.jobs:  # added by a later start of the sweep
+                self.payloads = _read_jobs(self.folder / "jobs.json")
+                self.jobs |= {job: JobState() for job in self.payloads if job not in self.jobs}
+            self.jobs[event["job"]].apply(event, self.retries, self.max_losses)
+
+    def _result_path(self, job: str) -> Path:
+        return self.folder / "results" / f"{job}.json"
+
+
+def job_id(*words: object, payload: Payload) -> str:
+    """A readable name that is also unique to the payload: words and the first digits of its hash."""
+    digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:8]
+    text = re.sub(r"[^A-Za-z0-9.=+]+", "-", "-".join(str(word) for word in words)).strip("-.")
+    return f"{text[:120]}-{digest}"
+
+
+def _spent(state: JobState) -> Event:
+    """How long an attempt took that ended early, as this process saw it: wall clocks may jump."""
+    return {"spent_s": round(time.monotonic() - state.seen_s, 3)}
+
+
+def _read_jobs(path: Path) -> dict[str, Payload]:
+    try:
+        jobs = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: the sweep's jobs wanted, got {error}; start in a new folder") from error
+    return jobs

@@ -1,0 +1,153 @@
+"""A worker: takes one job after the other from a queue until none is left for it.
+
+    python -m nerf2mesh.sweep.worker FOLDER MODULE:FUNCTION
+
+FUNCTION(payload, context) returns the job's result as plain JSON. The folder never names code to run: what is run is
+said by whoever starts the worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
+from nerf2mesh.sweep.event_log import NO_SPACE, write_aside
+from nerf2mesh.sweep.heartbeat import Heart, Watch, new_name
+from nerf2mesh.sweep.queue import Claim, Payload, Queue
+from nerf2mesh.utils.locks import InUse
+
+REFUSED = 2
+"""Exit code of a worker that met what only the user can put right; it is not started again."""
+
+
+@dataclass(kw_only=True)
+class Rules:
+    """What all workers of a queue keep to; stored as FOLDER/rules.json by whoever starts the sweep."""
+
+    retries: int = 1
+    """How often a job that raised is tried again."""
+    max_losses: int = 20
+    """A job that took so many workers with it is given up."""
+    beat_s: float = 2.0
+    lease_s: float = 60.0
+    """A worker that gave no sign for so long is taken for dead; its job goes to another."""
+    linger_s: float = 120.0
+    """A worker with nothing to do stays so long, should a job come back; then it leaves its place to others."""
+
+    def save(self, folder: Path) -> None:
+        write_aside(folder / "rules.json", json.dumps(asdict(self)) + "\n")
+
+    @staticmethod
+    def load(folder: Path) -> Rules:
+        path = folder / "rules.json"
+        return Rules(**json.loads(path.read_text())) if path.is_file() else Rules()
+
+    def open(self, folder: Path) -> Queue:
+        return Queue(folder, retries=self.retries, max_losses=self.max_losses)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a job may use: its own folder, kept over attempts, and a word for the live summary."""
+
+    folder: Path
+    attempt: int
+    say: Callable[[str], None]
+
+
+JobFunction = Callable[[Payload, Context], Payload]
+
+
+def work(folder: Path | str, function: JobFunction) -> int:
+    """Runs jobs until none is left for this worker; the exit code: 0, or 75 when it was asked to stop.
+
+    OSError (a full disk) and ValueError (a torn queue) come through: the worker ends, and its job waits for another.
+    """
+    folder = Path(folder)
+    rules, name = Rules.load(folder), new_name()
+    queue, watch = rules.open(folder), Watch(folder, rules.lease_s)
+    heart = Heart(folder, name, rules.beat_s)
+    idle_since = None
+    with listening() as signals, heart.beating():
+        while signals.received is None:
+            claim, now = queue.claim(name), time.monotonic()
+            idle_since = None if claim is not None else now if idle_since is None else idle_since
+            if claim is not None:
+                heart.say(claim.job)
+                _run(queue, claim, name, function, heart)
+            elif queue.counts()["running"] == 0 or now - idle_since > rules.linger_s:
+                return 0
+            elif not queue.reap(watch.is_dead):
+                time.sleep(min(1.0, rules.beat_s))
+        previous = _scheduler_handler(signals)
+    if previous is not None:
+        previous()
+    return REQUEUE
+
+
+def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heart: Heart) -> None:
+    """One job, and what is said of it afterwards. A polite stop is noticed by the caller, by its signal."""
+    folder = queue.folder / "runs" / claim.job
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    context = Context(folder, claim.attempt, lambda words: heart.say(f"{claim.job}: {words}"))
+    try:
+        with stoppable():
+            result = function(claim.payload, context)
+        queue.finish(claim, name, result, time.monotonic() - started)
+    except Preempted as stop:
+        queue.release(claim, name, stop.why)
+    except InUse as busy:
+        queue.release(claim, name, str(busy))
+        time.sleep(1.0)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise
+        traceback.print_exc(file=sys.stderr)
+        queue.fail(claim, name, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _scheduler_handler(signals: Signals) -> Callable[[], object] | None:
+    """submitit's own handler of the signal that arrived, if it has one: it puts the job back into SLURM's queue."""
+    handler = signals.previous.get(signals.received)
+    owner = getattr(handler, "__module__", None) or getattr(getattr(handler, "__self__", None), "__module__", "")
+    if not callable(handler) or not str(owner).startswith("submitit"):
+        return None
+    number = signals.received
+    return lambda: handler(number, None)
+
+
+def load_function(name: str) -> JobFunction:
+    """The function behind MODULE:FUNCTION."""
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise ValueError(f"job: MODULE:FUNCTION wanted, got {name!r}")
+    return getattr(importlib.import_module(module), function)
+
+
+def main() -> None:
+    _, folder, function = sys.argv
+    try:
+        sys.exit(work(folder, load_function(function)))
+    except (ValueError, OSError) as error:
+        print(f"error: {refusal(error)}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def refusal(error: Exception) -> str:
+    """One line for what the user can put right."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        where = error.filename or "the sweep's folder"
+        return f"no space is left for {where}; free some, then give the same command again: it goes on"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    main()
