@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,13 +129,11 @@ def to_yaml(config: Config) -> str:
 
 
 def config_path() -> str:
-    """Where Hydra finds the configs: the installed package, else the source checkout."""
-    try:
-        if importlib.util.find_spec("nerf2mesh.configs") is not None:
-            return "pkg://nerf2mesh.configs"
-    except ModuleNotFoundError:
-        pass
-    return str(Path(__file__).resolve().parents[1] / "configs")
+    """Where Hydra finds the configs: beside the package in a source checkout, else in the installed package."""
+    root = Path(__file__).resolve().parents[1]
+    if (root / "setup.py").is_file() and (root / "configs" / "config.yaml").is_file():
+        return str(root / "configs")
+    return "pkg://nerf2mesh.configs"
 
 
 def describe(error: BaseException) -> str:

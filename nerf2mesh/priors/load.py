@@ -9,16 +9,16 @@ from nerf2mesh.priors.builtin.prior import BuiltinPrior
 from nerf2mesh.priors.config import BUILTIN, PriorConfig
 
 CLASSES: dict[str, tuple[str, str]] = {
-    "sd": ("latent", "StableDiffusionPrior"),
-    "sdxl": ("latent", "StableDiffusionPrior"),
-    "sd3": ("flow", "Sd3Prior"),
-    "flux": ("flow", "FluxPrior"),
-    "sana": ("flow", "SanaPrior"),
-    "if": ("pixel", "DeepFloydPrior"),
-    "zero123": ("zero123", "Zero123Prior"),
-    "stable-zero123": ("zero123", "Zero123Prior"),
-    "mvdream": ("multiview", "MultiViewPrior"),
-    "imagedream": ("multiview", "MultiViewPrior"),
+    "sd": ("families.latent", "StableDiffusionPrior"),
+    "sdxl": ("families.latent", "StableDiffusionPrior"),
+    "sd3": ("families.flow", "Sd3Prior"),
+    "flux": ("families.flow", "FluxPrior"),
+    "sana": ("families.flow", "SanaPrior"),
+    "if": ("families.pixel", "DeepFloydPrior"),
+    "zero123": ("families.zero123", "Zero123Prior"),
+    "stable-zero123": ("families.zero123", "Zero123Prior"),
+    "mvdream": ("families.multiview", "MultiViewPrior"),
+    "imagedream": ("families.multiview", "MultiViewPrior"),
 }
 """Module and class by family; loaded when asked for, since diffusers takes seconds to import."""
 
@@ -43,4 +43,4 @@ def load_prior(config: PriorConfig, device: str = "cpu") -> Prior:
 def prior_class(family: str) -> type:
     """The class of a family of foundation models."""
     module, name = CLASSES[family]
-    return getattr(importlib.import_module(f"nerf2mesh.priors.{module}"), name)
+    return getattr(importlib.import_module(f"nerf2mesh.priors.foundation.{module}"), name)

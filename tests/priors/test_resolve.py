@@ -249,7 +249,7 @@ def test_settings_are_checked_in_one_line() -> None:
     for settings, message in {
         ("name", "dall-e"): r"prior\.name: wanted builtin, sd15",
         ("name", "auto"): r"auto needs prior\.model",
-        ("precision", "float16"): r"prior\.precision: bfloat16 or float32 wanted",
+        ("precision", "float16"): r"prior\.precision: auto, bfloat16 or float32 wanted",
         ("control", "pose"): r"prior\.control: wanted one of scribble",
         ("control_from", "air"): r"prior\.control_from: wanted rendering or reference",
         ("background", 2.0): r"prior\.background: wanted 0 to 1, got 2",
