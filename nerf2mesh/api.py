@@ -11,7 +11,7 @@ import torch
 from nerf2mesh.config import Config, load_config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
-from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Opinion, Problem, optimize
+from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Problem, SecondPrior, optimize
 from nerf2mesh.priors import load_prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
@@ -104,12 +104,12 @@ def _fit(
     return result
 
 
-def _second(observations: Observations, config: Config, device: str) -> Opinion | None:
+def _second(observations: Observations, config: Config, device: str) -> SecondPrior | None:
     """The second prior of the run, where there is one."""
     if config.second is None:
         return None
     prior = load_prior(config.second.prior, device)
-    return Opinion(prior, prior.condition(observations), config.second.distill)
+    return SecondPrior(prior, prior.condition(observations), config.second.distill)
 
 
 def _settled(

@@ -35,7 +35,7 @@ Schema = TypeVar("Schema")
 
 @dataclass(kw_only=True)
 class SecondConfig:
-    """A second opinion on the same views, added to the first (Magic123): another prior, asked by a loss of its own.
+    """A second prior on the same views, added to the first (Magic123), with a loss of its own.
 
     Cameras, number of views and the size at which they are rendered are the first's.
     """

@@ -2,8 +2,8 @@
 
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.loop import LAST, optimize, step
-from nerf2mesh.optimize.problem import Opinion, Problem
+from nerf2mesh.optimize.problem import Problem, SecondPrior
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.views import GivenPixels
 
-__all__ = ["LAST", "GivenPixels", "LoopState", "Opinion", "OptimizeConfig", "Problem", "optimize", "step"]
+__all__ = ["LAST", "GivenPixels", "LoopState", "OptimizeConfig", "Problem", "SecondPrior", "optimize", "step"]

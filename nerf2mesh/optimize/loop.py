@@ -82,7 +82,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     if problem.source is not None:
         with torch.no_grad():
             score.source = problem.source.render_rays(rays, jitter=moved, bounded=True)
-    other = second_opinion(state, problem, score, side)
+    other = second_prior(state, problem, score, side)
     whole = ray_terms(c, state.factors, progress)
     rendering, value = problem.renderer.backward_in_chunks(
         rays,
@@ -105,7 +105,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     }
 
 
-def second_opinion(state: LoopState, problem: Problem, first: Distillation, side: int) -> Distillation | None:
+def second_prior(state: LoopState, problem: Problem, first: Distillation, side: int) -> Distillation | None:
     """The second prior's term on the same views, rendered at `side` pixels for the first; None where there is none."""
     if problem.second is None:
         return None

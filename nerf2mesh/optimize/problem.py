@@ -21,7 +21,7 @@ from nerf2mesh.types import Camera, Observations
 
 
 @dataclass(frozen=True)
-class Opinion:
+class SecondPrior:
     """Another prior that is asked about the same views, by a loss of its own."""
 
     prior: Prior
@@ -44,7 +44,7 @@ class Problem:
     average: Callable[[LoopState, Numbers], Numbers] | None = None
     """Where several processes share a run: makes gradients and numbers their mean over all. See `distributed`."""
     loggers: tuple[str, ...] = ()
-    second: Opinion | None = None
+    second: SecondPrior | None = None
     """Added to the first prior's gradient (Magic123)."""
     source: VolumeRenderer | None = None
     """The object to edit (distill.loss=dds); `prepare` loads it."""

@@ -13,7 +13,7 @@ from nerf2mesh.distill import draw_time
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.config import OptimizeConfig
-from nerf2mesh.optimize.distillers import Distiller, Question, as_decoded
+from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, as_decoded
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
 from nerf2mesh.types import Camera, Rays, Rendering
@@ -62,7 +62,7 @@ class Distillation:
     keep: Callable[[Rendering], Tensor] | None = None
     source: Rendering | None = None
     numbers: Measured = field(default_factory=dict)
-    question: Question | None = None
+    inputs: GuidanceInputs | None = None
 
     def __call__(self, rendering: Rendering) -> Tensor:
         """A scalar whose gradient on the rendering is the distillation gradient pulled back through `encode`."""
@@ -73,19 +73,19 @@ class Distillation:
         latents = self.prior.encode(images)
         if hasattr(self.prior, "show"):  # a ControlNet may follow the rendering's depth
             self.prior.show(images, self._depth(rendering, images), self.cameras)
-        self.question = self._asked(images, latents)
-        answer = self.distiller(self.question)
-        gradient = answer.latents if self.keep is None else answer.latents * self._kept(rendering, latents)
+        self.inputs = self._inputs(images, latents)
+        found = self.distiller(self.inputs)
+        gradient = found.latents if self.keep is None else found.latents * self._kept(rendering, latents)
         self.numbers["distill/gradient"] = gradient.norm() * latents.numel() ** 0.5
         total = (latents * gradient).sum()
-        if answer.images is not None:
-            total = total + (as_decoded(self.prior, images, answer.images.shape[-2]) * answer.images).sum()
+        if found.images is not None:
+            total = total + (as_decoded(self.prior, images, found.images.shape[-2]) * found.images).sum()
         return self.weight * total
 
     def learn(self) -> None:
         """What the loss trains beside the field; after the field's backward pass, when its memory is free again."""
-        if self.question is not None:
-            self.numbers |= self.distiller.learn(self.question)
+        if self.inputs is not None:
+            self.numbers |= self.distiller.learn(self.inputs)
 
     def as_images(self, rendering: Rendering) -> Tensor:
         """Premultiplied RGBA [1, V, s, s, 4] from the supersampled rays."""
@@ -103,10 +103,10 @@ class Distillation:
         far = (rendering.depth * rendering.opacity)[..., None].expand_as(rendering.rgb)
         return self.as_images(replace(rendering, rgb=far))[..., 0] / images[..., 3].clamp_min(1e-6)
 
-    def _asked(self, images: Tensor, latents: Tensor) -> Question:
+    def _inputs(self, images: Tensor, latents: Tensor) -> GuidanceInputs:
         time = draw_time(self.config, self.progress, 1, self.generators["time"])
         self.numbers["distill/t"] = float(time)
-        return Question(
+        return GuidanceInputs(
             self.prior,
             self.condition,
             self.config,

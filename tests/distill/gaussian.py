@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nerf2mesh.distill import DistillConfig, NoiseLevel, cosine_level
-from nerf2mesh.optimize.distillers import Question
+from nerf2mesh.optimize.distillers import GuidanceInputs
 from nerf2mesh.types import Camera
 
 CHANNELS, SIDE, VIEWS = 4, 2, 2
@@ -117,14 +117,16 @@ class Basis:
         return self.level(times[-1])[0] * mean + away
 
 
-def question(prior: GaussianPrior, config: DistillConfig, batch: int, *, progress: float = 0.25) -> Question:
-    """A question about random latents; its generators are seeded by name, as `draws` draws again."""
+def guidance_inputs(
+    prior: GaussianPrior, config: DistillConfig, batch: int, *, progress: float = 0.25
+) -> GuidanceInputs:
+    """Random latents under random cameras; generators are seeded by name, so that a test can draw the same."""
     g = torch.Generator().manual_seed(7)
     latents = torch.randn(batch, VIEWS, CHANNELS, SIDE, SIDE, generator=g, dtype=torch.float64)
     source = torch.randn(batch, VIEWS, SIDE, SIDE, CHANNELS, generator=g, dtype=torch.float64)
     time = torch.tensor([0.45, 0.12, 0.8])[:batch]
     cameras = Camera.orbit(torch.linspace(-150.0, 170.0, batch * VIEWS).reshape(batch, VIEWS), 10.0, width_px=SIDE)
-    return Question(
+    return GuidanceInputs(
         prior, None, config, cameras, progress, time, latents, prior.decode(latents), generators(), source=source
     )
 

@@ -11,7 +11,7 @@ import torch
 from nerf2mesh.distill import LOSSES, T_MAX, T_MIN, DistillConfig
 from nerf2mesh.optimize.distillers import make_distiller
 from nerf2mesh.optimize.distillers.variational import PHI, TEACHER
-from tests.distill.gaussian import SIZE, Basis, GaussianPrior, generators, question
+from tests.distill.gaussian import SIZE, Basis, GaussianPrior, generators, guidance_inputs
 
 SCALE = 7.5
 SETTINGS = {
@@ -24,10 +24,10 @@ KINDS = ("epsilon", "v", "flow")
 
 
 def asked(loss: str, kind: str, batch: int, **settings):
-    """What a closed form needs: the question, and in the eigenbasis its latents x, noise n and noisy latents."""
+    """What a closed form needs: the inputs, and in the eigenbasis its latents x, noise n and noisy latents."""
     prior = GaussianPrior(kind, shared=loss == "sdi")
     config = DistillConfig(loss=loss, guidance_scale=SCALE, weighting="sds", **SETTINGS.get(loss, {}) | settings)
-    q = question(prior, config, batch)
+    q = guidance_inputs(prior, config, batch)
     b, streams = Basis(prior), generators()
     noise = b.into(torch.randn(q.latents.shape, generator=streams["noise"]))
     share = torch.rand(q.time.shape, generator=streams["time"]).numpy().astype(np.float64)

@@ -10,7 +10,7 @@ import torch
 
 from nerf2mesh.distill import DistillConfig, guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
 from nerf2mesh.types import Camera
-from tests.distill.gaussian import GaussianPrior, question
+from tests.distill.gaussian import GaussianPrior, guidance_inputs
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -65,7 +65,7 @@ def test_perp_neg_of_one_batch_is_that_of_its_views() -> None:
     azimuth = torch.tensor([10.0, 80.0, 150.0, -120.0])
     latents = drawn(4, 4, 2, 2, seed=3)
     whole = replace(
-        question(prior, config, 1),
+        guidance_inputs(prior, config, 1),
         latents=latents[None],
         cameras=Camera.orbit(azimuth[None], 0.0, width_px=2),
         time=torch.tensor([0.4]),
@@ -93,6 +93,6 @@ def test_perp_neg_is_linear_in_what_the_network_predicts() -> None:
     """Done in v it means the same noise as done in epsilon."""
     found = []
     for kind in ("epsilon", "v"):
-        q = question(GaussianPrior(kind), DistillConfig(perp_neg=True, guidance_scale=7.5), 1)
+        q = guidance_inputs(GaussianPrior(kind), DistillConfig(perp_neg=True, guidance_scale=7.5), 1)
         found.append(q.guided_epsilon(q.latents, q.time))
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)

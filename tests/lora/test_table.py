@@ -15,7 +15,7 @@ from nerf2mesh import lora
 from nerf2mesh.config import load_config
 from nerf2mesh.distill.config import LOSSES
 from nerf2mesh.lora import adapters
-from nerf2mesh.optimize.distillers import Question, make_distiller
+from nerf2mesh.optimize.distillers import GuidanceInputs, make_distiller
 from nerf2mesh.optimize.state import STREAMS
 from nerf2mesh.priors import BuiltinPrior
 from nerf2mesh.types import Camera
@@ -39,17 +39,17 @@ def asked(prior, condition, loss: str, cell: str) -> torch.Tensor:
     generators = {name: torch.Generator().manual_seed(i) for i, name in enumerate(STREAMS)}
     with torch.no_grad():
         latents = prior.encode(images)
-    question = Question(
+    inputs = GuidanceInputs(
         prior, condition, config, cameras, 0.5, torch.tensor([0.6]), latents, images, generators, images.flip(-2)
     )
     distiller = make_distiller(prior, config, generators)
     with torch.no_grad():
-        first = distiller(question).latents
+        first = distiller(inputs).latents
     if loss not in LEARNERS:
         return first
-    assert all(value.isfinite() for value in distiller.learn(question).values()), cell
+    assert all(value.isfinite() for value in distiller.learn(inputs).values()), cell
     with torch.no_grad():
-        return distiller(question).latents
+        return distiller(inputs).latents
 
 
 def check_cell(prior, condition, loss: str) -> None:

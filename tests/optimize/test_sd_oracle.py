@@ -11,7 +11,7 @@ from nerf2mesh.distill import DistillConfig
 from nerf2mesh.fields import FieldConfig, HashGridField
 from nerf2mesh.lora import adapters
 from nerf2mesh.optimize import GivenPixels, LoopState, OptimizeConfig, Problem, optimize
-from nerf2mesh.optimize.distillers import Question, make_distiller
+from nerf2mesh.optimize.distillers import GuidanceInputs, make_distiller
 from nerf2mesh.optimize.distillers.variational import PHI
 from nerf2mesh.priors import PriorConfig, load_prior
 from nerf2mesh.render import OccupancyGrid, RendererConfig, VolumeRenderer
@@ -72,7 +72,7 @@ def test_sds_is_the_equation(folder: Path, scale: float) -> None:
     latents = prior.encode(live)
     config = DistillConfig(weighting="sds", guidance_scale=scale)
     time = torch.tensor([TIME])
-    q = Question(prior, condition, config, cameras, 0.0, time, latents.detach(), images, seeded)
+    q = GuidanceInputs(prior, condition, config, cameras, 0.0, time, latents.detach(), images, seeded)
     latents.backward(make_distiller(prior, config, seeded)(q).latents)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(5))
     wanted, other = (by_hand(folder, images, noise, s) for s in (scale, scale + 1.0))

@@ -11,7 +11,7 @@ from nerf2mesh.optimize.distillers import make_distiller
 from nerf2mesh.optimize.distillers.learner import AdapterLearner
 from nerf2mesh.optimize.distillers.variational import PHI
 from nerf2mesh.types import Observations
-from tests.distill.gaussian import GaussianPrior, generators, question
+from tests.distill.gaussian import GaussianPrior, generators, guidance_inputs
 from tests.optimize.known import KnownPrior
 from tests.optimize.scene import problem
 
@@ -20,7 +20,7 @@ CONFIG = DistillConfig(loss="vsd", guidance_scale=2.0, phi_learning_rate=1e-2)
 
 def test_phi_learns_and_the_base_stays_bit_equal() -> None:
     prior = GaussianPrior("v")
-    q = question(prior, CONFIG, 1)
+    q = guidance_inputs(prior, CONFIG, 1)
     before = q.predict(q.latents, q.time, "conditional")["conditional"].clone()
     distiller = make_distiller(prior, CONFIG, q.generators)
     first = distiller(q).latents
@@ -44,7 +44,7 @@ def test_gradients_reach_phi_and_nothing_else() -> None:
     adapters.attach(prior.network, "style0", 2)
     adapters.stack(prior.network, {"style0": 0.5})
     torch.nn.init.normal_(prior.network.out.lora_B["style0"].weight, std=0.3)
-    q = question(prior, CONFIG, 1)
+    q = guidance_inputs(prior, CONFIG, 1)
     styled = q.predict(q.latents, q.time, "conditional")["conditional"].clone()
     learner = AdapterLearner(prior, PHI, 2, 1e-2, q.generators["phi"], sees_cameras=True)
     assert adapters.stacked(prior.network) == {"style0": 0.5}

@@ -6,12 +6,12 @@ import torch
 
 from nerf2mesh.distill import DistillConfig
 from nerf2mesh.optimize.distillers import inverted, stateless
-from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Distiller, Question, as_decoded
+from nerf2mesh.optimize.distillers.guidance_inputs import Distiller, GuidanceInputs, LatentGradient, as_decoded
 from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.distillers.variational import Bootstrapped, Variational
 from nerf2mesh.priors.base import Prior
 
-ANSWERS = {
+GRADIENTS = {
     "sds": stateless.sds,
     "sjc": stateless.sjc,
     "csd": stateless.csd,
@@ -33,7 +33,7 @@ def make_distiller(prior: Prior, config: DistillConfig, generators: dict[str, to
         return Variational(prior, config, generators["phi"])
     if config.loss == "bsd":
         return Bootstrapped(prior, config, generators["phi"])
-    return Stateless(ANSWERS[config.loss])
+    return Stateless(GRADIENTS[config.loss])
 
 
-__all__ = ["Answer", "Distiller", "Question", "as_decoded", "make_distiller"]
+__all__ = ["Distiller", "GuidanceInputs", "LatentGradient", "as_decoded", "make_distiller"]

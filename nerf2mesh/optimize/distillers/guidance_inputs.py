@@ -32,7 +32,7 @@ from nerf2mesh.utils.device_copy import to_device
 
 
 @dataclass
-class Question:
+class GuidanceInputs:
     """One step's views and noise level, with the prior at hand. Nothing here carries gradients.
 
     time: [B] on the CPU. source: images of the source object under the same cameras (DDS), else None.
@@ -66,8 +66,8 @@ class Question:
         drawn = torch.randn(self.latents.shape, generator=self.generators[stream])
         return to_device(drawn, self.latents.device).to(self.latents.dtype)
 
-    def seen_by(self, cameras: Camera) -> Question:
-        """The same question under other cameras."""
+    def seen_by(self, cameras: Camera) -> GuidanceInputs:
+        """The same under other cameras."""
         return replace(self, cameras=cameras)
 
     def predict(self, noisy: Tensor, time: Tensor, *branches: Branch) -> dict[Branch, Tensor]:
@@ -117,7 +117,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LatentGradient:
     """Gradients, mean-normalized (see `distill.losses`): on the latents; on the images as decoded, where one is so."""
 
     latents: Tensor
@@ -143,11 +143,11 @@ def as_decoded(prior: Prior, images: Tensor, side: int) -> Tensor:
 class Distiller(Protocol):
     """One loss: makes the prior's calls, and may keep a state of its own that is saved with the run's."""
 
-    def __call__(self, question: Question) -> Answer:
+    def __call__(self, inputs: GuidanceInputs) -> LatentGradient:
         """The gradient; runs without recording."""
         ...
 
-    def learn(self, question: Question) -> dict[str, Tensor]:
+    def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
         """What the loss trains beside the loop, after the field's backward pass; named losses for the log."""
         ...
 

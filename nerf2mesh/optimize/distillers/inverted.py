@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nerf2mesh import distill
 from nerf2mesh.distill import T_MAX, T_MIN, ddim_step, ladder, to_epsilon
-from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question
+from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs, LatentGradient
 
 
-def ism(q: Question) -> Answer:
+def ism(q: GuidanceInputs) -> LatentGradient:
     """Unconditional inversion to s = t - interval by long strides, one more step to t, then both predictions.
 
     As in the authors' code the inversion starts from a little drawn noise (at T_MIN), and the prediction that carries
@@ -27,20 +27,20 @@ def ism(q: Question) -> Answer:
         noisy = ddim_step(noisy, epsilon, q.level_at(here), q.level_at(there))
     (present,) = q.epsilons(noisy, before, "unconditional")
     noisy = ddim_step(noisy, present, q.level_at(before), q.level)
-    return Answer(distill.difference_gradient(q.guided_epsilon(noisy, q.time), present, q.weight))
+    return LatentGradient(distill.difference_gradient(q.guided_epsilon(noisy, q.time), present, q.weight))
 
 
-def sdi(q: Question) -> Answer:
+def sdi(q: GuidanceInputs) -> LatentGradient:
     """Inversion with negative guidance from the clean rendering; then the pull to the denoised picture.
 
     The last step goes past t by a random part of a stride, and the noise found there is used at t.
     """
     noise = inverted_noise(q)
     x0_hat = q.guided_x0(q.level.add(q.latents, noise), q.time)
-    return Answer(distill.x0_gradient(x0_hat, q.latents))
+    return LatentGradient(distill.x0_gradient(x0_hat, q.latents))
 
 
-def inverted_noise(q: Question) -> Tensor:
+def inverted_noise(q: GuidanceInputs) -> Tensor:
     """The noise that DDIM inversion finds for the rendering; Perp-Neg, where it is on, guides here too."""
     c = q.config
     past = c.inversion_stride * torch.rand(q.time.shape, generator=q.generators["time"])

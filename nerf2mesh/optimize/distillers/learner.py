@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nerf2mesh.distill import from_x0
 from nerf2mesh.lora import adapters
-from nerf2mesh.optimize.distillers.guidance_inputs import Question
+from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs
 from nerf2mesh.priors.base import Prior
 from nerf2mesh.utils.device_copy import to_device
 
@@ -48,7 +48,7 @@ class AdapterLearner:
             yield
 
     def train(
-        self, question: Question, latents: Tensor, generator: torch.Generator, *, camera_dropout: float
+        self, inputs: GuidanceInputs, latents: Tensor, generator: torch.Generator, *, camera_dropout: float
     ) -> Tensor:
         """One step of denoising `latents` under the conditional prompt, at a uniform time; the loss, detached.
 
@@ -58,11 +58,11 @@ class AdapterLearner:
         time = torch.rand(len(latents), generator=generator).clamp(1e-3, 1.0 - 1e-3)
         noise = to_device(torch.randn(latents.shape, generator=generator), latents.device).to(latents.dtype)
         shown = bool(torch.rand((), generator=generator) >= camera_dropout)
-        level = question.level_at(time)
+        level = inputs.level_at(time)
         noisy = level.add(latents, noise)
         target = from_x0(prior.kind, latents, noisy, level)
         with torch.enable_grad(), self._learning(), self.active(cameras=shown):
-            prediction = question.predict(noisy, time, "conditional")["conditional"]
+            prediction = inputs.predict(noisy, time, "conditional")["conditional"]
             loss = (prediction.float() - target.float()).square().mean()
             loss.backward()
         assert all(p.grad is not None for p in self.weights.values()), f"adapter {self.name} got no gradients"

@@ -10,22 +10,22 @@ from torch import Tensor
 
 from nerf2mesh import distill
 from nerf2mesh.distill import T_MAX, T_MIN, to_epsilon, to_flow, to_x0
-from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question, as_decoded
+from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs, LatentGradient, as_decoded
 from nerf2mesh.priors.base import Branch
 from nerf2mesh.utils.device_copy import to_device
 
 
 class Stateless:
-    """A `Distiller` from a function of the question alone."""
+    """A `Distiller` from a function of the inputs alone."""
 
-    def __init__(self, answer: Callable[[Question], Answer]) -> None:
-        self.answer = answer
+    def __init__(self, gradient: Callable[[GuidanceInputs], LatentGradient]) -> None:
+        self.gradient = gradient
 
     @torch.no_grad()
-    def __call__(self, question: Question) -> Answer:
-        return self.answer(question)
+    def __call__(self, inputs: GuidanceInputs) -> LatentGradient:
+        return self.gradient(inputs)
 
-    def learn(self, question: Question) -> dict[str, Tensor]:
+    def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -35,46 +35,46 @@ class Stateless:
         """Nothing to load."""
 
 
-def sds(q: Question) -> Answer:
+def sds(q: GuidanceInputs) -> LatentGradient:
     noise = q.noise()
     noise_hat = q.guided_epsilon(q.level.add(q.latents, noise), q.time)
-    return Answer(distill.sds_gradient(noise_hat, noise, q.level, q.config.weighting))
+    return LatentGradient(distill.sds_gradient(noise_hat, noise, q.level, q.config.weighting))
 
 
-def sjc(q: Question) -> Answer:
+def sjc(q: GuidanceInputs) -> LatentGradient:
     x0_hat = q.guided_x0(q.level.add(q.latents, q.noise()), q.time)
-    return Answer(distill.sjc_gradient(x0_hat, q.latents, q.level))
+    return LatentGradient(distill.sjc_gradient(x0_hat, q.latents, q.level))
 
 
-def x0(q: Question) -> Answer:
+def x0(q: GuidanceInputs) -> LatentGradient:
     x0_hat = q.guided_x0(q.level.add(q.latents, q.noise()), q.time)
-    return Answer(distill.x0_gradient(x0_hat, q.latents))
+    return LatentGradient(distill.x0_gradient(x0_hat, q.latents))
 
 
-def csd(q: Question) -> Answer:
+def csd(q: GuidanceInputs) -> LatentGradient:
     """guidance_scale is not used: the classifier score is all there is."""
     e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
-    return Answer(distill.csd_gradient(*e, distill.csd_factors(q.config, q.progress), q.weight))
+    return LatentGradient(distill.csd_gradient(*e, distill.csd_factors(q.config, q.progress), q.weight))
 
 
-def nfsd(q: Question) -> Answer:
+def nfsd(q: GuidanceInputs) -> LatentGradient:
     e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
     scale = distill.guidance_scale(q.config, q.progress)
     in_domain = to_device(q.time < q.config.nfsd_split, q.latents.device)
-    return Answer(distill.nfsd_gradient(*e, scale, in_domain, q.weight))
+    return LatentGradient(distill.nfsd_gradient(*e, scale, in_domain, q.weight))
 
 
-def asd(q: Question) -> Answer:
+def asd(q: GuidanceInputs) -> LatentGradient:
     """The reference is the conditional prediction at a noisier level of the same noise."""
     noise = q.noise()
     share = torch.rand(q.time.shape, generator=q.generators["time"])
     later = (q.time + share * q.config.asd_shift * (q.time - T_MIN)).clamp(max=T_MAX)
     wanted = q.guided_epsilon(q.level.add(q.latents, noise), q.time)
     (present,) = q.epsilons(q.level_at(later).add(q.latents, noise), later, "conditional")
-    return Answer(distill.difference_gradient(wanted, present, q.weight))
+    return LatentGradient(distill.difference_gradient(wanted, present, q.weight))
 
 
-def dds(q: Question) -> Answer:
+def dds(q: GuidanceInputs) -> LatentGradient:
     """The source's prompt is the negative one, and is guided against the empty prompt like the wanted one.
 
     The source is encoded last: a ControlNet on lines follows what was encoded before it is asked.
@@ -91,11 +91,11 @@ def dds(q: Question) -> Answer:
 
     wanted = guided(q.latents, "conditional")
     present = guided(q.prior.encode(q.source), "negative")
-    return Answer(distill.difference_gradient(wanted, present, q.weight))
+    return LatentGradient(distill.difference_gradient(wanted, present, q.weight))
 
 
-def hifa(q: Question) -> Answer:
-    """SDS and the same pull on images, through the decoder's answer."""
+def hifa(q: GuidanceInputs) -> LatentGradient:
+    """SDS and the same pull on images, through the decoder's pictures."""
     noise = q.noise()
     noisy = q.level.add(q.latents, noise)
     prediction = q.guided(noisy, q.time)
@@ -104,14 +104,14 @@ def hifa(q: Question) -> Answer:
     picture = q.prior.decode(to_x0(q.prior.kind, prediction, noisy, q.level))
     shown = as_decoded(q.prior, q.images, picture.shape[-2])
     image_gradient = distill.hifa_image_gradient(picture, shown, q.level, q.weight)
-    return Answer(gradient, q.config.hifa_image_weight * image_gradient)
+    return LatentGradient(gradient, q.config.hifa_image_weight * image_gradient)
 
 
-def rfds(q: Question) -> Answer:
+def rfds(q: GuidanceInputs) -> LatentGradient:
     return _rfds(q, q.noise())
 
 
-def rfds_rev(q: Question) -> Answer:
+def rfds_rev(q: GuidanceInputs) -> LatentGradient:
     noise = q.noise()
     noisy = q.level.add(q.latents, noise)
     prediction = q.predict(noisy, q.time, "conditional")["conditional"]
@@ -119,7 +119,7 @@ def rfds_rev(q: Question) -> Answer:
     return _rfds(q, distill.rfds_rev_noise(flow, noise, q.latents, q.level))
 
 
-def _rfds(q: Question, noise: Tensor) -> Answer:
+def _rfds(q: GuidanceInputs, noise: Tensor) -> LatentGradient:
     noisy = q.level.add(q.latents, noise)
     flow_hat = to_flow(q.prior.kind, q.guided(noisy, q.time), noisy, q.level)
-    return Answer(distill.rfds_gradient(flow_hat, noise, q.latents))
+    return LatentGradient(distill.rfds_gradient(flow_hat, noise, q.latents))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.distill import T_MIN, DistillConfig, ddim_step, difference_gradient, ladder, to_epsilon, to_x0
-from nerf2mesh.optimize.distillers.guidance_inputs import Answer, Question
+from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs, LatentGradient
 from nerf2mesh.optimize.distillers.learner import AdapterLearner
 from nerf2mesh.priors.base import Prior
 from nerf2mesh.types import Camera
@@ -34,19 +34,19 @@ class Variational:
         self.phi = AdapterLearner(prior, PHI, config.phi_rank, config.phi_learning_rate, generator, sees_cameras=True)
 
     @torch.no_grad()
-    def __call__(self, question: Question) -> Answer:
-        noisy = question.level.add(question.latents, question.noise())
-        wanted = self.teacher_epsilon(question, noisy)
+    def __call__(self, inputs: GuidanceInputs) -> LatentGradient:
+        noisy = inputs.level.add(inputs.latents, inputs.noise())
+        wanted = self.teacher_epsilon(inputs, noisy)
         with self.phi.active():
-            (present,) = question.epsilons(noisy, question.time, "conditional")
-        return Answer(difference_gradient(wanted, present, question.weight))
+            (present,) = inputs.epsilons(noisy, inputs.time, "conditional")
+        return LatentGradient(difference_gradient(wanted, present, inputs.weight))
 
-    def teacher_epsilon(self, question: Question, noisy: Tensor) -> Tensor:
-        return question.guided_epsilon(noisy, question.time)
+    def teacher_epsilon(self, inputs: GuidanceInputs, noisy: Tensor) -> Tensor:
+        return inputs.guided_epsilon(noisy, inputs.time)
 
-    def learn(self, question: Question) -> dict[str, Tensor]:
+    def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
         losses = [
-            self.phi.train(question, question.latents, self.generator, camera_dropout=self.config.phi_camera_dropout)
+            self.phi.train(inputs, inputs.latents, self.generator, camera_dropout=self.config.phi_camera_dropout)
             for _ in range(self.config.phi_steps)
         ]
         return {"distill/phi": torch.stack(losses).mean()} if losses else {}
@@ -69,18 +69,18 @@ class Bootstrapped(Variational):
         self.pool: list[tuple[Tensor, Camera]] = []
         self.asked = 0
 
-    def teacher_epsilon(self, question: Question, noisy: Tensor) -> Tensor:
+    def teacher_epsilon(self, inputs: GuidanceInputs, noisy: Tensor) -> Tensor:
         with self.teacher.active():
-            return question.guided_epsilon(noisy, question.time)
+            return inputs.guided_epsilon(noisy, inputs.time)
 
-    def learn(self, question: Question) -> dict[str, Tensor]:
+    def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
         if self.asked % self.config.teacher_every == 0:
-            self.pool = [*self.pool, (denoised(question), question.cameras)][-self.config.teacher_pool :]
+            self.pool = [*self.pool, (denoised(inputs), inputs.cameras)][-self.config.teacher_pool :]
         self.asked += 1
         which = int(torch.randint(len(self.pool), (1,), generator=self.generator))
         latents, cameras = self.pool[which]
-        loss = self.teacher.train(question.seen_by(cameras), latents, self.generator, camera_dropout=0.0)
-        return super().learn(question) | {"distill/teacher": loss}
+        loss = self.teacher.train(inputs.seen_by(cameras), latents, self.generator, camera_dropout=0.0)
+        return super().learn(inputs) | {"distill/teacher": loss}
 
     def state_dict(self) -> dict[str, Any]:
         pool = [{"latents": latents, **vars(cameras)} for latents, cameras in self.pool]
@@ -96,16 +96,16 @@ class Bootstrapped(Variational):
 
 
 @torch.no_grad()
-def denoised(question: Question) -> Tensor:
+def denoised(inputs: GuidanceInputs) -> Tensor:
     """The rendering noised to the step's time and brought back by the prior: DDIM with teacher_scale."""
-    c, kind = question.config, question.prior.kind
-    noisy = question.level.add(question.latents, question.noise("phi"))
-    times = ladder(question.time, T_MIN, c.inversion_stride)[::-1]
+    c, kind = inputs.config, inputs.prior.kind
+    noisy = inputs.level.add(inputs.latents, inputs.noise("phi"))
+    times = ladder(inputs.time, T_MIN, c.inversion_stride)[::-1]
     for here, there in pairwise(times):
-        level = question.level_at(here)
-        epsilon = to_epsilon(kind, question.guided(noisy, here, c.teacher_scale), noisy, level)
-        noisy = ddim_step(noisy, epsilon, level, question.level_at(there))
-    return to_x0(kind, question.guided(noisy, times[-1], c.teacher_scale), noisy, question.level_at(times[-1]))
+        level = inputs.level_at(here)
+        epsilon = to_epsilon(kind, inputs.guided(noisy, here, c.teacher_scale), noisy, level)
+        noisy = ddim_step(noisy, epsilon, level, inputs.level_at(there))
+    return to_x0(kind, inputs.guided(noisy, times[-1], c.teacher_scale), noisy, inputs.level_at(times[-1]))
 
 
 def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
