@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.kernels import FusedAdam
 from nerf2mesh.render import OccupancyGrid
+from nerf2mesh.utils.atomic_write import atomic_write
 
 STREAMS = (
     "camera", "noise", "time", "pixel", "background", "jitter", "regularizer", "occupancy", "adapt", "inversion", "phi"
@@ -139,13 +139,8 @@ class LoopState:
         """
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.field.parameters()):
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        with temporary.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             _write(self.values(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
     def load(self, path: Path) -> None:
         """ValueError where the file is torn, foreign or of another shape; the state is then partly overwritten."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from nerf2mesh.config import Config, to_yaml
 from nerf2mesh.report import versions, write_json
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 FREE = ("output_dir", "threads", "report", "mesh")
 """What may differ between a run and its continuation: it does not change the optimization."""
@@ -45,8 +45,8 @@ class RunFolder:
             _check_same(folder / "config.yaml", config)
             if config.input.image is None and observations is not None:
                 _check_views(folder / "observations.sha256", observations)
-            _write(folder / "config.yaml", to_yaml(config))
-            _write(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
+            atomic_write_text(folder / "config.yaml", to_yaml(config))
+            atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
         except OSError as error:
             raise ValueError(
@@ -81,7 +81,7 @@ def _check_views(path: Path, observations: Observations) -> None:
         raise ValueError(
             f"observations: {path.parent} holds a run of other views; choose another output_dir, or delete it"
         )
-    _write(path, digest.hexdigest() + "\n")
+    atomic_write_text(path, digest.hexdigest() + "\n")
 
 
 def _comparable(text: str) -> list[str]:
@@ -93,9 +93,3 @@ def _comparable(text: str) -> list[str]:
         if group not in FREE and line.strip():
             lines.append(line if not line.startswith(" ") else f"{group}.{line.strip()}")
     return lines
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)

@@ -7,7 +7,6 @@ continued. `export_prior` writes the averaged weights as float16 safetensors wit
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from nerf2mesh.priors.builtin.optimizer import MuonAdamW
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
 from nerf2mesh.priors.builtin.weight_files import PART_BYTES, export_network, export_parts, starting_weights
 from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_bytes
 from nerf2mesh.utils.precision import fast_dtype
 
 
@@ -60,9 +60,8 @@ class TrainState:
             "generator": self.generator.get_state(),
             "counts": [self.step, self.frames_seen, self.seconds],
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(values, temporary)
-        os.replace(temporary, path)
+        with atomic_write(path) as part:
+            torch.save(values, part)
 
     def about(self, config: PriorTrainConfig) -> dict[str, object]:
         """What the header of exported weights says: how much was seen, and the whole configuration."""
@@ -322,17 +321,17 @@ def export_prior(state: TrainState, folder: Path, config: PriorTrainConfig) -> N
 
 def split_file(path: Path, folder: Path, size: int = PART_BYTES) -> list[Path]:
     """Copies `path` as consecutive pieces of at most `size` bytes, named by number; returns them."""
-    for old in folder.glob(path.name + ".*"):
+    for old in folder.glob(path.name + ".*[0-9]"):
         old.unlink()
     data = path.read_bytes()
     pieces = [folder / f"{path.name}.{i:03}" for i in range(-(-len(data) // size))]
     for i, piece in enumerate(pieces):
-        piece.write_bytes(data[i * size : (i + 1) * size])
+        atomic_write_bytes(piece, data[i * size : (i + 1) * size])
     return pieces
 
 
 def join_parts(folder: Path, path: Path) -> None:
     """Puts `path` together from the pieces of `split_file` where it is not there."""
-    pieces = sorted(folder.glob(path.name + ".*"))
+    pieces = sorted(folder.glob(path.name + ".*[0-9]"))
     if pieces and not path.exists():
-        path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+        atomic_write_bytes(path, b"".join(piece.read_bytes() for piece in pieces))

@@ -8,13 +8,13 @@ ever unpickled.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from torch import Tensor
 
 from nerf2mesh.priors.builtin.network import DenoiserConfig, MultiViewDenoiser, grown
 from nerf2mesh.procedural.captions import WORDS
+from nerf2mesh.utils.atomic_write import atomic_write
 
 PART_BYTES = 15_000_000
 PART_NAME = "prior{suffix}.safetensors"
@@ -119,10 +119,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _write(path: Path, weights: dict[str, Tensor], header: dict[str, str]) -> None:
     from safetensors.torch import save_file
 
-    temporary = path.with_suffix(".tmp")
-    save_file(weights, temporary, metadata=header)
-    temporary.chmod(0o644)
-    os.replace(temporary, path)
+    with atomic_write(path) as part:
+        save_file(weights, part, metadata=header)
+        part.chmod(0o644)
 
 
 def _halves(network: MultiViewDenoiser) -> dict[str, Tensor]:

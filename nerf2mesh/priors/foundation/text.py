@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nerf2mesh.priors.foundation.components import DTYPES, Components, quiet
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
 Embedding = Mapping[str, Tensor]
 """hidden [n, d], and as the family has it pooled [d] and mask [n]; without a batch axis."""
@@ -164,10 +165,8 @@ def _key(digest: str, encoder: Encoder, precision: str, prompt: str) -> str:
 def _save(embedding: Embedding, path: Path) -> None:
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(dict(embedding), aside)
-    aside.replace(path)
+    with atomic_write(path, concurrent=True) as part:
+        save_file(dict(embedding), part)
 
 
 def _load(path: Path, device: str) -> Embedding:
@@ -188,7 +187,4 @@ def _read_memo(cache: Path) -> dict[str, str]:
 def _write_memo(cache: Path, memo: dict[str, str]) -> None:
     """Where the folder can be written; without the list files are only read again."""
     with suppress(OSError):
-        cache.mkdir(parents=True, exist_ok=True)
-        aside = cache / f"digests.{os.getpid()}.tmp"
-        aside.write_text(json.dumps(memo))
-        aside.replace(cache / "digests.json")
+        atomic_write_text(cache / "digests.json", json.dumps(memo), concurrent=True)
