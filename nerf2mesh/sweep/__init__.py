@@ -1,13 +1,14 @@
 """Experiments: many fits as one queue of jobs, from a laptop's two cores to a cluster. See each module's text.
 
-ledger     what happened, as lines that are only ever added, under a lock
-states     where a job stands after each event
-queue      the jobs: who runs what, what is done, what is to be done again
-heartbeat  who is alive, without comparing clocks
-worker     takes jobs, one after the other, until none is left
-fleet      how workers come to be: local processes, joblib, Ray
+event_log  an append-only file of events under a lock: what happened to every job
+states     the state of a job after each event
+queue      the jobs: which worker runs which job, which are done, which must run again
+heartbeat  which workers are alive, found without comparing clocks
+worker     runs one job after the other until none is left
+launchers  how workers are started: as local processes, with joblib, with Ray
 slurm      the same as a SLURM job array
-supervise  keeps a fleet going until every job is done, and says what happens
-origin     with which weights a folder's results were made
+supervise  keeps workers running until every job is done, and prints the state of the sweep
+origin     the weights with which a folder's results were made
 bench      the fidelity benchmark as such jobs, and its tables
+commands   what nerf2mesh-bench does beside running a sweep
 """

@@ -1,4 +1,4 @@
-"""The fidelity benchmark: configuration -> jobs -> fleet -> records -> tables."""
+"""The fidelity benchmark: configuration -> jobs -> launcher -> records -> tables."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def run_bench(config: BenchConfig) -> Path | None:
     queue.refresh()
     if not queue.is_over():
         workers = min(launch.workers, len(queue.jobs))
-        fleet = make_fleet(launch, folder, workers)
+        launcher = make_launcher(launch, folder, workers)
         if not launch.wait:
-            fleet.start(workers)
+            launcher.start(workers)
             return None
-        supervise(queue, fleet, workers, lease_s=launch.lease_s, say_every_s=launch.say_every_s)
+        supervise(queue, launcher, workers, lease_s=launch.lease_s, say_every_s=launch.say_every_s)
     print(write_tables(folder, queue, config))
     print(write_summary(queue).read_text(), file=sys.stderr)
     return folder
@@ -96,14 +96,14 @@ def _without_folder(setting: str) -> str:
     return key + equals + value.rstrip("/").rpartition("/")[2]
 
 
-def make_fleet(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
+def make_launcher(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
     threads = launch.threads or (0 if launch.kind in ("slurm", "ray") else max(1, (os.cpu_count() or 1) // workers))
-    crew = WorkerSpec(folder, RUN_JOB, threads)
+    spec = WorkerSpec(folder, RUN_JOB, threads)
     if launch.kind == "slurm":
-        return SlurmLauncher(crew, slurm_parameters(launch))
+        return SlurmLauncher(spec, slurm_parameters(launch))
     if launch.kind == "ray":
-        return RayLauncher(crew, address=launch.ray_address, gpus=launch.gpus)
-    return {"local": LocalLauncher, "joblib": JoblibLauncher}[launch.kind](crew)
+        return RayLauncher(spec, address=launch.ray_address, gpus=launch.gpus)
+    return {"local": LocalLauncher, "joblib": JoblibLauncher}[launch.kind](spec)
 
 
 def collect(queue: Queue, config: BenchConfig) -> Results:

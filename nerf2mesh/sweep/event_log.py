@@ -22,7 +22,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class EventLog:
-    """`folder/events.jsonl` and its lock. Use `with ledger.locked() as new:`; `new` are the events not seen before."""
+    """`folder/events.jsonl` and its lock. Use `with log.locked() as new:`; `new` are the events not seen before."""
 
     def __init__(self, folder: Path | str) -> None:
         self.path = Path(folder) / "events.jsonl"
@@ -33,7 +33,7 @@ class EventLog:
     @contextmanager
     def locked(self) -> Iterator[list[Event]]:
         """Alone with the file for the duration; what others wrote since the last time is read first."""
-        assert self._file is None, "the ledger's lock is not reentrant"
+        assert self._file is None, "the log's lock is not reentrant"
         lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             exclusive(lock)

@@ -29,7 +29,7 @@ def new_name() -> str:
     return "-".join([*(word for word in words if word), uuid.uuid4().hex[:4]])
 
 
-class Heart:
+class Heartbeat:
     """Beats in a thread of its own while the `beating` block runs; `say` puts a word into the live summary."""
 
     def __init__(self, folder: Path, name: str, beat_s: float) -> None:

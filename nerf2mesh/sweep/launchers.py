@@ -1,7 +1,7 @@
-"""How workers come to be. A fleet starts workers on a queue, tells how many are left, and can stop them politely.
+"""How workers are started. A launcher starts workers on a queue, counts those that are left, and can stop them.
 
-All workers do the same (`worker.work`) and share only the folder, so fleets may even be mixed: a cluster and a laptop
-that see one file system can work on one queue. What a worker prints goes to folder/logs/.
+All workers do the same (`worker.work`) and share only the folder, so several launchers may serve one queue: a cluster
+and a laptop that see one file system can work on it together. What a worker prints goes to folder/logs/.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What every worker of a fleet is told: the queue's folder, MODULE:FUNCTION, and how many threads it may use."""
+    """What a worker needs to start: the queue's folder, the job as MODULE:FUNCTION, and its number of CPU threads."""
 
     folder: Path
     function: str
@@ -51,7 +51,7 @@ class WorkerSpec:
         return dict.fromkeys(THREAD_VARIABLES, str(self.threads)) if self.threads else {}
 
     def __call__(self) -> int:
-        """Be a worker in this process."""
+        """Runs a worker in this process and returns its exit code."""
         os.environ.update(self.environment)
         return work(self.folder, load_function(self.function))
 
@@ -59,22 +59,22 @@ class WorkerSpec:
 class LocalLauncher:
     """Processes of this machine."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
-        self._crew, self._count = crew, 0
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec, self._count = spec, 0
         self.processes: list[tuple[subprocess.Popen, Path]] = []
 
     def start(self, count: int) -> None:
-        command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(self._crew.folder), self._crew.function]
+        command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(self._spec.folder), self._spec.function]
         paths = os.pathsep.join(path for path in sys.path if path)
         for _ in range(count):
             self._count += 1
-            log = self._crew.logs / f"worker-{os.getpid()}-{self._count}.log"
+            log = self._spec.logs / f"worker-{os.getpid()}-{self._count}.log"
             with log.open("w") as file:
                 process = subprocess.Popen(
                     command,
                     stdout=file,
                     stderr=file,
-                    env=os.environ | {"PYTHONPATH": paths} | self._crew.environment,
+                    env=os.environ | {"PYTHONPATH": paths} | self._spec.environment,
                     start_new_session=True,
                 )
             self.processes.append((process, log))
@@ -104,10 +104,10 @@ class LocalLauncher:
 class JoblibLauncher:
     """Processes of joblib's default backend, or of whatever `joblib.parallel_config` has set around the call."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         import joblib
 
-        self._crew, self._joblib = crew, joblib
+        self._spec, self._joblib = spec, joblib
         self._threads: list[threading.Thread] = []
         self._error = ""
 
@@ -129,7 +129,7 @@ class JoblibLauncher:
 
     def _run(self, count: int) -> None:
         try:
-            self._joblib.Parallel(n_jobs=count)(self._joblib.delayed(self._crew)() for _ in range(count))
+            self._joblib.Parallel(n_jobs=count)(self._joblib.delayed(self._spec)() for _ in range(count))
         except (ValueError, OSError) as error:
             self._error = " ".join(str(error).split())
         except Exception as error:  # a killed process takes its pool along; the supervisor starts another
@@ -139,14 +139,14 @@ class JoblibLauncher:
 class RayLauncher:
     """Tasks of a Ray cluster; without an address, of a Ray that is started here for the duration."""
 
-    def __init__(self, crew: WorkerSpec, *, address: str = "", cpus: float = 1.0, gpus: float = 0.0) -> None:
+    def __init__(self, spec: WorkerSpec, *, address: str = "", cpus: float = 1.0, gpus: float = 0.0) -> None:
         import ray
 
-        self._ray, self._crew = ray, crew
+        self._ray, self._spec = ray, spec
         self._own = not ray.is_initialized()
         if self._own:
             ray.init(address=address or None, include_dashboard=False, log_to_driver=False)
-        runtime = {"env_vars": {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **crew.environment}}
+        runtime = {"env_vars": {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **spec.environment}}
         self._task = ray.remote(WorkerSpec.__call__).options(
             num_cpus=cpus, num_gpus=gpus, max_retries=0, runtime_env=runtime
         )
@@ -154,7 +154,7 @@ class RayLauncher:
         self._error = ""
 
     def start(self, count: int) -> None:
-        self._tasks += [self._task.remote(self._crew) for _ in range(count)]
+        self._tasks += [self._task.remote(self._spec) for _ in range(count)]
 
     def alive(self) -> int:
         if not self._tasks:

@@ -1,7 +1,7 @@
 """A queue of jobs in a folder: who runs what, what is done, what must be done again.
 
 folder/jobs.json         the jobs: id -> payload (plain JSON); it may grow, a job never changes
-folder/events.jsonl      claim, done, failed, lost, released: see `ledger`
+folder/events.jsonl      claim, done, failed, lost, released: see `event_log`
 folder/results/ID.json   what a job returned, written whole before its `done`
 folder/workers/NAME      heartbeats
 folder/runs/ID/          where a job keeps its own files
@@ -46,7 +46,7 @@ class Queue:
             raise ValueError(f"queue: a folder with jobs.json wanted, got {self.folder}; start the sweep there first")
         self.payloads = _read_jobs(self.folder / "jobs.json")
         self.jobs = {job: JobState() for job in self.payloads}
-        self._ledger = EventLog(self.folder)
+        self._log = EventLog(self.folder)
         self.notes: list[str] = []
 
     @staticmethod
@@ -72,7 +72,7 @@ class Queue:
         Fresh jobs come first, those that failed or lost workers last. A job whose result is already on the disk (its
         worker died before it could say so) is done without another run.
         """
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
             waiting = [job for job, state in self.jobs.items() if state.status == "waiting"]
             for job in sorted(waiting, key=lambda j: self.jobs[j].failures + self.jobs[j].losses):
@@ -90,7 +90,7 @@ class Queue:
 
         OSError where it cannot be written; the job is then not done.
         """
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
             if self.jobs[claim.job].status == "done":
                 return False
@@ -110,7 +110,7 @@ class Queue:
 
     def reap(self, is_dead: Callable[[str], bool]) -> list[str]:
         """Jobs taken from workers that are dead; returns their names."""
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
             lost = [job for job, s in self.jobs.items() if s.status == "running" and is_dead(s.worker)]
             for job in lost:
@@ -122,7 +122,7 @@ class Queue:
 
     def retry_failed(self) -> list[str]:
         """Gives every failed job a new set of tries; returns their names."""
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
             failed = [job for job, state in self.jobs.items() if state.status == "failed"]
             for job in failed:
@@ -131,7 +131,7 @@ class Queue:
 
     def refresh(self) -> None:
         """Take in what other processes did."""
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
 
     def counts(self) -> dict[str, int]:
@@ -160,7 +160,7 @@ class Queue:
             return None
 
     def _leave(self, claim: Claim, event: Event) -> None:
-        with self._ledger.locked() as new:
+        with self._log.locked() as new:
             self._fold(new)
             state = self.jobs[claim.job]
             if state.status == "running" and state.attempt == claim.attempt:
@@ -168,7 +168,7 @@ class Queue:
 
     def _append(self, event: Event) -> None:
         event = event | {"time": round(time.time(), 3)}
-        self._ledger.append([event])
+        self._log.append([event])
         self._fold([event])
 
     def _fold(self, events: list[Event]) -> None:

@@ -27,17 +27,17 @@ def slurm_parameters(launch: LaunchConfig) -> dict[str, object]:
 class SlurmLauncher:
     """A SLURM job array by submitit; each task is a worker, and is put back into the queue when it is preempted."""
 
-    def __init__(self, crew: WorkerSpec, parameters: dict[str, object]) -> None:
+    def __init__(self, spec: WorkerSpec, parameters: dict[str, object]) -> None:
         import submitit
 
-        self._crew = crew
-        self._executor = submitit.AutoExecutor(crew.folder / "slurm", cluster="slurm", slurm_max_num_timeout=1000)
+        self._spec = spec
+        self._executor = submitit.AutoExecutor(spec.folder / "slurm", cluster="slurm", slurm_max_num_timeout=1000)
         self._executor.update_parameters(**parameters)
         self._jobs: list[object] = []
         self._known: set[str] = set()
 
     def start(self, count: int) -> None:
-        task = SlurmTask(self._crew)
+        task = SlurmTask(self._spec)
         with self._executor.batch():
             new = [self._executor.submit(task) for _ in range(count)]
         self._jobs += new
@@ -65,13 +65,13 @@ class SlurmLauncher:
 class SlurmTask:
     """A worker as submitit wants it: `checkpoint` says that the same task is to be started again."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
-        self.crew = crew
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
 
     def __call__(self) -> int:
-        return self.crew()
+        return self.spec()
 
     def checkpoint(self) -> object:
         import submitit
 
-        return submitit.helpers.DelayedSubmission(SlurmTask(self.crew))
+        return submitit.helpers.DelayedSubmission(SlurmTask(self.spec))

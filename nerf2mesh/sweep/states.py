@@ -1,4 +1,4 @@
-"""Where one job of a queue stands, folded from the ledger's events one after the other.
+"""Where one job of a queue stands, computed from the event log, one event after the other.
 
 claim: a worker has it. done: its result is there. failed: it raised. lost: its worker died. released: handed back, no
 fault of its own. again: the user gave it new tries.

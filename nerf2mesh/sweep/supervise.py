@@ -1,4 +1,4 @@
-"""Keeps a fleet at work until every job of a queue is done or given up, and says all along how it stands."""
+"""Starts workers until every job of a queue is done or given up, and prints the state of the sweep meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOPELESS_STARTS = 12
 
 def supervise(
     queue: Queue,
-    fleet: Launcher,
+    launcher: Launcher,
     workers: int,
     *,
     lease_s: float = 60.0,
@@ -36,12 +36,12 @@ def supervise(
     said, started_s, idle_starts, before = -say_every_s, time.monotonic(), 0, -1
     try:
         while True:
-            alive = fleet.alive()
+            alive = launcher.alive()
             queue.reap(watch.is_dead)
             if queue.is_over():
                 return
-            if fleet.refusal():
-                raise ValueError(f"experiments: {fleet.refusal()}")
+            if launcher.refusal():
+                raise ValueError(f"experiments: {launcher.refusal()}")
             progress = sum(s.attempt for s in queue.jobs.values()) + queue.counts()["done"]
             idle_starts, before = (0, progress) if progress != before else (idle_starts, before)
             counts = queue.counts()
@@ -53,13 +53,13 @@ def supervise(
                         f"experiments: {idle_starts - missing} workers ended without taking a job; "
                         f"see {queue.folder / 'logs'}"
                     )
-                fleet.start(missing)
+                launcher.start(missing)
             if time.monotonic() - said >= say_every_s:
                 said = time.monotonic()
                 print(status_line(queue, watch.read, said - started_s), file=out, flush=True)
             time.sleep(poll_s)
     finally:
-        fleet.stop()
+        launcher.stop()
 
 
 def status_line(queue: Queue, read: Callable[[str], dict | None], elapsed_s: float) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
 from nerf2mesh.sweep.event_log import NO_SPACE, write_aside
-from nerf2mesh.sweep.heartbeat import Heart, Watch, new_name
+from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
 from nerf2mesh.sweep.queue import Claim, Payload, Queue
 from nerf2mesh.utils.locks import InUse
 
@@ -73,15 +73,15 @@ def work(folder: Path | str, function: JobFunction) -> int:
     folder = Path(folder)
     rules, name = Rules.load(folder), new_name()
     queue, watch = rules.open(folder), Watch(folder, rules.lease_s)
-    heart = Heart(folder, name, rules.beat_s)
+    heartbeat = Heartbeat(folder, name, rules.beat_s)
     idle_since = None
-    with listening() as signals, heart.beating():
+    with listening() as signals, heartbeat.beating():
         while signals.received is None:
             claim, now = queue.claim(name), time.monotonic()
             idle_since = None if claim is not None else now if idle_since is None else idle_since
             if claim is not None:
-                heart.say(claim.job)
-                _run(queue, claim, name, function, heart)
+                heartbeat.say(claim.job)
+                _run(queue, claim, name, function, heartbeat)
             elif queue.counts()["running"] == 0 or now - idle_since > rules.linger_s:
                 return 0
             elif not queue.reap(watch.is_dead):
@@ -92,12 +92,12 @@ def work(folder: Path | str, function: JobFunction) -> int:
     return REQUEUE
 
 
-def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heart: Heart) -> None:
+def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heartbeat: Heartbeat) -> None:
     """One job, and what is said of it afterwards. A polite stop is noticed by the caller, by its signal."""
     folder = queue.folder / "runs" / claim.job
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    context = Context(folder, claim.attempt, lambda words: heart.say(f"{claim.job}: {words}"))
+    context = Context(folder, claim.attempt, lambda words: heartbeat.say(f"{claim.job}: {words}"))
     try:
         with stoppable():
             result = function(claim.payload, context)

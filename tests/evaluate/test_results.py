@@ -194,7 +194,7 @@ def test_command_end_to_end(
         mesh, render = extruded_silhouette(case).mesh, None
 
     monkeypatch.setattr(jobs, "load_case", lambda *_, **__: case)
-    monkeypatch.setattr(bench, "make_fleet", Here)
+    monkeypatch.setattr(bench, "make_launcher", Here)
     monkeypatch.setattr(fidelity, "RESULTS_DIR", tmp_path / "committed")
     monkeypatch.setattr("nerf2mesh.api.fit", lambda *_, **__: Fitted)
     one = ["--objects", "avocado"]

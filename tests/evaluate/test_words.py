@@ -150,7 +150,7 @@ def stable_diffusion(folder: Path) -> list[str]:
 @pytest.mark.parametrize("protocol", ["core", pytest.param("t3bench", marks=pytest.mark.slow)])
 def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in prior reads a caption of core, and nobody judges; Stable Diffusion reads T3Bench's, CLIP judges."""
-    monkeypatch.setattr(bench, "make_fleet", Here)
+    monkeypatch.setattr(bench, "make_launcher", Here)
     monkeypatch.setattr(t3bench, "t3bench_cameras", lambda: t3bench_cameras(16))
     (tmp_path / "prompt_single.txt").write_text('A "red" cup, half full = half empty\nA blue map\n', encoding="utf-8")
     prior = builtin_reader(tmp_path) if protocol == "core" else stable_diffusion(tmp_path)

@@ -10,7 +10,7 @@ from nerf2mesh.sweep.worker import Context, work
 
 
 class Here:
-    """A fleet of one worker in this process, so that a test may replace parts of what it does."""
+    """A launcher of one worker in this process, so that a test may replace parts of what it does."""
 
     def __init__(self, launch: object, folder: Path, workers: int) -> None:
         self.folder = folder

@@ -15,7 +15,7 @@ from nerf2mesh.evaluate.protocols.house import make_case
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.sweep import bench, jobs
-from nerf2mesh.sweep.bench import collect, make_fleet, run_bench, write_tables
+from nerf2mesh.sweep.bench import collect, make_launcher, run_bench, write_tables
 from nerf2mesh.sweep.commands import COMMANDS
 from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
 from nerf2mesh.sweep.origin import check_origin
@@ -123,7 +123,7 @@ def test_a_finished_sweep_starts_no_worker(tmp_path: Path, monkeypatch: pytest.M
     check_origin(tmp_path, [settings for _, settings in bench.methods(c)])
     queue = Queue.create(tmp_path, bench.jobs(c))
     queue.finish(queue.claim("w"), "w", {"records": [scored("nerf2mesh standard", case.name, 0, 20.0)]})
-    monkeypatch.setattr(bench, "make_fleet", lambda *_: pytest.fail("a fleet was made"))
+    monkeypatch.setattr(bench, "make_launcher", lambda *_: pytest.fail("a launcher was made"))
     assert run_bench(c) == tmp_path
     assert Rules.load(tmp_path).retries == c.launch.retries
 
@@ -241,7 +241,7 @@ def test_commands_print_what_they_say(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_every_launcher_is_known(tmp_path: Path) -> None:
-    fleet = make_fleet(LaunchConfig(workers=2), tmp_path, 2)
-    assert fleet.alive() == 0 and fleet.refusal() == ""
+    launcher = make_launcher(LaunchConfig(workers=2), tmp_path, 2)
+    assert launcher.alive() == 0 and launcher.refusal() == ""
     with pytest.raises(ValueError, match="local, slurm, ray, joblib"):
         LaunchConfig(kind="pbs")

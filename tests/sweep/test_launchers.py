@@ -15,14 +15,14 @@ from nerf2mesh.sweep.worker import Rules
 from tests.sweep.standin import lines
 
 
-def crew(folder: Path, count: int = 6) -> tuple[Queue, WorkerSpec]:
+def spec_of(folder: Path, count: int = 6) -> tuple[Queue, WorkerSpec]:
     queue = Queue.create(folder, {f"job{k}": {"number": k, "steps": 2, "seconds": 0.01} for k in range(count)})
     Rules(beat_s=0.2, lease_s=5.0).save(folder)
     return queue, WorkerSpec(folder, "tests.sweep.standin:sleep")
 
 
-def run(queue: Queue, fleet: object) -> None:
-    supervise(queue, fleet, 2, lease_s=5.0, poll_s=0.1, say_every_s=60, out=io.StringIO())
+def run(queue: Queue, launcher: object) -> None:
+    supervise(queue, launcher, 2, lease_s=5.0, poll_s=0.1, say_every_s=60, out=io.StringIO())
     assert [queue.result(f"job{k}") for k in range(6)] == [{"square": k * k} for k in range(6)]
     assert sorted(lines(queue.folder, "ended")) == [f"job{k}" for k in range(6)]
 
@@ -30,14 +30,14 @@ def run(queue: Queue, fleet: object) -> None:
 @pytest.mark.slow
 def test_joblib(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
-    queue, each = crew(tmp_path)
+    queue, each = spec_of(tmp_path)
     run(queue, JoblibLauncher(each))
 
 
 @pytest.mark.slow
 def test_ray(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    queue, each = crew(tmp_path)
+    queue, each = spec_of(tmp_path)
     run(queue, RayLauncher(each, cpus=0.5))
 
 
@@ -45,8 +45,8 @@ def test_ray(tmp_path: Path) -> None:
 def test_slurm_array_as_submitit_hands_it_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit's local executor stands in for SLURM's: same pickling, same task (SLURM: `make cluster-test`)."""
     submitit = pytest.importorskip("submitit")
-    queue, each = crew(tmp_path)
+    queue, each = spec_of(tmp_path)
     monkeypatch.setattr(submitit, "AutoExecutor", lambda folder, **_: submitit.LocalExecutor(folder))
     run(queue, SlurmLauncher(each, {"timeout_min": 1}))
     again = SlurmTask(each).checkpoint()
-    assert again.function.crew == each, "what is put back into the queue is the same worker"
+    assert again.function.spec == each, "what is put back into the queue is the same worker"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nerf2mesh.sweep.event_log import EventLog
-from nerf2mesh.sweep.heartbeat import Heart, Watch, process_facts
+from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, process_facts
 from nerf2mesh.sweep.queue import Queue, job_id
 from nerf2mesh.sweep.supervise import seconds_left, summary
 
@@ -77,16 +77,16 @@ def test_half_a_result_is_moved_aside_and_made_again(tmp_path: Path) -> None:
 
 
 def test_torn_tail_is_cut_and_a_foreign_line_named(tmp_path: Path) -> None:
-    ledger = EventLog(tmp_path)
-    with ledger.locked():
-        ledger.append([{"event": "a"}])
+    log = EventLog(tmp_path)
+    with log.locked():
+        log.append([{"event": "a"}])
     with (tmp_path / "events.jsonl").open("ab") as file:
         file.write(b'{"event": "b')
     with EventLog(tmp_path).locked() as events:
         assert events == [{"event": "a"}]
-    with ledger.locked() as events:
+    with log.locked() as events:
         assert events == []
-        ledger.append([{"event": "c"}])
+        log.append([{"event": "c"}])
     with EventLog(tmp_path).locked() as events:
         assert [e["event"] for e in events] == ["a", "c"]
     (tmp_path / "events.jsonl").write_text("not json\n")
@@ -166,23 +166,23 @@ def test_a_clock_that_jumps_kills_nobody(tmp_path: Path, monkeypatch: pytest.Mon
     now = [0.0]
     watch = Watch(tmp_path, lease_s=10.0, clock=lambda: now[0])
     monkeypatch.setattr("nerf2mesh.sweep.heartbeat.process_facts", lambda pid: {"pid": pid})
-    heart = Heart(tmp_path, "w", 1.0)
+    heartbeat = Heartbeat(tmp_path, "w", 1.0)
     for wall in (1e9, 2e9, 5.0):  # years ahead, then back
         monkeypatch.setattr(time, "time", lambda wall=wall: wall)
-        heart._beat()
+        heartbeat._beat()
         now[0] += 9.0
         assert not watch.is_dead("w")
     now[0] += 10.5
     assert watch.is_dead("w"), "no beat for longer than the lease"
-    heart._beat()
+    heartbeat._beat()
     assert not Watch(tmp_path, 10.0, clock=lambda: now[0]).is_dead("never seen"), "nobody is dead at first sight"
 
 
 @pytest.mark.skipif("place" not in process_facts(os.getpid()), reason="tells processes apart by /proc")
 def test_a_process_that_is_gone_is_known_at_once(tmp_path: Path) -> None:
     (tmp_path / "workers").mkdir()
-    code = "import sys, os; from pathlib import Path; from nerf2mesh.sweep.heartbeat import Heart;"
-    code += "Heart(Path(sys.argv[1]), 'w', 1.0)._beat(); sys.stdin.read()"
+    code = "import sys, os; from pathlib import Path; from nerf2mesh.sweep.heartbeat import Heartbeat;"
+    code += "Heartbeat(Path(sys.argv[1]), 'w', 1.0)._beat(); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE)
     watch = Watch(tmp_path, lease_s=1e9)
     while watch.read("w") is None:

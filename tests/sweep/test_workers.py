@@ -33,18 +33,18 @@ def sweep(folder: Path, count: int, function: str, workers: int = 2, **payload: 
 
 
 def test_two_hundred_jobs_with_a_worker_killed_again_and_again(tmp_path: Path) -> None:
-    queue, fleet = sweep(tmp_path, 200, "sleep")
+    queue, launcher = sweep(tmp_path, 200, "sleep")
     over, kills = threading.Event(), []
 
     def kill_now_and_then() -> None:
         while not over.wait(random.uniform(0.3, 0.8)):
-            alive = [process for process, _ in fleet.processes if process.poll() is None]
+            alive = [process for process, _ in launcher.processes if process.poll() is None]
             if alive:
                 kills.append(random.choice(alive).kill())
 
     threading.Thread(target=kill_now_and_then, daemon=True).start()
     said = io.StringIO()
-    supervise(queue, fleet, 2, lease_s=3.0, poll_s=0.05, say_every_s=1.0, out=said)
+    supervise(queue, launcher, 2, lease_s=3.0, poll_s=0.05, say_every_s=1.0, out=said)
     over.set()
     assert len(kills) >= 3
     assert queue.counts() == {"waiting": 0, "running": 0, "done": 200, "failed": 0}
@@ -62,16 +62,16 @@ def test_two_hundred_jobs_with_a_worker_killed_again_and_again(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_two_hundred_fits_with_a_worker_killed_every_twenty_seconds(tmp_path: Path) -> None:
-    queue, fleet = sweep(tmp_path, 200, "fit_tiny")
+    queue, launcher = sweep(tmp_path, 200, "fit_tiny")
     over, kills = threading.Event(), []
 
     def kill_now_and_then() -> None:
         while not over.wait(20.0):
-            alive = [process for process, _ in fleet.processes if process.poll() is None]
+            alive = [process for process, _ in launcher.processes if process.poll() is None]
             kills.append(random.choice(alive).kill())
 
     threading.Thread(target=kill_now_and_then, daemon=True).start()
-    supervise(queue, fleet, 2, lease_s=10.0, poll_s=0.2, say_every_s=20.0)
+    supervise(queue, launcher, 2, lease_s=10.0, poll_s=0.2, say_every_s=20.0)
     over.set()
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     done = [e["job"] for e in events if e["event"] == "done"]
@@ -103,19 +103,19 @@ def test_polite_stop_hands_the_job_back(tmp_path: Path) -> None:
 
 
 def test_errors_are_tried_again_and_told(tmp_path: Path) -> None:
-    queue, fleet = sweep(tmp_path, 2, "raise_twice")
-    supervise(queue, fleet, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())
+    queue, launcher = sweep(tmp_path, 2, "raise_twice")
+    supervise(queue, launcher, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())
     assert queue.counts()["failed"] == 2
     assert "RuntimeError: not yet" in summary(queue)
     queue.retry_failed()
-    supervise(queue, fleet, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())
+    supervise(queue, launcher, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())
     assert [queue.result(job) for job in queue.jobs] == [{"attempt": 3}, {"attempt": 3}]
 
 
 def test_a_poisonous_job_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    queue, fleet = sweep(tmp_path, 1, "kill_itself")
+    queue, launcher = sweep(tmp_path, 1, "kill_itself")
     queue.max_losses = 4
-    supervise(queue, fleet, 1, poll_s=0.02, say_every_s=9, out=io.StringIO(), lease_s=3.0)
+    supervise(queue, launcher, 1, poll_s=0.02, say_every_s=9, out=io.StringIO(), lease_s=3.0)
     assert queue.counts()["failed"] == 1 and queue.jobs["job000"].losses == 4
 
 
@@ -137,8 +137,8 @@ def test_a_full_disk_ends_the_sweep_with_one_sentence(tmp_path: Path) -> None:
     small = Small(WorkerSpec(tmp_path, "tests.sweep.standin:fill_the_disk"))
     with pytest.raises(ValueError, match=r"no space is left for .*it goes on"):
         supervise(queue, small, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())
-    fleet = LocalLauncher(WorkerSpec(tmp_path, "tests.sweep.standin:fill_the_disk"))
-    supervise(queue, fleet, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())  # with room again
+    launcher = LocalLauncher(WorkerSpec(tmp_path, "tests.sweep.standin:fill_the_disk"))
+    supervise(queue, launcher, 1, poll_s=0.05, say_every_s=9, out=io.StringIO())  # with room again
     assert len(queue.result("job000")["text"]) == 200_000
 
 
