@@ -47,9 +47,11 @@ gpu-check:  ## On a CUDA machine, no network: build, tests, sanitizer, benchmark
 wheel: $(VENV)/.ready  ## A wheel in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps -w dist .
 
-lint: $(VENV)/.ready-dev  ## Style: ruff's checks and formatting
+lint: $(VENV)/.ready-dev  ## ruff's checks and formatting, pyright's types, the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.ready-dev  ## The fidelity benchmark: three meshes, baselines, margins
 	$(BIN)/python -m benchmarks.fidelity --set core --objects spot,bob,avocado
