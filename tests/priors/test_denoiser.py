@@ -2,9 +2,18 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
-from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig, decode_rgba, encode_rgba
+from nerf2mesh.priors.builtin.network import (
+    ABSENT,
+    CLEAN,
+    NOISY,
+    DenoiserConfig,
+    decode_rgba,
+    encode_rgba,
+    twice_as_large,
+)
 from nerf2mesh.types import Camera
 
 SMALL = DenoiserConfig(
@@ -59,6 +68,24 @@ def test_given_frame_is_seen_in_the_others(network) -> None:
     with torch.no_grad():
         a, b = (network(x, level, kind, geometry) for x in (images, other))
     assert (a[:, 1:] - b[:, 1:]).abs().max() > 1e-4
+
+
+def test_frames_that_are_only_read_change_no_other(network) -> None:
+    with torch.no_grad():
+        whole, rest = network(*frames()), network(*frames(), n_given=1)
+    torch.testing.assert_close(rest, whole[:, 1:])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 6)])
+def test_convolution_of_doubled_pixels(size) -> None:
+    g = torch.Generator().manual_seed(2)
+    x, conv = torch.randn(2, 6, *size, generator=g), torch.nn.Conv2d(6, 4, 3, padding=1).double()
+    plain = conv(F.interpolate(x.double(), scale_factor=2, mode="nearest"))
+    truth = torch.autograd.grad(plain.sin().sum(), conv.parameters())
+    fast = twice_as_large(x.double(), conv)
+    torch.testing.assert_close(fast, plain)
+    torch.testing.assert_close(torch.autograd.grad(fast.sin().sum(), conv.parameters()), truth)
+    torch.testing.assert_close(twice_as_large(x.double(), torch.nn.Sequential(conv)), plain)
 
 
 def test_gradients_reach_every_parameter(network) -> None:

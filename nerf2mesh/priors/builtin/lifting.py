@@ -42,6 +42,10 @@ class FrameGeometry:
         row = torch.arange(len(order), device=order.device)[:, None]
         return FrameGeometry(self.pose[row, order], self.focal[row, order], self.orthographic)
 
+    def without_first(self, n: int) -> FrameGeometry:
+        """The frames of each scene without the first n."""
+        return FrameGeometry(self.pose[:, n:], self.focal[:, n:], self.orthographic)
+
     def turned_to_front(self) -> FrameGeometry:
         """Turned about the world's Z axis so that frame 0 of each scene stands at azimuth 0."""
         x, y = self.pose[:, 0, 0, 3], self.pose[:, 0, 1, 3]

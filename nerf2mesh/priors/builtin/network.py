@@ -69,8 +69,8 @@ class Modulated(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.film(embedding).reshape(len(x), 2, -1, *(1,) * (x.ndim - 2)).unbind(1)
-        h = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        return x + self.conv2(F.silu(torch.addcmul(shift.to(h.dtype), h, (1 + scale).to(h.dtype))))
 
 
 class VolumeAttention(nn.Module):
@@ -143,14 +143,22 @@ class MultiViewDenoiser(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, images: Tensor, log_snr: Tensor, kind: Tensor, geometry: FrameGeometry, words: Tensor | None = None
+        self,
+        images: Tensor,
+        log_snr: Tensor,
+        kind: Tensor,
+        geometry: FrameGeometry,
+        words: Tensor | None = None,
+        *,
+        n_given: int = 0,
     ) -> Tensor:
-        """Velocity [B, V, 4, s, s].
+        """Velocity [B, V - n_given, 4, s, s].
 
         images [B, V, 4, s, s]: noisy frames at their noise level, clean ones as they are. log_snr [B]: of the noisy
         frames, log(alpha^2 / sigma^2). kind [B, V]: NOISY, CLEAN or ABSENT. The output has a meaning for noisy
         frames only. words [B, L]: numbers of the caption's words, filled up with 0; the object's front is then where
-        frame 0 stands, unless a clean frame shows it.
+        frame 0 stands, unless a clean frame shows it. n_given: so many frames at the beginning of every scene are only
+        read; no time is spent on their velocity.
         """
         n_scenes, n_frames = kind.shape
         patch, size = self.config.patch, images.shape[-1] // self.config.patch
@@ -166,13 +174,14 @@ class MultiViewDenoiser(nn.Module):
             coarse = block(coarse, frame_emb)
         lifted = lift(self.to_lift(coarse).unflatten(0, (n_scenes, n_frames)), geometry, self.config.volume_size)
         volume = self._think(lifted, kind, scene_emb)
-        pixels = self._see(volume, geometry, size // 2)
+        fine, coarse, frame_emb = (_without_first(x, n_scenes, n_given) for x in (fine, coarse, frame_emb))
+        pixels = self._see(volume, geometry.without_first(n_given), size // 2)
         coarse = self.merge(torch.cat([coarse, pixels.to(coarse.dtype)], dim=1))
         for block in self.coarse_out:
             coarse = block(coarse, frame_emb)
-        fine = fine + self.grow(F.interpolate(coarse, scale_factor=2, mode="nearest"))
-        out = self.head(self.fine_out(fine, frame_emb)).unflatten(0, (n_scenes, n_frames)).float()
-        return keep * images + turn * F.pixel_shuffle(out, patch)
+        out = self.head(self.fine_out(fine + twice_as_large(coarse, self.grow), frame_emb))
+        out = F.pixel_shuffle(out.unflatten(0, (n_scenes, n_frames - n_given)).float(), patch)
+        return keep * images[:, n_given:] + turn * out
 
     def _embeddings(self, log_snr: Tensor, kind: Tensor, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of each frame [B * V, e] and of each scene [B, e]."""
@@ -213,6 +222,25 @@ class MultiViewDenoiser(nn.Module):
         depth = (weights * offset).sum(-1, keepdim=True).transpose(-1, -2)
         pixels = torch.cat([features, 2 * opacity - 1, depth], dim=2)
         return pixels.flatten(0, 1).unflatten(-1, (size, size))
+
+
+def _without_first(x: Tensor, n_scenes: int, n: int) -> Tensor:
+    """Frames [B * V, ...] without the first n of each scene; images keep their channels last in memory."""
+    if n == 0:
+        return x
+    return x.movedim(1, -1).unflatten(0, (n_scenes, -1))[:, n:].flatten(0, 1).movedim(-1, 1)
+
+
+def twice_as_large(x: Tensor, conv: nn.Module) -> Tensor:
+    """`conv`, 3 wide, of x [N, C, h, w] with every pixel doubled, [N, c, 2h, 2w].
+
+    Four of the nine taps of an output pixel fall on one input pixel, two each on its neighbors: added up beforehand,
+    they are a transposed convolution that is 4 wide, at 4/9 of the work. A layer that carries adapters is called as is.
+    """
+    if not isinstance(conv, nn.Conv2d):
+        return conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    taps = 4 * F.avg_pool2d(F.pad(conv.weight.flip(-1, -2), (1, 1, 1, 1)), 2, stride=1)
+    return F.conv_transpose2d(x, taps.transpose(0, 1), conv.bias, stride=2, padding=1)
 
 
 def noise_level(t: Tensor, patch: int) -> NoiseLevel:

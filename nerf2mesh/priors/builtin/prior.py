@@ -156,8 +156,8 @@ class BuiltinPrior(SeesCameras):
         kind = torch.cat([known, torch.full(noisy.shape[:2], NOISY, device=noisy.device)], dim=1)
         level = NoiseLevel(*(value.reshape(-1) for value in (self.level(t).alpha, self.level(t).sigma)))
         with torch.autocast(noisy.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            velocity = self.network(torch.cat([given, noisy], dim=1), level.log_snr, kind, geometry, words)
-        return velocity[:, given.shape[1] :]
+            frames, n_given = torch.cat([given, noisy], dim=1), given.shape[1]
+            return self.network(frames, level.log_snr, kind, geometry, words, n_given=n_given)
 
 
 def reduced_rgba(image: Tensor, size: int) -> Tensor:

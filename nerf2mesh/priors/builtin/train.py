@@ -142,16 +142,16 @@ def velocity_loss(
     noise: Tensor,
     words: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared error of v over the noisy frames."""
+    """Mean squared error of v over the noisy frames. Frame 0 of every scene is given, shown or hidden."""
     level = noise_level(t[:, None, None, None, None], network.config.patch)
     noisy_frame = (kind == NOISY)[:, :, None, None, None]
     given = torch.where(noisy_frame, level.add(images, noise), images)
     target = level.alpha * noise - level.sigma * images
     dtype = fast_dtype("auto", images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        v = network(given, level.log_snr.reshape(-1), kind, geometry, words)
-    error = (v - target).square() * noisy_frame
-    return error.sum() / (noisy_frame.sum() * images[0, 0].numel())
+        v = network(given, level.log_snr.reshape(-1), kind, geometry, words, n_given=1)
+    error = (v - target[:, 1:]).square() * noisy_frame[:, 1:]
+    return error.sum() / (noisy_frame[:, 1:].sum() * images[0, 0].numel())
 
 
 @torch.no_grad()
