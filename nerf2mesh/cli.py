@@ -138,7 +138,7 @@ def _is_sweep() -> bool:
 
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
-    from nerf2mesh.run.preemption import Preempted, listening, stoppable
+    from nerf2mesh.run import Preempted, listening, stoppable
 
     try:
         with listening(), stoppable():
@@ -198,8 +198,8 @@ def _file_message(error: OSError) -> str | None:
 def _fit(composed: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from nerf2mesh import api
     from nerf2mesh.config import to_config
+    from nerf2mesh.run import run_fit
 
     config, job = to_config(composed), HydraConfig.get()
     if config.output_dir is None:
@@ -207,7 +207,7 @@ def _fit(composed: DictConfig) -> None:
             Path(job.runtime.output_dir) if _is_sweep() else default_output_dir(config, job.runtime.choices["preset"])
         )
         config = replace(config, output_dir=str(folder))
-    result = api.fit(config=config, overrides=list(job.overrides.task))
+    result = run_fit(config, overrides=list(job.overrides.task))
     if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
         print(_summary(Path(config.output_dir), result))
 

@@ -94,7 +94,7 @@ def run(recipe: str, models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     def finish(result, priors, folder, clock) -> None:
         write_json(folder / "priors.json", {name: prior.about() for name, prior in priors.items()})
 
-    monkeypatch.setattr("nerf2mesh.run.finish.finish", finish)
+    monkeypatch.setattr("nerf2mesh.run.fit.finish", finish)
     monkeypatch.setenv("NERF2MESH_CACHE", str(models / "cache"))
     prompt = [] if recipe == "stable_zero123" else ["input.prompt=a red cat"]
     overrides = [f"experiment={recipe}", *SMALL, f"prior.model={model}", f"prior.cache_dir={models / 'cache'}", *more]

@@ -20,5 +20,5 @@ def test_other_views_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     config = load_config(["preset=tiny", f"output_dir={tmp_path}"])
     RunFolder.open(config, (), seen(0.25))
     RunFolder.open(config, (), seen(0.25))
-    with pytest.raises(ValueError, match="holds a run of other views"):
+    with pytest.raises(ValueError, match="observations: expected those of the run"):
         RunFolder.open(config, (), seen(0.5))

@@ -17,10 +17,10 @@ from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering, View
 
-PREVIEW_GREY = 0.92
 METRIC_PX = 256
 """The given view is compared at about this size."""
 
@@ -129,18 +129,6 @@ def reference_metrics(result: Result) -> dict[str, object]:
     }
 
 
-def save_preview(folder: RunFolder, views: Rendering, step: int) -> None:
-    """Four sides in a row as previews/step_000100.png."""
-    from PIL import Image
-
-    row = torch.cat(list(_eight_bit(views.over(PREVIEW_GREY))), dim=1)
-    Image.fromarray(row.numpy()).save(folder / f"previews/step_{step:06d}.png")
-
-
-def _eight_bit(picture: Tensor) -> Tensor:
-    return (picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
-
-
 def _turntable(result: Result) -> list[Tensor]:
     """Pictures of the mesh, turning once."""
     from nerf2mesh.render import rasterize_mesh
@@ -149,5 +137,4 @@ def _turntable(result: Result) -> list[Tensor]:
     distance = float(views[0].camera.position.norm()) if views else DEFAULT_DISTANCE
     angles = 360.0 * torch.arange(c.turntable_frames) / c.turntable_frames
     cameras = Camera.orbit(angles, c.turntable_elevation_deg, distance=distance, width_px=c.turntable_size_px)
-    views = rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")
-    return list(_eight_bit(views.over(PREVIEW_GREY)))
+    return list(over_grey(rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")))

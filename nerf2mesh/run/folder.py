@@ -28,13 +28,12 @@ class RunFolder:
     path: Path
 
     @staticmethod
-    def open(
-        config: Config, overrides: Sequence[str] = (), observations: Observations | None = None
-    ) -> RunFolder | None:
+    def open(config: Config, overrides: Sequence[str], observations: Observations) -> RunFolder | None:
         """Makes or re-enters `config.output_dir`; None where the run is to leave nothing on disk.
 
-        ValueError: the folder holds a run of another configuration (the difference is shown) or, where the
-        configuration names no picture, of other observations; or it cannot be written.
+        Raises:
+            ValueError: the folder holds a run of another configuration (the difference is shown) or of other
+                observations (their pictures, cameras or prompts differ), or it cannot be written.
         """
         if config.output_dir is None:
             return None
@@ -43,14 +42,13 @@ class RunFolder:
             for name in ("previews", "checkpoints"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
             _check_same(folder / "config.yaml", config)
-            if config.input.image is None and observations is not None:
-                _check_views(folder / "observations.sha256", observations)
+            _check_views(folder / "observations.sha256", observations)
             atomic_write_text(folder / "config.yaml", to_yaml(config))
             atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
         except OSError as error:
             raise ValueError(
-                f"output_dir: a folder that can be written wanted, got {folder} ({error.strerror}); "
+                f"output_dir: expected a folder that can be written, got {folder} ({error.strerror}); "
                 "free some space, change its rights, or choose another output_dir"
             ) from error
         return RunFolder(folder)
@@ -67,21 +65,31 @@ def _check_same(path: Path, config: Config) -> None:
         changes = [line for line in difflib.unified_diff(before, now, lineterm="", n=0) if line[0] in "+-"]
         shown = ", ".join(line.replace("  ", "") for line in changes if not line.startswith(("+++", "---")))
         raise ValueError(
-            f"output_dir: {path.parent} holds a run with other settings ({shown}); "
+            f"output_dir: expected a run with these settings, got {path.parent} with others ({shown}); "
             "choose another output_dir, or delete it to start anew"
         )
 
 
 def _check_views(path: Path, observations: Observations) -> None:
-    digest = hashlib.sha256(observations.prompt.encode())
-    for view in observations.views:
-        for part in (view.image, view.camera.camera_to_world, view.camera.focal_px, view.camera.principal_px):
-            digest.update(part.cpu().numpy().tobytes())
-    if path.exists() and path.read_text().strip() != digest.hexdigest():
+    found = _digest(observations)
+    if path.exists() and path.read_text().strip() != found:
         raise ValueError(
-            f"observations: {path.parent} holds a run of other views; choose another output_dir, or delete it"
+            f"observations: expected those of the run in {path.parent}, got others (picture, camera or prompt differ); "
+            "choose another output_dir, or delete it to start anew"
         )
-    atomic_write_text(path, digest.hexdigest() + "\n")
+    atomic_write_text(path, found + "\n")
+
+
+def _digest(observations: Observations) -> str:
+    """SHA-256 of everything in the observations that the run depends on (the notes are for the report)."""
+    digest = hashlib.sha256(repr((observations.prompt, observations.negative_prompt)).encode())
+    for view in observations.views:
+        camera = view.camera
+        about = (view.weight, view.domain, camera.width_px, camera.height_px, camera.orthographic)
+        digest.update(repr((tuple(view.image.shape), *about)).encode())
+        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px):
+            digest.update(part.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _comparable(text: str) -> list[str]:

@@ -51,19 +51,27 @@ class Ranks:
         return self.rank == 0
 
     def device(self, wanted: str) -> str:
-        """Each process of a machine takes its own GPU where GPUs are used."""
+        """The torch device for `Config.device`; each process of a machine takes its own GPU where GPUs are used.
+
+        ValueError where a GPU is asked for and there is none.
+        """
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        elif wanted.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"device: expected one that torch finds here, got {wanted} and no GPU; set device=cpu")
         return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if self.count > 1 and wanted == "cuda" else wanted
 
-    def check(self, loss: str) -> None:
+    def check(self, *losses: str) -> None:
         """ValueError for a loss that trains an adapter as it goes: those gradients are not averaged."""
-        if self.count > 1 and loss in LEARNING_LOSSES:
-            raise ValueError(
-                f"distill.loss: one that trains nothing beside the field wanted with {self.count} processes, "
-                f"got {loss}; start one process, or choose another loss"
-            )
+        for loss in losses:
+            if self.count > 1 and loss in LEARNING_LOSSES:
+                raise ValueError(
+                    f"distill.loss: expected one that trains the field alone with {self.count} processes, got {loss}; "
+                    "start one process, or choose another loss"
+                )
 
     def share(self, state: LoopState) -> None:
-        """All go on from the first process's state."""
+        """All processes go on from the first one's state."""
         if self.count == 1:
             return
         box = [state.snapshot() if self.is_first else None]

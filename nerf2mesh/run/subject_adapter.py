@@ -1,4 +1,4 @@
-"""The prior made ready for one run: the user's adapters stacked on it, the subject adapter fitted to the input."""
+"""The subject adapter: a LoRA that is fitted to the input before the loop, and again to renderings during it."""
 
 from __future__ import annotations
 
@@ -7,85 +7,106 @@ from dataclasses import replace
 
 import torch
 
-from nerf2mesh import lora
 from nerf2mesh.config import Config
-from nerf2mesh.lora import SUBJECT, Frames, LoraConfig
+from nerf2mesh.lora import (
+    SUBJECT,
+    ClassPictures,
+    Frames,
+    LoraConfig,
+    active,
+    adapter_state,
+    class_pictures,
+    fit_pictures,
+    fit_subject,
+    load_state,
+    n_views,
+    names,
+    save_adapter,
+    stack,
+)
 from nerf2mesh.optimize import LoopState, Problem
 from nerf2mesh.priors import BuiltinPrior, Prior
 from nerf2mesh.report import Progress
 from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.types import Camera, Observations
 
 ADAPTER = "adapters/subject.safetensors"
 REFRESH_VIEWS = 6
 
 
-def load_styles(prior: Prior, config: LoraConfig) -> None:
-    """Puts the user's adapters on the prior, active with their weights; see `lora.load_adapter`."""
-    weights = config.weights or [1.0] * len(config.adapters)
-    for i, (path, weight) in enumerate(zip(config.adapters, weights, strict=True)):
-        lora.load_adapter(prior, lora.style_name(i), path, text_weight=weight)
-    if config.adapters:
-        lora.stack(prior.network, lora.active(prior.network, config))
+def adapt(
+    state: LoopState,
+    prior: Prior,
+    observations: Observations,
+    config: Config,
+    folder: RunFolder | None,
+    ranks: Ranks,
+) -> None:
+    """Puts the subject adapter on the prior and gives all processes the first one's state.
 
-
-def adapt(state: LoopState, prior: Prior, observations: Observations, config: Config, folder: RunFolder | None) -> None:
-    """The subject adapter: from the checkpoint where it has one, else fitted now and written down.
-
-    Words alone leave nothing to fit.
+    The adapter is the checkpoint's where there is one; else the first process fits it now and writes it into `folder`.
+    A prompt without a picture leaves nothing to fit.
     """
-    if not config.lora.subject or config.lora.steps == 0 or not observations.views:
-        return
-    if state.adapter:
-        lora.load_state(prior.network, SUBJECT, state.adapter)
-        lora.stack(prior.network, lora.active(prior.network, config.lora))
-        return
-    torch.manual_seed(config.seed)
-    bar = Progress(config.lora.steps, "adapt", quiet=config.report.quiet)
-    with bar:
-        fit(state, prior, observations, config.lora, progress=lambda loss: bar.update(loss=round(loss, 3)))
-    state.adapter = lora.adapter_state(prior.network, SUBJECT)
-    if folder:
-        lora.save_adapter(folder / ADAPTER, state.adapter)
+    wanted = config.lora.subject and config.lora.steps > 0 and bool(observations.views)
+    if wanted and not state.adapter and ranks.is_first:
+        torch.manual_seed(config.seed)
+        bar = Progress(config.lora.steps, "adapt", quiet=config.report.quiet)
+        with bar:
+            fit_adapter(state, prior, observations, config.lora, lambda loss: bar.update(loss=round(loss, 3)))
+        if folder:
+            save_adapter(folder / ADAPTER, state.adapter)
+    ranks.share(state)
+    if wanted and SUBJECT not in names(prior.network):
+        load_state(prior.network, SUBJECT, state.adapter)
+        stack(prior.network, active(prior.network, config.lora))
 
 
-def fit(
+def fit_adapter(
     state: LoopState,
     prior: Prior,
     observations: Observations,
     config: LoraConfig,
+    progress: Callable[[float], None] | None = None,
     *,
     renderings: Frames | None = None,
-    progress: Callable[[float], None] | None = None,
 ) -> None:
-    """The subject adapter fitted to the given views: jointly over views on the built-in prior, else as DreamBooth."""
+    """Fits the subject adapter to the given views (and `renderings`), and puts its weights into the state.
+
+    On the built-in prior it is fitted jointly over views, on any other as in DreamBooth.
+    """
     given, generator = Frames.of(observations), state.generators["adapt"]
     if isinstance(prior, BuiltinPrior):
         if config.class_prompt:
-            raise ValueError("lora.class_prompt: a prior that reads words wanted, got builtin; leave it out")
-        lora.fit_subject(prior, given, config, generator, renderings=renderings, progress=progress)
-        return
-    preserved = None
-    if config.class_prompt:
-        words = replace(observations, prompt=config.class_prompt)
-        first = observations.views[0].camera.resized(prior.image_size, prior.image_size)
-        n = lora.n_views(prior)
-        ring = Camera.stack([first.turned(360.0 * i / n) for i in range(n)])[None]
-        preserved = lora.class_pictures(prior, prior.condition(words), ring, config.class_pictures, generator)
-    condition = prior.condition(observations)
-    more = {"preserved": preserved, "renderings": renderings, "progress": progress}
-    lora.fit_pictures(prior, condition, given, config, generator, **more)
+            raise ValueError("lora.class_prompt: expected a prior that reads words, got builtin; leave it out")
+        fit_subject(prior, given, config, generator, renderings=renderings, progress=progress)
+    else:
+        preserved = _preserved(prior, observations, config, generator) if config.class_prompt else None
+        condition = prior.condition(observations)
+        more = {"preserved": preserved, "renderings": renderings, "progress": progress}
+        fit_pictures(prior, condition, given, config, generator, **more)
+    state.adapter = adapter_state(prior.network, SUBJECT)
+
+
+def _preserved(
+    prior: Prior, observations: Observations, config: LoraConfig, generator: torch.Generator
+) -> ClassPictures:
+    """Pictures of the class that the prior draws on a ring around the object, before the adapter changes it."""
+    words = replace(observations, prompt=config.class_prompt)
+    first = observations.views[0].camera.resized(prior.image_size, prior.image_size)
+    n = n_views(prior)
+    ring = Camera.stack([first.turned(360.0 * i / n) for i in range(n)])[None]
+    return class_pictures(prior, prior.condition(words), ring, config.class_pictures, generator)
 
 
 def refresher(problem: Problem, config: Config) -> Callable[[LoopState], None]:
-    """For the loop's `on_step`: at the configured share of the run the adapter is fitted again, also on renderings."""
+    """For the loop's `on_step`: at the configured share of the run the adapter is fitted again, also to renderings."""
     due = max(1, round(config.lora.refresh_at * config.optimize.steps))
 
     def refresh(state: LoopState) -> None:
         if state.step != due or not problem.observations.views:
             return
-        fit(state, problem.prior, problem.observations, config.lora, renderings=_renderings(problem))
-        state.adapter = lora.adapter_state(problem.prior.network, SUBJECT)
+        fit_adapter(state, problem.prior, problem.observations, config.lora, renderings=_renderings(problem))
 
     return refresh
 

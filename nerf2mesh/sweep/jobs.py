@@ -71,7 +71,7 @@ class LibraryMethod:
 
         if isinstance(given[0], str):
             config = self._told(given[0])
-            result = fit(config=config, overrides=self.overrides, output_dir=self.folder)
+            result = fit(config=config, output_dir=self.folder)
         elif len(given) == 1:
             result = fit(observations=Observations(given[0]), overrides=self.overrides, output_dir=self.folder)
         else:

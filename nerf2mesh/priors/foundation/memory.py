@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from nerf2mesh.priors.base import Prior
 from nerf2mesh.priors.foundation.prior import FoundationPrior, Rows
 from nerf2mesh.types import Camera
 
@@ -62,28 +63,29 @@ def predict_memory(
     return MemoryPrediction(parameter_bytes(parts_of(prior).values()), network, kept, peak, field_bytes)
 
 
-def announce(
-    prior: object, condition: Any, *, n_views: int, n_branches: int, field: nn.Module, quiet: bool
-) -> MemoryPrediction | None:
-    """Prints the prediction's line before a run; None where the prior is no foundation model or cannot be traced.
+@contextmanager
+def watched(
+    prior: Prior, condition: Any, *, n_views: int, n_branches: int, field: nn.Module, quiet: bool
+) -> Iterator[None]:
+    """Around the steps of a run: prints the prediction before them and, on a GPU, what was measured after them.
+
+    Nothing is printed where the prior is no foundation model; a step that cannot be traced is said to be so.
 
     Raises:
         ValueError: the prior does not take so many views.
     """
     if not isinstance(prior, FoundationPrior):
-        return None
+        yield
+        return
     try:
         prediction = predict_memory(prior, condition, n_views=n_views, n_branches=n_branches, field=field)
     except RuntimeError as error:  # what torch raises where an operation has no result without storage
         _say(f"memory: not predicted, the step cannot be traced ({str(error).splitlines()[0][:120]})", quiet)
-        return None
+        yield
+        return
     _say(prediction.line(), quiet)
-    return prediction
-
-
-def report(prediction: MemoryPrediction | None, device: torch.device | str, *, quiet: bool) -> None:
-    """Prints predicted against measured after a run, on a GPU."""
-    line = compared(prediction, device) if prediction else None
+    yield
+    line = compared(prediction, prior.device)
     if line:
         _say(line, quiet)
 

@@ -1,0 +1,98 @@
+"""The way from a configuration to a finished run, in the order in which it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from nerf2mesh.config import Config
+from nerf2mesh.fields import HashGridField
+from nerf2mesh.inputs import load_observations
+from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Problem
+from nerf2mesh.priors.foundation import memory
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer
+from nerf2mesh.report import StageClock
+from nerf2mesh.run.finish import finish
+from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.guidance import load_guidance
+from nerf2mesh.run.loop import run_loop
+from nerf2mesh.run.ranks import Ranks
+from nerf2mesh.run.result import Result
+from nerf2mesh.run.subject_adapter import adapt
+from nerf2mesh.types import Observations
+from nerf2mesh.utils.locks import alone_in
+
+
+def run_fit(config: Config, overrides: Sequence[str] = (), observations: Observations | None = None) -> Result:
+    """The whole run that `config` describes.
+
+    Args:
+        overrides: what `config` was composed from, noted in the run folder.
+        observations: the input where it is ready; None reads the one that `config.input` names.
+
+    Raises:
+        ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
+    """
+    # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    clock = StageClock()
+    if observations is None:
+        with clock.stage("input"):
+            observations = load_observations(config.input)
+    ranks = Ranks.join(config.seed)
+    ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
+    device = ranks.device(config.device)
+    with alone_in(config.output_dir if ranks.is_first else None):
+        return _run(config, overrides, observations, ranks, device, clock)
+
+
+def _run(
+    config: Config,
+    overrides: Sequence[str],
+    observations: Observations,
+    ranks: Ranks,
+    device: str,
+    clock: StageClock,
+) -> Result:
+    """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
+    folder = RunFolder.open(config, overrides, observations) if ranks.is_first else None
+    with clock.stage("prior"):
+        guidance = load_guidance(config, observations, device)
+
+    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+    occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
+    renderer = VolumeRenderer(config.renderer, field, occupancy)
+    state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
+    resumed = folder is not None and (folder / LAST).exists()
+    if resumed:
+        state.load(folder / LAST)
+    notes = [f"continued from step {state.step}"] if resumed else []
+
+    with clock.stage("adapt"):
+        adapt(state, guidance.prior, observations, config, folder, ranks)
+    problem = Problem(
+        observations=observations,
+        prior=guidance.prior,
+        condition=guidance.condition,
+        second=guidance.second,
+        renderer=renderer,
+        pixels=GivenPixels(observations, torch.device(device)),
+        config=config.optimize,
+        distill=config.distill,
+        clock=clock,
+        average=ranks.average if ranks.count > 1 else None,
+        loggers=config.report.loggers,
+    )
+    quiet, asked = config.report.quiet or not ranks.is_first, config.distill
+    watched = memory.watched(
+        guidance.prior, guidance.condition, n_views=asked.n_views, n_branches=asked.n_branches, field=field, quiet=quiet
+    )
+    with watched, clock.stage("optimize"):
+        run_loop(state, problem, config, folder, ranks)
+    ranks.leave()
+
+    result = Result(None, field, renderer, observations, config, warnings=[*notes, *state.events])
+    if ranks.is_first:
+        finish(result, guidance.priors, folder, clock)
+    return result

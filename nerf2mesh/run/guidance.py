@@ -1,0 +1,50 @@
+"""The diffusion priors of a run: loaded, with the user's adapters on the first, and conditioned on the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nerf2mesh.config import Config
+from nerf2mesh.lora import LoraConfig, active, load_adapter, stack, style_name
+from nerf2mesh.optimize import SecondPrior
+from nerf2mesh.priors import Condition, Prior, load_prior
+from nerf2mesh.types import Observations
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The prior that steers the run, what it knows of the input, and the second prior where there is one."""
+
+    prior: Prior
+    condition: Condition
+    second: SecondPrior | None
+
+    @property
+    def priors(self) -> dict[str, Prior]:
+        """All priors by their names in provenance.json."""
+        return {"prior": self.prior} | ({"second prior": self.second.prior} if self.second else {})
+
+
+def load_guidance(config: Config, observations: Observations, device: str) -> Guidance:
+    """The priors that `config` names, on `device`, conditioned on `observations`.
+
+    Raises:
+        ValueError: a file is missing or foreign, a setting does not fit the model, or the input lacks what the prior
+            needs (a picture, a prompt).
+    """
+    prior = load_prior(config.prior, device)
+    load_styles(prior, config.lora)
+    condition = prior.condition(observations)
+    if config.second is None:
+        return Guidance(prior, condition, None)
+    other = load_prior(config.second.prior, device)
+    return Guidance(prior, condition, SecondPrior(other, other.condition(observations), config.second.distill))
+
+
+def load_styles(prior: Prior, config: LoraConfig) -> None:
+    """Puts the user's adapters on the prior, active with their weights; see `lora.load_adapter`."""
+    weights = config.weights or [1.0] * len(config.adapters)
+    for i, (path, weight) in enumerate(zip(config.adapters, weights, strict=True)):
+        load_adapter(prior, style_name(i), path, text_weight=weight)
+    if config.adapters:
+        stack(prior.network, active(prior.network, config))
