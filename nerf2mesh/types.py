@@ -10,7 +10,6 @@ Frames and letters
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -235,5 +234,3 @@ class Rendering:
 
 DEFAULT_DISTANCE = 3.2
 DEFAULT_FOV_DEG = 40.0
-FRAME_HALF_EXTENT = DEFAULT_DISTANCE * math.tan(math.radians(DEFAULT_FOV_DEG) / 2)
-"""Half the side of the default camera's picture at the origin, in world units (about 1.165)."""

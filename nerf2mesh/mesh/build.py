@@ -7,29 +7,40 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.mesh.extract.calibrate import Calibration, calibrate, coarse_logits
 from nerf2mesh.mesh.extract.marching_cubes import extract_surface
-from nerf2mesh.mesh.extract.outline import fit_outlines
 from nerf2mesh.mesh.extract.project import field_gradient, project_vertices, surface_normals
 from nerf2mesh.mesh.extract.smooth import SmoothedLevel
 from nerf2mesh.mesh.extract.solidify import hidden_fill
 from nerf2mesh.mesh.inspect import inspect_mesh
+from nerf2mesh.mesh.report import Figures, FinishReport, SurfaceReport, joined_report
+from nerf2mesh.mesh.stages import Progress, Stages
+from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
 from nerf2mesh.mesh.surface.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.surface.sharpen import sharpen
 from nerf2mesh.mesh.surface.simplify import simplify
-from nerf2mesh.mesh.texture.paint import Progress, Stages, paint
+from nerf2mesh.mesh.texture.paint import paint
 from nerf2mesh.mesh.texture.tangents import bake_normal_map
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 
 DEFAULT_DENSITY = 10.0
-"""The surface's density where nothing can be rendered to calibrate it: half the light is lost in 0.07 world units."""
+"""Density of the surface (1 / world unit) where nothing can be rendered to calibrate it: half the light is lost in 0.07
+world units."""
 
 
 def extract_mesh(
-    field, occupancy=None, renderer=None, config: MeshConfig | None = None, progress: Progress | None = None
+    field: HashGridField,
+    occupancy: OccupancyGrid | None = None,
+    renderer: VolumeRenderer | None = None,
+    config: MeshConfig | None = None,
+    progress: Progress | None = None,
 ) -> tuple[TriangleMesh, dict[str, object]]:
     """`build_mesh` of a `HashGridField`, its `OccupancyGrid` and `VolumeRenderer`, in evaluation mode."""
     config = MeshConfig() if config is None else config
@@ -38,9 +49,13 @@ def extract_mesh(
 
 
 def extract_lods(
-    field, occupancy=None, renderer=None, config: MeshConfig | None = None, progress: Progress | None = None
+    field: HashGridField,
+    occupancy: OccupancyGrid | None = None,
+    renderer: VolumeRenderer | None = None,
+    config: MeshConfig | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[TriangleMesh], dict[str, object]]:
-    """`build_lods` of the house's own field, as in `extract_mesh`."""
+    """`build_lods` of a `HashGridField`, as in `extract_mesh`."""
     was_training = field.training
     field.eval()
     try:
@@ -52,7 +67,7 @@ def extract_lods(
 def build_mesh(
     access: FieldAccess, config: MeshConfig | None = None, progress: Progress | None = None
 ) -> tuple[TriangleMesh, dict[str, object]]:
-    """The mesh of any field and a report for JSON: threshold and its curve, what each step did, topology, bake loss,
+    """The mesh of any field and a report for JSON: threshold and its curve, figures of every step, topology, bake loss,
     seconds.
 
     progress: called as progress(stage, fraction of that stage).
@@ -66,96 +81,78 @@ def build_mesh(
 def build_lods(
     access: FieldAccess, config: MeshConfig, progress: Progress | None = None
 ) -> tuple[list[TriangleMesh], dict[str, object]]:
-    """`build_mesh`'s mesh, and one for each budget of `config.lods`; the report has theirs under "lods"."""
+    """`build_mesh`'s mesh, and one for each budget of `config.lods`, whose figures the report has under "lods"."""
     stages = Stages(progress)
-    report: dict[str, object] = {"seconds": stages.seconds}
-    surface, level_set = find_surface(access, config, stages, report)
-    meshes = [finish_surface(surface, level_set, access, config, stages, report)]
-    for k, budget in enumerate(config.lods, start=1):
-        size = max(64, config.texture_size >> k)
-        figures: dict[str, object] = {}
-        smaller = replace(config, target_faces=budget, texture_size=size)
-        meshes.append(finish_surface(surface, level_set, access, smaller, stages, figures))
-        report.setdefault("lods", []).append(figures)
+    surface, level_set, surface_report = find_surface(access, config, stages)
+    meshes, reports = [], []
+    for k, budget in enumerate((config.target_faces, *config.lods)):
+        size = max(64, config.texture_size >> k) if k else config.texture_size
+        level = replace(config, target_faces=budget, texture_size=size)
+        mesh, report = finish_surface(surface, level_set, access, level, stages)
+        meshes.append(mesh)
+        reports.append(report)
     stages.enter("")
-    return meshes, report
+    return meshes, joined_report(stages.seconds, surface_report, reports)
 
 
 def find_surface(
-    access: FieldAccess, config: MeshConfig, stages: Stages, report: dict
-) -> tuple[TriangleMesh, LevelSet]:
+    access: FieldAccess, config: MeshConfig, stages: Stages
+) -> tuple[TriangleMesh, LevelSet, SurfaceReport]:
     """The repaired surface before decimation, and the level set that it lies on."""
     stages.enter("calibrate")
     coarse = coarse_logits(access, min(config.calibration_resolution, config.resolution), config.chunk_points)
     level = find_level(access, config, coarse, stages.fraction)
     fill = hidden_fill(_densities(access, coarse)) if config.fill_hidden else None
-    report["threshold"] = {"logit": level.level, "density": level.density, "curve": level.curve}
 
     stages.enter("extract")
     level_set = LevelSet(access, level.level, config.chunk_points, fill)
     if config.smooth_radius:
         level_set = SmoothedLevel(level_set, coarse, config.smooth_radius)
-    cell = 2.0 / config.resolution
     surface = extract_surface(
         level_set, config.resolution, occupancy=access.occupancy, refine_steps=config.refine_steps
     )
-    report["extract"] = {"resolution": config.resolution, "faces": surface.n_faces, **surface.metadata}
-    if config.sharp_tolerance and not config.smooth_radius:
-        surface, figures = sharpen(surface, level_set, cell, tolerance_cells=config.sharp_tolerance)
-        report["extract"]["sharpened"] = figures
+    extract: dict[str, object] = {"resolution": config.resolution, "faces": surface.n_faces, **surface.metadata}
+    if config.sharpen:
+        surface, sharpened = sharpen(surface, level_set, 2.0 / config.resolution)
+        extract = {**extract, "sharpened": sharpened}
 
     stages.enter("repair")
-    mesh, report["repair"] = keep_largest(surface, config.keep_components, config.min_component_share)
-    mesh, report["repair"]["pinches_split"] = split_pinches(mesh)
-    if config.distance_stage and access.render is not None:
-        from nerf2mesh.mesh.extract.signed_distance import distance_stage
-
-        stages.enter("distance")
-        mesh, smoother, report["distance"] = distance_stage(mesh, access, config.resolution)
-        level_set = smoother or level_set
-    return mesh, level_set
+    surface, pieces = keep_largest(surface, config.keep_components, config.min_component_share)
+    surface, n_split = split_pinches(surface)
+    threshold = {"logit": level.level, "density": level.density, "curve": level.curve}
+    return surface, level_set, SurfaceReport(threshold, extract, {**pieces, "pinches_split": n_split})
 
 
 def finish_surface(
-    surface: TriangleMesh,
-    level_set: LevelSet,
-    access: FieldAccess,
-    config: MeshConfig,
-    stages: Stages,
-    report: dict,
-) -> TriangleMesh:
-    """Decimated to the budget, put back onto the level set, painted, inspected."""
+    surface: TriangleMesh, level_set: LevelSet, access: FieldAccess, config: MeshConfig, stages: Stages
+) -> tuple[TriangleMesh, FinishReport]:
+    """The surface decimated to the budget, put back onto the level set, painted and inspected."""
     cell = 2.0 / config.resolution
     stages.enter("simplify")
     mesh, method = simplify(surface, config.target_faces) if config.target_faces else (surface, "unchanged")
-    report["simplify"] = {"method": method, "target": config.target_faces, "faces": mesh.n_faces}
+    simplified: Figures = {"method": method, "target": config.target_faces, "faces": mesh.n_faces}
+    remeshed = None
     if config.remesh != "none":
         stages.enter("remesh")
-        mesh, report["remesh"] = _remeshed(surface, mesh, config.remesh)
+        mesh, remeshed = _remeshed(surface, mesh, config.remesh)
     if config.project:
-        mesh, report["simplify"]["projected"] = project_vertices(mesh, level_set, cell)
-    if config.fit_outlines and access.render is not None:
-        stages.enter("outlines")
-        mesh, report["outlines"] = fit_outlines(mesh, access, level_set, cell)
+        mesh, projected = project_vertices(mesh, level_set, cell)
+        simplified = {**simplified, "projected": projected}
     mesh = replace(mesh, vertex_normals=surface_normals(mesh, level_set, cell), metadata={})
-    mesh = paint(mesh, access, config, stages, report)
+    mesh, painted = paint(mesh, access, config, stages)
     if config.normal_map and mesh.uv is not None:
         stages.enter("normals")
         normals = bake_normal_map(mesh, lambda p: unit(-field_gradient(level_set, p, 0.5 * cell)), config.texture_size)
         mesh = replace(mesh, normal_map=normals)
     stages.enter("inspect")
-    report["mesh"] = inspect_mesh(mesh)
-    return mesh
+    return mesh, FinishReport(simplified, remeshed, painted, inspect_mesh(mesh))
 
 
-def _remeshed(surface: TriangleMesh, decimated: TriangleMesh, kind: str) -> tuple[TriangleMesh, dict[str, object]]:
-    """Another triangulation with as many faces as the decimated mesh, or that mesh where none can be trusted."""
-    from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
-
+def _remeshed(surface: TriangleMesh, decimated: TriangleMesh, kind: str) -> tuple[TriangleMesh, Figures]:
+    """Another triangulation with as many faces as the decimated mesh, or that mesh where the result is refused."""
+    n_faces = decimated.n_faces // (2 if kind == "quad" else 1)
     try:
-        found = remesh(
-            simplify(surface, 4 * decimated.n_faces)[0], kind, decimated.n_faces // (2 if kind == "quad" else 1)
-        )
+        found = remesh(simplify(surface, 4 * decimated.n_faces)[0], kind, n_faces)
     except RemeshRefused as error:
         return decimated, {"kept": False, "reason": str(error)}
     return found.mesh, {"kept": True, **found.figures}
@@ -164,9 +161,12 @@ def _remeshed(surface: TriangleMesh, decimated: TriangleMesh, kind: str) -> tupl
 def find_level(
     access: FieldAccess, config: MeshConfig, coarse: np.ndarray, progress: Callable[[float], None]
 ) -> Calibration:
-    """The surface's logit: the field's own, the user's density, or the calibrated one."""
+    """The surface's logit: the field's own, that of the user's density, or the calibrated one.
 
-    def converted(value: float, function) -> float:
+    coarse: logits at the nodes of a lattice of the box, see `coarse_logits`.
+    """
+
+    def converted(value: float, function: Callable[[Tensor], Tensor]) -> float:
         return float(function(torch.tensor(float(value), device=access.device)))
 
     if access.level is not None:

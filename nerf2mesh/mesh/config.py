@@ -1,4 +1,4 @@
-"""What a user can say about the mesh."""
+"""Settings of mesh building."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True)
 class MeshConfig:
+    """Settings `mesh.*`. Lengths are in world units: the box [-1, 1]^3 is 2 wide.
+
+    Raises ValueError for a setting outside its range.
+    """
+
     resolution: int = 192
     """Cells along one side of the box [-1, 1]^3, 16 to 2048; memory grows with the surface, about resolution^2."""
     refine_steps: int = 6
@@ -17,9 +22,10 @@ class MeshConfig:
     """Make solid what no light reaches: fields are hollow inside, and tunnels lead in."""
     smooth_radius: float = 0.01
     """Noise below this scale (world units) is taken off the level set; 0 meshes the field as it is, bit for bit."""
-    sharp_tolerance: float = 0.005
-    """Cells by which the middle of an edge may lie off the surface before the edge is split, so that creases and
-    corners come back; 0 leaves marching cubes' chamfers. Not used with `smooth_radius`, which has no creases."""
+    sharpen: bool = False
+    """Split edges whose middle leaves the surface, so that the creases and corners that marching cubes cuts off come
+    back. Needs `smooth_radius=0`, since a smoothed level set has no creases; `mesh=sharp` sets both. Worth it where the
+    field itself is sharp (analytic shapes, signed distances); on an optimized density field it follows the noise."""
     calibration_views: int = 12
     calibration_size_px: int = 128
     calibration_resolution: int = 96
@@ -34,15 +40,10 @@ class MeshConfig:
     real_size_m: float = 0.0
     """The longest side of the exported mesh in metres; 0 leaves world units."""
     remesh: str = "none"
-    """"isotropic" (even triangles) or "quad", by the extra `remesh`, instead of the decimated mesh; kept where the
-    result is closed and the same surface."""
+    """"isotropic" (even triangles) or "quad" (quads, written as pairs of triangles), instead of the decimated mesh;
+    needs the extra `remesh`. Kept where the result is closed and the same surface."""
     project: bool = True
     """Bring the vertices back onto the level set after decimation."""
-    distance_stage: bool = False
-    """Before decimation: the surface as a signed-distance field, refined by silhouettes; kept where it is better. Takes
-    a minute on a CPU."""
-    fit_outlines: bool = False
-    """After decimation: vertices moved until the mesh has the field's outlines; kept where other views agree."""
     texture: bool = True
     """False: vertex colors only, no unwrap."""
     texture_size: int = 1024
@@ -77,26 +78,33 @@ class MeshConfig:
     """Points in one call of the field."""
 
     def __post_init__(self) -> None:
-        if not 16 <= self.resolution <= 2048:
-            raise ValueError(f"mesh.resolution: 16 to 2048 cells wanted, got {self.resolution}")
-        if not 64 <= self.texture_size <= 16384:
-            raise ValueError(f"mesh.texture_size: 64 to 16384 pixels wanted, got {self.texture_size}")
-        for name in (
-            "refine_steps",
-            "keep_components",
-            "smooth_radius",
-            "sharp_tolerance",
-            "target_faces",
-            "bake_views",
-        ):
+        _within("resolution", self.resolution, 16, 2048, "cells along one side of the box")
+        _within("texture_size", self.texture_size, 64, 16384, "pixels")
+        for name in ("refine_steps", "keep_components", "smooth_radius", "settle_limit", "target_faces", "bake_views"):
             if getattr(self, name) < 0:
-                raise ValueError(f"mesh.{name}: 0 or more wanted, got {getattr(self, name)}")
+                raise ValueError(f"mesh.{name}: expected 0 or more, got {getattr(self, name)}; set 0 to switch it off")
         if self.remesh not in ("none", "isotropic", "quad"):
-            raise ValueError(f"mesh.remesh: none, isotropic or quad wanted, got {self.remesh!r}")
+            raise ValueError(f"mesh.remesh: expected none, isotropic or quad, got {self.remesh!r}; choose one of these")
+        if self.sharpen and self.smooth_radius > 0.0:
+            raise ValueError(
+                f"mesh.sharpen: expected mesh.smooth_radius 0 beside it, got {self.smooth_radius}; "
+                "choose mesh=sharp, or set mesh.smooth_radius=0"
+            )
         if self.color_radius is not None and not self.color_radius >= 0.0:
-            raise ValueError(f"mesh.color_radius: 0 or more, or null wanted, got {self.color_radius}")
+            raise ValueError(
+                f"mesh.color_radius: expected 0 or more, or null, got {self.color_radius}; set null for the default"
+            )
         if self.threshold is not None and not self.threshold > 0.0:
-            raise ValueError(f"mesh.threshold: a density above 0 or null wanted, got {self.threshold}")
+            raise ValueError(
+                f"mesh.threshold: expected a density above 0, or null, got {self.threshold}; set null to calibrate it"
+            )
         for name, budget in (("target_faces", self.target_faces), *(("lods", n) for n in self.lods)):
             if 0 < budget < 20:
-                raise ValueError(f"mesh.{name}: 0 (all) or at least 20 wanted, got {budget}")
+                raise ValueError(
+                    f"mesh.{name}: expected 0 (all faces) or at least 20, got {budget}; raise the face budget"
+                )
+
+
+def _within(name: str, value: int, low: int, high: int, unit: str) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"mesh.{name}: expected {low} to {high} {unit}, got {value}; choose a value in this range")

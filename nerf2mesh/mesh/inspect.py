@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nerf2mesh.mesh.export.gltf import split_seams
+from nerf2mesh.mesh.surface.intersections import count_self_intersections
 from nerf2mesh.mesh.surface.repair import face_components, vertex_fans
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_uv
@@ -27,8 +29,6 @@ def inspect_mesh(mesh: TriangleMesh, *, self_intersections: bool = False) -> dic
     if mesh.uv is not None:
         report["uv"] = _uv_figures(mesh)
     if self_intersections:
-        from nerf2mesh.mesh.surface.intersections import count_self_intersections
-
         report["self_intersections"] = count_self_intersections(mesh)
     return report
 
@@ -121,7 +121,5 @@ def _stretch(mesh: TriangleMesh, size: int) -> tuple[float, np.ndarray]:
 
 def _chart_count(mesh: TriangleMesh) -> int:
     """Pieces of the mesh once seams are cut."""
-    from nerf2mesh.mesh.export.gltf import split_seams
-
     source, uv = split_seams(mesh)
     return int(face_components(TriangleMesh(np.zeros((len(uv), 3)), source.faces)).max()) + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 
 def box(half_extents: tuple[float, float, float] = (0.5, 0.5, 0.5)) -> TriangleMesh:

@@ -1,8 +1,8 @@
-"""The triangle mesh that travels through the house: welded positions, per-corner texture coordinates.
+"""The triangle mesh of every room: welded positions, per-corner texture coordinates.
 
 Conventions
-    Axes are the house's: right-handed, +Z up, front along +X. Files are +Y up, +Z front: `from_file` turns them in,
-    `save_mesh` out.
+    Positions are in the world frame: right-handed, +Z up, front along +X. Files are +Y up, +Z front: `from_file` and
+    `save_mesh` convert between the two.
     Faces wind counter-clockwise seen from outside, so a closed mesh has positive `volume`.
     UV are kept per face corner, so that a seam never splits a vertex and the topology stays closed. Their origin is the
     lower-left corner of the texture (as in OBJ; glTF's is the upper-left), values outside [0, 1] repeat the texture.
@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+
+from nerf2mesh.mesh.export.load import read_mesh_file
+from nerf2mesh.mesh.vectors import unit
 
 
 @dataclass(eq=False)
@@ -46,7 +49,8 @@ class TriangleMesh:
         self.faces = _array("faces", self.faces, np.int64, (None, 3))
         if self.n_faces and (self.faces.min() < 0 or self.faces.max() >= self.n_vertices):
             raise ValueError(
-                f"faces: indices in [0, {self.n_vertices}) wanted, got [{self.faces.min()}, {self.faces.max()}]"
+                f"faces: expected indices in [0, {self.n_vertices}), got [{self.faces.min()}, {self.faces.max()}]; "
+                "number the vertices from 0"
             )
         if self.vertex_normals is not None:
             self.vertex_normals = _array("vertex_normals", self.vertex_normals, np.float64, (self.n_vertices, 3))
@@ -58,21 +62,30 @@ class TriangleMesh:
             self.texture = np.ascontiguousarray(self.texture)
             if self.texture.ndim != 3 or self.texture.shape[2] not in (3, 4) or self.texture.dtype != np.uint8:
                 got = f"{self.texture.dtype} {self.texture.shape}"
-                raise ValueError(f"texture: uint8 [h, w, 3 or 4] wanted, got {got}; convert the image to RGB first")
+                raise ValueError(f"texture: expected uint8 [h, w, 3 or 4], got {got}; convert the image to RGB first")
         if self.normal_map is not None and (self.normal_map.ndim != 3 or self.normal_map.dtype != np.uint8):
-            raise ValueError(f"normal_map: uint8 [h, w, 3] wanted, got {self.normal_map.dtype} {self.normal_map.shape}")
+            got = f"{self.normal_map.dtype} {self.normal_map.shape}"
+            raise ValueError(f"normal_map: expected uint8 [h, w, 3], got {got}; convert the image to RGB first")
 
     @staticmethod
     def from_file(path: str | Path, *, up: str = "y", front: str = "z", weld: bool = True) -> TriangleMesh:
-        """Reads OBJ (+ MTL and textures), GLB, glTF, PLY, STL or OFF into house axes.
+        """Reads OBJ (+ MTL and textures), GLB, glTF, PLY, STL or OFF into the world frame.
 
         up, front: the file's axes, "x", "y", "z", with "-" for the negative ones. up="z", front="x" leaves them alone.
         weld: merge equal positions (seams and STL split them), which closes the topology.
         Raises FileNotFoundError, or ValueError when the file holds no triangle or is no mesh.
         """
-        from nerf2mesh.mesh.export.load import load_mesh
-
-        mesh = load_mesh(Path(path), up=up, front=front)
+        path = Path(path)
+        found = read_mesh_file(path, up=up, front=front)
+        mesh = TriangleMesh(
+            found.vertices,
+            found.faces,
+            found.vertex_normals,
+            found.vertex_colors,
+            found.uv,
+            found.texture,
+            {"source": path.name},
+        )
         return mesh.welded() if weld else mesh
 
     @property
@@ -188,17 +201,11 @@ class TriangleMesh:
         )
 
     def normalized(self, half_extent: float = 0.8) -> TriangleMesh:
-        """Centerd at the origin and scaled so that the longest side spans [-half_extent, half_extent]."""
+        """The mesh centered at the origin and scaled so that the longest side spans [-half_extent, half_extent]."""
         size = float(np.ptp(self.bounds, axis=0).max())
         if size <= 0.0:
-            raise ValueError("mesh: a bounding box with a positive side wanted, got a point or an empty mesh")
+            raise ValueError("mesh: expected a bounding box of positive size, got a point; give a mesh with faces")
         return replace(self, vertices=(self.vertices - self.center) * (2.0 * half_extent / size))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [..., 3] at length one; zero stays zero."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length > 0.0, length, 1.0)
 
 
 def _face_cross(corners: np.ndarray) -> np.ndarray:
@@ -215,5 +222,5 @@ def _array(name: str, value: object, dtype: type, shape: tuple[int | None, ...])
     array = np.ascontiguousarray(value, dtype=dtype)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape)):
         wanted = ["any" if n is None else n for n in shape]
-        raise ValueError(f"{name}: shape {wanted} wanted, got {list(array.shape)}")
+        raise ValueError(f"{name}: expected shape {wanted}, got {list(array.shape)}; reshape the array")
     return array

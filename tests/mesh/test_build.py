@@ -113,7 +113,7 @@ def test_two_million_faces():
 
     access = FieldAccess(logit=lambda p: -wrinkled(p), activation=torch.sigmoid, level=0.0, color=analytic.checker)
     config = MeshConfig(**QUICK | {"resolution": 640, "target_faces": 20000, "smooth_radius": 0.0})
-    mesh, report = build_mesh(access, replace(config, fill_hidden=False, sharp_tolerance=0.0, bake_views=0))
+    mesh, report = build_mesh(access, replace(config, fill_hidden=False, bake_views=0))
     assert report["extract"]["faces"] > 2_000_000 and 19_800 <= mesh.n_faces <= 20_000
     assert report["mesh"]["watertight"] and report["mesh"]["genus"] == 0 and mesh.texture is not None
 

@@ -15,7 +15,7 @@ from nerf2mesh.mesh.extract.smooth import SmoothedLevel
 from nerf2mesh.mesh.extract.solidify import hidden_fill, transmittance
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 from nerf2mesh.mesh.surface import simplify as simplify_module
-from nerf2mesh.mesh.surface.repair import face_components, keep_largest, split_pinches, taubin_smooth
+from nerf2mesh.mesh.surface.repair import face_components, keep_largest, split_pinches
 from nerf2mesh.mesh.surface.simplify import simplify
 from nerf2mesh.render.rasterizer import native_library
 
@@ -58,14 +58,6 @@ def test_pinched_vertices_come_apart():
     split, n = split_pinches(two)
     assert n == 1 and split.n_vertices == 16 and split.is_watertight
     assert inspect_mesh(split)["components"] == 1  # positions coincide, so inspection merges them again
-
-
-def test_taubin_smoothing_removes_noise_and_keeps_the_volume():
-    ball = icosphere(4, 0.7)
-    noise = np.random.default_rng(0).normal(0, 0.004, ball.n_vertices)[:, None]
-    smooth = taubin_smooth(TriangleMesh(ball.vertices * (1 + noise), ball.faces), 10)
-    radius = np.linalg.norm(smooth.vertices, axis=1)
-    assert radius.std() < 0.4 * 0.7 * 0.004 and smooth.volume == pytest.approx(ball.volume, rel=5e-3)
 
 
 @pytest.mark.parametrize("target", [5000, 800, 100])

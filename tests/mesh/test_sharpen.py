@@ -78,8 +78,8 @@ def test_the_lid_of_a_cut_surface_stays_on_the_box():
 def test_in_the_whole_way_without_smoothing():
     access = FieldAccess(logit=lambda p: -analytic.box((0.5, 0.4, 0.3))(p), activation=torch.sigmoid, level=0.0)
     config = {"resolution": 64, "target_faces": 1000, "smooth_radius": 0.0, "fill_hidden": False}
-    mesh, report = build_mesh(access, MeshConfig(**config))
+    mesh, report = build_mesh(access, MeshConfig(**config, sharpen=True))
     assert report["extract"]["sharpened"]["vertices_added"] > 0
     assert mesh.volume == pytest.approx(8 * 0.5 * 0.4 * 0.3, rel=1e-3)
-    chamfered, report = build_mesh(access, MeshConfig(**config, sharp_tolerance=0.0))
+    chamfered, report = build_mesh(access, MeshConfig(**config))
     assert "sharpened" not in report["extract"] and chamfered.volume < mesh.volume

@@ -10,7 +10,8 @@ from nerf2mesh.mesh import save_mesh
 from nerf2mesh.mesh.shapes import torus
 from nerf2mesh.mesh.texture.bake import texel_points
 from nerf2mesh.mesh.texture.tangents import bake_normal_map, corner_tangents
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 COARSE = (14, 8)
 

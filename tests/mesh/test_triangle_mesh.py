@@ -86,10 +86,10 @@ def test_material_colors_and_textures_of_two_parts_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "words"),
     [
-        ("gone.obj", None, FileNotFoundError, "is not there"),
+        ("gone.obj", None, FileNotFoundError, "does not exist"),
         ("notes.txt", "hello", ValueError, "convert"),
-        ("fake.glb", "no binary", ValueError, "cannot be read"),
-        ("points.obj", "v 0 0 0\nv 1 0 0\n", ValueError, "triangles wanted"),
+        ("fake.glb", "no binary", ValueError, "expected a valid .glb file"),
+        ("points.obj", "v 0 0 0\nv 1 0 0\n", ValueError, "expected triangles, got none"),
     ],
 )
 def test_bad_files_say_what_is_wrong(tmp_path, name, content, error, words):
@@ -100,9 +100,9 @@ def test_bad_files_say_what_is_wrong(tmp_path, name, content, error, words):
 
 
 def test_bad_arrays_are_named():
-    with pytest.raises(ValueError, match="faces: indices"):
+    with pytest.raises(ValueError, match="faces: expected indices"):
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 3]]))
-    with pytest.raises(ValueError, match="uv: shape"):
+    with pytest.raises(ValueError, match="uv: expected shape"):
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]), uv=np.zeros((3, 2)))
     with pytest.raises(ValueError, match="texture"):
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]), texture=np.zeros((4, 4, 3)))

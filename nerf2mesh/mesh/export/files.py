@@ -6,6 +6,7 @@ House (x, y, z) becomes file (y, z, x). Files are written aside and renamed, so 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,8 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nerf2mesh.mesh.export.fbx import glb_to_fbx
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
+from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.render.rasterizer_reference import sample_texture
 
 SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".usdz", ".fbx")
 
@@ -61,8 +65,6 @@ def _write_others(mesh: TriangleMesh, path: Path, suffix: str) -> None:
         return _write_fbx(mesh, path)
     with atomic_write(path) as stream:
         if suffix == ".usdz":
-            from nerf2mesh.mesh.export.usd import write_usdz
-
             return write_usdz(mesh, stream)
         return _write_ply(mesh, stream) if suffix == ".ply" else _write_stl(mesh, stream)
 
@@ -140,10 +142,6 @@ def _write_obj(mesh: TriangleMesh, path: Path) -> None:
 
 
 def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
-    import tempfile
-
-    from nerf2mesh.mesh.export.fbx import glb_to_fbx
-
     with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
         source, made = Path(folder) / "mesh.glb", Path(folder) / "mesh.fbx"
         with open(source, "wb") as stream:
@@ -183,8 +181,6 @@ def vertex_colors(mesh: TriangleMesh) -> np.ndarray | None:
     """Colors [V, 3] of a mesh that has a texture or vertex colors, else None."""
     if mesh.texture is None or mesh.uv is None:
         return mesh.vertex_colors
-    from nerf2mesh.render.rasterizer_reference import sample_texture
-
     source, uv = split_seams(mesh)
     colors = np.zeros((mesh.n_vertices, 3))
     colors[source.vertex] = sample_texture(mesh.texture, uv)

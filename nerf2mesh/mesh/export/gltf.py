@@ -14,7 +14,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.color_space import srgb_to_linear
+from nerf2mesh.mesh.texture.tangents import corner_tangents
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 FLOAT, UINT16, UINT32 = 5126, 5123, 5125
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
@@ -151,8 +154,6 @@ def _attributes(
 
 def _tangents(mesh: TriangleMesh, source: SplitVertices) -> np.ndarray:
     """[N, 4] float32 of length one to the last digit, as the validator wants them."""
-    from nerf2mesh.mesh.texture.tangents import corner_tangents
-
     tangents = corner_tangents(mesh).reshape(-1, 4)[source.corner]
     return np.concatenate([unit(tangents[:, :3]), tangents[:, 3:]], axis=1).astype(np.float32)
 
@@ -202,11 +203,6 @@ def _add_frames(
     }
     channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
     tree["animations"] = [{"name": "frames", "samplers": [sampler], "channels": [channel]}]
-
-
-def srgb_to_linear(color: np.ndarray) -> np.ndarray:
-    color = np.clip(color, 0.0, 1.0)
-    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
 
 
 def png_bytes(image: np.ndarray) -> bytes:

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nerf2mesh.mesh.export.gltf import png_bytes, srgb_to_linear
+from nerf2mesh.mesh.color_space import srgb_to_linear
+from nerf2mesh.mesh.export.gltf import png_bytes
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 
 ALIGNMENT = 64

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.types import Camera
 
 DENSITY_RANGE = (0.5, 500.0)
@@ -128,8 +129,6 @@ def _score(
     access, volume: np.ndarray, density: float, cameras: Camera, mask: Tensor, depth: Tensor
 ) -> dict[str, float]:
     import mcubes
-
-    from nerf2mesh.render.rasterizer import rasterize_mesh
 
     vertices, faces = mcubes.marching_cubes(volume, _logit(access, density))
     cell = 2.0 / (volume.shape[0] - 3)

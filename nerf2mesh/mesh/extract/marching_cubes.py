@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from nerf2mesh.mesh.access import LevelSet
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
@@ -242,6 +243,4 @@ def _canonical(faces: np.ndarray) -> np.ndarray:
 
 
 def _density(level: LevelSet, logit: float) -> float:
-    import torch
-
     return float(level.access.activation(torch.tensor(float(logit), device=level.access.device)))

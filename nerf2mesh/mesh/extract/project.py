@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from nerf2mesh.mesh.access import LevelSet
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 MAX_STEP_CELLS = 0.5
 MIN_COSINE = 0.5

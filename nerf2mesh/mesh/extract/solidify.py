@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 V0 = 0.2
@@ -26,8 +27,6 @@ class HiddenFill:
     values: Float[np.ndarray, "n n n"]
 
     def __call__(self, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, " p"]:
-        import torch
-
         # grid_sample wants (z, y, x) order for a volume indexed (x, y, z).
         where = torch.from_numpy(np.ascontiguousarray(points[:, ::-1], np.float32))[None, None, None]
         volume = torch.from_numpy(self.values)[None, None]

@@ -1,4 +1,4 @@
-"""From raw marching cubes to one clean solid: pieces, hidden shells, pinched vertices, smoothing.
+"""From raw marching cubes to one clean solid: pieces, hidden shells, pinched vertices.
 
 The input is closed and edge-manifold (padded marching cubes makes it so) and every step keeps it that way.
 """
@@ -11,9 +11,6 @@ import numpy as np
 from jaxtyping import Int
 
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
-
-TAUBIN = (0.5, -0.53)
-"""Shrink and inflate factors of Taubin 1995, "A signal processing approach to fair surface design": pass band 0.11."""
 
 
 def face_components(mesh: TriangleMesh) -> Int[np.ndarray, " f"]:
@@ -49,7 +46,7 @@ def keep_largest(mesh: TriangleMesh, keep: int = 1, min_share: float = 0.01) -> 
     counts = {"found": len(volumes), "cavities": int((volumes <= 0.0).sum()), "hidden": n_hidden, "kept": len(chosen)}
     if not chosen:
         raise ValueError(
-            "mesh: a piece with positive volume wanted, got none; lower mesh.threshold or raise the resolution"
+            "mesh: expected a piece of positive volume, got none; lower mesh.threshold or raise mesh.resolution"
         )
     return mesh.select_faces(np.isin(label, chosen)), counts
 
@@ -111,18 +108,3 @@ def vertex_fans(mesh: TriangleMesh) -> tuple[Int[np.ndarray, " c"], int]:
     links = coo_matrix((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(n_corners,) * 2)
     n_fans, label = connected_components(links, directed=False)
     return label.astype(np.int64), n_fans
-
-
-def taubin_smooth(mesh: TriangleMesh, steps: int = 2) -> TriangleMesh:
-    """Low-pass filter of the positions that keeps the volume to first order; topology untouched, normals dropped."""
-    from scipy.sparse import coo_matrix
-
-    edges, _ = mesh.edges
-    both = np.concatenate([edges, edges[:, ::-1]])
-    links = coo_matrix((np.ones(len(both)), tuple(both.T)), shape=(mesh.n_vertices,) * 2).tocsr()
-    degree = np.maximum(np.asarray(links.sum(axis=1)), 1.0)
-    vertices = mesh.vertices
-    for _ in range(steps):
-        for factor in TAUBIN:
-            vertices = vertices + factor * (links @ vertices / degree - vertices)
-    return replace(mesh, vertices=vertices, vertex_normals=None)

@@ -21,7 +21,8 @@ from jaxtyping import Float, Int
 from nerf2mesh.mesh.access import LevelSet
 from nerf2mesh.mesh.extract.project import field_gradient
 from nerf2mesh.mesh.surface.intersections import crossing_faces
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 DIFFERENCE_CELLS = 0.02
 """Normals are taken this close to the vertex: they must not see across a crease."""

@@ -18,7 +18,8 @@ from torch import Tensor
 from nerf2mesh.mesh.access import FieldAccess
 from nerf2mesh.mesh.extract.calibrate import view_ring
 from nerf2mesh.mesh.extract.project import undo_turned
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 from nerf2mesh.render.rasterizer import rasterize_mesh, rasterize_uv
 from nerf2mesh.types import Camera, Rendering
 
@@ -203,7 +204,8 @@ def bake_loss(mesh: TriangleMesh, views: FieldViews) -> dict[str, float]:
 def settle(
     mesh: TriangleMesh, views: FieldViews, limit: float, steps: int = 4
 ) -> tuple[TriangleMesh, dict[str, object]]:
-    """The painted mesh sunk along its normals to where it looks most like the field, at most `limit` world units.
+    """The painted mesh sunk along its normals to where it looks most like the field, at most `limit` world units; and
+    `bake_loss` there, with the offset and the former loss under "settled".
 
     A soft field's colors form a little below the surface that has its outline; on the outline itself they shift in
     pixels that look at an angle. Sinking trades some outline for that; the whole picture's PSNR decides.

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from nerf2mesh.mesh.texture.bake import bleed, texel_points
-from nerf2mesh.mesh.triangle_mesh import TriangleMesh, unit
+from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.mesh.vectors import unit
 
 MIN_COSINE = 0.2
 """A normal that is farther from the mesh's own (78 degrees) is of another part of the surface and is not used."""
