@@ -57,7 +57,7 @@ class Problem:
     def wants_ring(self) -> bool:
         """Whether a prior denoises several views together, which it knows evenly spaced at one elevation only."""
         priors = [self.prior, *([self.second.prior] if self.second else [])]
-        return any(hasattr(prior, "n_views") for prior in priors)
+        return any(prior.n_views > 1 for prior in priors)
 
     @property
     def reference(self) -> Camera:
