@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PIP_FLAGS ?= -q
 BIN := $(VENV)/bin
-PICTURE ?= nerf2mesh/assets/demo/bob.png
+PICTURE ?= nerf2mesh/assets/demo/duck.png
 BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.py $(shell find csrc -type f)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
