@@ -5,12 +5,12 @@ VENV ?= .venv
 PYTHON ?= python3
 PIP_FLAGS ?= -q
 BIN := $(VENV)/bin
-PICTURE ?= nerf2mesh/assets/demo/duck.png
+PICTURE ?= nerf2mesh/assets/demo/bob.png
 BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.py $(shell find csrc -type f)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: cluster-test wheelhouse help demo test gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
+.PHONY: test-data cluster-test wheelhouse help demo test gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,8 +53,14 @@ lint: $(VENV)/.ready-dev  ## ruff's checks and formatting, pyright's types, the 
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/.ready-dev  ## The fidelity benchmark: three meshes, baselines, margins
-	$(BIN)/python -m benchmarks.fidelity --set core --objects spot,bob,avocado
+DATA ?= data
+
+bench: $(VENV)/.ready-dev  ## The fidelity benchmark on three real meshes, which are fetched into DATA=data
+	$(BIN)/nerf2mesh-bench fetch $(DATA) spot bob avocado
+	$(BIN)/nerf2mesh-bench protocol=core objects=[spot,bob,avocado] seeds=[0] data_dir=$(DATA)
+
+test-data: $(VENV)/.ready-dev  ## Published digits of the metrics, on the real data in DATA=data (nerf2mesh-bench fetch data)
+	N2M_DATA_DIR=$(abspath $(DATA)) $(BIN)/python -m pytest tests/evaluate/test_real_data.py $(PYTEST_FLAGS)
 
 cluster-test: $(VENV)/.ready-dev  ## A sweep on a real SLURM on this machine (preempted and resumed), on Ray and joblib (Linux, root)
 	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt "submitit>=1.5" joblib ray

@@ -1,1 +1,1 @@
-"""Benchmarks, run from the repository root: `python -m benchmarks.fidelity`. Results are committed under results/."""
+"""Benchmarks of a source checkout, run from its root: `python -m benchmarks`. Results are committed under results/."""

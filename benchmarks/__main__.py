@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: fidelity, sampled_views, compare, kernels, meshes, extraction, gpu, step_time, prior_memory.
+NAME: sampled_views, kernels, meshes, extraction, gpu, step_time, prior_memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-NAMES = ("fidelity", "sampled_views", "compare", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory")
+NAMES = ("sampled_views", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{__doc__}\nPython {sys.version.split()[0]}; each benchmark has its own --help.")
         return
     if arguments[0] not in NAMES:
-        raise ValueError(f"benchmark: one of {', '.join(NAMES)} wanted, got {arguments[0]!r}")
+        raise ValueError(f"benchmark: expected one of {', '.join(NAMES)}, got {arguments[0]!r}; choose one")
     sys.exit(import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]))
 
 

@@ -1,4 +1,4 @@
-"""What happens between field and file: `python -m benchmarks.meshes [--objects spot,p03] [--out outputs/meshes]`.
+"""What happens between field and file: `python -m benchmarks.meshes [--objects spot,p03] [--data FOLDER]`.
 
 For each of 22 objects (20 of the shape grammar, Spot and Bob) a field is fitted from 60 posed views (no prior), meshed,
 exported to GLB, read back and judged: topology against the truth's, face budget, self-intersections, Khronos'
@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.posed_views import FitConfig, fit_posed_views
-from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, load_object
 from nerf2mesh.evaluate.protocols.procedural_objects import COUNT, FIRST_SEED, procedural_mesh
+from nerf2mesh.evaluate.protocols.reference_meshes import load_mesh, require_meshes
 from nerf2mesh.evaluate.tables.results import machine_kind, today
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import FieldAccess, MeshConfig, TriangleMesh, build_mesh, inspect_mesh, save_mesh
@@ -41,6 +41,11 @@ GENUS_SHARE = 18 / 22
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
+    try:
+        require_meshes(args.objects, args.data)
+    except ValueError as error:
+        print(f"meshes: {error}".replace("data_dir", "--data"), file=sys.stderr)
+        return 2
     args.out.mkdir(parents=True, exist_ok=True)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -64,6 +69,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.meshes", description=__doc__.split("\n\n")[0])
     parser.add_argument("--objects", type=lambda text: text.split(","), default=list(NAMES), help="some only: spot,p03")
     parser.add_argument("--out", type=Path, default=Path("outputs/meshes"), help="folder; what it holds is kept")
+    parser.add_argument("--data", type=Path, help="the folder with spot and bob (nerf2mesh-bench fetch FOLDER)")
     parser.add_argument("--again", action="store_true", help="measure again; fitted fields are kept")
     parser.add_argument("--steps", type=int, default=FitConfig().steps, help="of the fit")
     parser.add_argument("--resolution", type=int, default=192)
@@ -75,16 +81,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     unknown = sorted(set(args.objects) - set(NAMES))
     if unknown:
-        parser.error(f"--objects: names out of {', '.join(NAMES)} wanted, got {', '.join(unknown)}")
+        parser.error(f"--objects: expected names out of {', '.join(NAMES)}, got {', '.join(unknown)}")
     return args
 
 
-def truth(name: str) -> TriangleMesh:
-    """The object in the house frame, its largest piece alone: what is kept of the mesh."""
+def truth(name: str, data_dir: Path | None = None) -> TriangleMesh:
+    """The object in the canonical frame, its largest piece alone: what is kept of the mesh."""
     if name.startswith("p"):
         mesh = procedural_mesh(FIRST_SEED + int(name[1:]))
     else:
-        mesh = load_object(next(spec for spec in CORE_OBJECTS if spec.name == name), DATA_DIR)
+        mesh = load_mesh(name, data_dir)
     return mesh.welded()
 
 
@@ -105,7 +111,7 @@ def fitted(name: str, mesh: TriangleMesh, args: argparse.Namespace) -> tuple[Has
 
 def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
     """One object's record: figures, and `checks` by name."""
-    original = truth(name)
+    original = truth(name, args.data)
     wanted = inspect_mesh(keep_largest(original, 1)[0])
     field, renderer, fit_s = fitted(name, original, args)
     access = FieldAccess.of(field, renderer.occupancy, renderer)

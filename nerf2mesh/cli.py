@@ -260,7 +260,7 @@ def _checkout_benchmark() -> None:
         if error.name not in ("benchmarks", "benchmarks.__main__"):
             raise
         raise ValueError(
-            f"benchmarks: none in {Path.cwd()}; they come with the source checkout, run this from its root folder"
+            f"benchmarks: expected the root of a source checkout, got {Path.cwd()}; change to it first"
         ) from error
     run_benchmark()
 

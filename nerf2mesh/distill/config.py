@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 LOSSES = (
     "sds", "sjc", "csd", "nfsd", "ism", "asd", "sdi", "vsd", "bsd", "dds", "hifa", "x0", "rfds", "rfds_rev"
 )  # fmt: skip
 WEIGHTINGS = ("x0", "sds", "uniform", "fantasia3d", "one_minus_alpha")
 SCHEDULES = ("linear", "sqrt", "dreamtime", "uniform")
-
-
-class RendersAt(Protocol):
-    """The part of `priors.base.Prior` that says at which size its views are rendered."""
-
-    @property
-    def render_px(self) -> int: ...
 
 
 @dataclass(kw_only=True)
@@ -126,9 +118,9 @@ class DistillConfig:
             return 3
         return 1 if self.guidance_scale == 1.0 and self.guidance_end is None else 2
 
-    def side_px(self, prior: RendersAt) -> int:
+    def side_px(self, prior: object) -> int:
         """Side of the views as rendered for `prior` (see `priors.base.Prior`)."""
-        return self.render_px or prior.render_px
+        return self.render_px or getattr(prior, "render_px", prior.image_size)
 
     def __post_init__(self) -> None:
         _one_of("loss", self.loss, LOSSES)

@@ -61,7 +61,9 @@ def attach(network: nn.Module, name: str, rank: int, targets: tuple[str, ...] | 
     ]  # the built-in network's words: `out` is no target
     found += [path for path in naming.layers(network) if path in targets]
     if not found:
-        raise ValueError(f"targets: ends of module names wanted, got {list(targets)}, of which the network has none")
+        raise ValueError(
+            f"targets: expected ends of the network's module names, got {list(targets)}; none of them is there"
+        )
     _inject(network, name, dict.fromkeys(found, (rank, float(rank))))
 
 
@@ -71,7 +73,7 @@ def remove(network: nn.Module, name: str) -> None:
 
     active = stacked(network)
     if name not in names(network):
-        raise ValueError(f"name: one of the adapters {names(network)} wanted, got {name!r}")
+        raise ValueError(f"name: expected one of the adapters {names(network)}, got {name!r}; attach it first")
     with learners_kept(network), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft says which adapter it activates instead; `_activate` decides that
         delete_adapter(network, name, prefix="lora_")
@@ -93,7 +95,7 @@ def layers_of(network: nn.Module, name: str) -> dict[str, LowRank]:
         if name in m.lora_A
     }
     if not found:
-        raise ValueError(f"name: one of the adapters {names(network)} wanted, got {name!r}")
+        raise ValueError(f"name: expected one of the adapters {names(network)}, got {name!r}; attach it first")
     return found
 
 
@@ -135,9 +137,9 @@ def _inject(network: nn.Module, name: str, wanted: dict[str, tuple[int, float]])
     from peft.tuners.tuners_utils import cast_adapter_dtype
 
     if not name or "." in name:
-        raise ValueError(f"name: an adapter name without dots wanted, got {name!r}")
+        raise ValueError(f"name: expected an adapter name without dots, got {name!r}; rename it")
     if name in names(network):
-        raise ValueError(f"name: an adapter {name!r} is there already; choose another name")
+        raise ValueError(f"name: expected a new adapter name, got {name!r}, which is there already; choose another")
     active = stacked(network)
     ranks, alphas = ({path: value[i] for path, value in wanted.items()} for i in (0, 1))
     config = LoraConfig(
@@ -163,7 +165,7 @@ def _checked(network: nn.Module, name: str, layers: dict[str, LowRank]) -> dict[
     if not layers or unknown:
         example = f", such as {unknown[0]}" if unknown else ""
         raise ValueError(
-            f"adapter {name!r}: {len(unknown)} of {len(layers)} layers are not on this network{example}; "
+            f"adapter {name!r}: expected layers of this network, got {len(unknown)} of {len(layers)} unknown{example}; "
             "use one that was trained on this prior"
         )
     fitted = {}
@@ -175,7 +177,7 @@ def _checked(network: nn.Module, name: str, layers: dict[str, LowRank]) -> dict[
         if fitting is None:
             got = f"{tuple(layer.down.shape)} and {tuple(layer.up.shape)}"
             raise ValueError(
-                f"adapter {name!r}: {path} of shape {tuple(down.shape)} and {tuple(up.shape)} wanted, got {got}; "
+                f"adapter {name!r}: expected {path} of shape {tuple(down.shape)} and {tuple(up.shape)}, got {got}; "
                 "use one that was trained on this prior"
             )
         fitted[path] = fitting

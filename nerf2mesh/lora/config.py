@@ -33,9 +33,11 @@ class LoraConfig:
     def __post_init__(self) -> None:
         if self.weights and len(self.weights) != len(self.adapters):
             raise ValueError(
-                f"lora.weights: one for each of the {len(self.adapters)} adapters wanted, got {len(self.weights)}"
+                f"lora.weights: expected {len(self.adapters)}, as many as adapters, got {len(self.weights)}; correct it"
             )
         if self.class_pictures < 1:
-            raise ValueError(f"lora.class_pictures: at least 1 wanted, got {self.class_pictures}")
+            raise ValueError(f"lora.class_pictures: expected at least 1, got {self.class_pictures}; raise it")
         if self.rank < 1 or self.steps < 0:
-            raise ValueError(f"lora.rank, steps: rank >= 1 and steps >= 0 wanted, got {self.rank} and {self.steps}")
+            raise ValueError(
+                f"lora.rank, steps: expected rank >= 1 and steps >= 0, got {self.rank} and {self.steps}; raise them"
+            )

@@ -76,7 +76,7 @@ def from_state(state: dict[str, Tensor]) -> dict[str, LowRank]:
                 parts.setdefault(key.removeprefix(PREFIX).removesuffix(suffix), {})[part] = value
                 break
         else:
-            raise ValueError(f"adapter: lora_A, lora_B or alpha wanted, got the tensor {key}; is it a LoRA file?")
+            raise ValueError(f"adapter: expected lora_A, lora_B or alpha, got the tensor {key}; give a LoRA file")
     return {module: assembled(module, found) for module, found in parts.items()}
 
 
@@ -84,11 +84,13 @@ def assembled(module: str, parts: dict[str, Tensor]) -> LowRank:
     """A layer from its tensors down, up, perhaps alpha, perhaps mid (a kernel between them, which is folded in)."""
     missing = [part for part in ("down", "up") if part not in parts]
     if missing:
-        raise ValueError(f"adapter: {module} has {sorted(parts)} but {missing[0]} is missing; get the file again")
+        raise ValueError(f"adapter: expected {missing[0]} of {module}, got {sorted(parts)} alone; get the file again")
     down, up = parts["down"], parts["up"]
     alpha = float(parts["alpha"]) if "alpha" in parts else float(down.shape[0])
     if "mid" in parts:
         down = torch.einsum("rs...,si->ri...", parts["mid"], down.flatten(1))
     if up.shape[1] != down.shape[0]:
-        raise ValueError(f"adapter: {module} of one rank wanted, got {down.shape[0]} and {up.shape[1]}; get it again")
+        raise ValueError(
+            f"adapter: expected one rank in {module}, got {down.shape[0]} and {up.shape[1]}; get the file again"
+        )
     return LowRank(down.contiguous(), up.contiguous(), alpha)

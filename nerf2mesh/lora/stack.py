@@ -62,7 +62,7 @@ def activate(network: nn.Module, weights: dict[str, float]) -> None:
     """`stack` without a word about who learns."""
     unknown = sorted(set(weights) - set(names(network)))
     if unknown:
-        raise ValueError(f"weights: adapters out of {names(network)} wanted, got {unknown}; load them first")
+        raise ValueError(f"weights: expected adapters out of {names(network)}, got {unknown}; load them first")
     with learners_kept(network):
         for layer in _layers(network):
             if weights:
@@ -88,7 +88,7 @@ def train_only(network: nn.Module, name: str) -> list[nn.Parameter]:
     network.requires_grad_(False)
     parameters = [p for key, p in network.named_parameters() if _belongs(key, name)]
     if not parameters:
-        raise ValueError(f"name: one of the adapters {names(network)} wanted, got {name!r}; attach it first")
+        raise ValueError(f"name: expected one of the adapters {names(network)}, got {name!r}; attach it first")
     for parameter in parameters:
         parameter.requires_grad_(True)
     return parameters

@@ -27,13 +27,15 @@ class ReportConfig:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.loggers) - set(LOGGERS))
         if unknown:
-            raise ValueError(f"report.loggers: some of {', '.join(LOGGERS)} wanted, got {', '.join(unknown)}")
+            raise ValueError(
+                f"report.loggers: expected some of {', '.join(LOGGERS)}, got {', '.join(unknown)}; correct it"
+            )
         if self.turntable_frames < 0 or self.turntable_frames == 1:
             raise ValueError(
-                f"report.turntable_frames: wanted 0 (none) or at least 2, got {self.turntable_frames}; set it to 48"
+                f"report.turntable_frames: expected 0 (none) or at least 2, got {self.turntable_frames}; set it to 48"
             )
         if self.turntable_fps < 1 or self.turntable_size_px < 16:
             raise ValueError(
-                f"report: wanted turntable_fps >= 1 and turntable_size_px >= 16, "
+                f"report: expected turntable_fps >= 1 and turntable_size_px >= 16, "
                 f"got {self.turntable_fps} and {self.turntable_size_px}; raise them"
             )

@@ -7,7 +7,6 @@ file of its own is passed in.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -20,6 +19,7 @@ from nerf2mesh.report.metrics_log import read_metrics, series
 from nerf2mesh.report.threshold import threshold_charts
 from nerf2mesh.report.viewer import page, viewer_figure
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
 RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", *TURNTABLES)
@@ -73,10 +73,7 @@ def write_report(
         sections.section("How it was made", _making(folder)),
     ]
     text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")
-    part = folder / "report.html.part"
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, folder / "report.html")
-    return folder / "report.html"
+    return atomic_write_text(folder / "report.html", text)
 
 
 def _lead(folder: Path, stages: Mapping[str, Mapping[str, object]], facts: Mapping[str, object] | None) -> str:

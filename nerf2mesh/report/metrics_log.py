@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 
 class MetricsLog:
@@ -24,9 +25,7 @@ class MetricsLog:
         kept = [] if resume_step is None else [row for row in read_metrics(self.path) if row["step"] <= resume_step]
         if kept:
             self._offset_s = float(kept[-1].get("time_s", 0.0))
-        temporary = self.path.with_suffix(".jsonl.part")
-        temporary.write_text("".join(_line(row) for row in kept))
-        os.replace(temporary, self.path)
+        atomic_write_text(self.path, "".join(_line(row) for row in kept))
 
     def write(self, step: int, numbers: Mapping[str, float | int]) -> None:
         """`numbers` are named group/name, such as "loss/color"; a value that is not finite is stored as null."""

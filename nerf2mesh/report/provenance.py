@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from nerf2mesh.utils.atomic_write import atomic_write_text
+
 PACKAGES = (
     *("nerf2mesh", "torch", "numpy", "diffusers", "peft", "transformers", "safetensors", "hydra-core", "omegaconf"),
     *("PyMCubes", "trimesh", "xatlas", "fast-simplification", "manifold3d", "scipy", "opencv-python-headless"),
@@ -77,22 +79,13 @@ def provenance(
 
 def write_json(path: str | Path, value: object) -> Path:
     """Write JSON aside and rename it, so that a killed run leaves the old file or the new one."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2, default=str) + "\n")
-    os.replace(part, path)
-    return path
+    return atomic_write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def _describe(what: str | Path | Mapping[str, object]) -> dict[str, object]:
     if isinstance(what, Mapping):
         return dict(what)
-    return file_facts(what)
-
-
-def file_facts(path: str | Path) -> dict[str, object]:
-    """Name, size and SHA-256 of a file; {"file", "missing"} where there is none."""
-    path = Path(path)
+    path = Path(what)
     if not path.is_file():
         return {"file": path.name, "missing": True}
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}

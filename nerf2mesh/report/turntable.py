@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from nerf2mesh.utils.atomic_write import atomic_write
+
 GIF_MAX_FRAMES = 60
 
 
@@ -26,7 +28,7 @@ def write_turntable(path: str | Path, frames: Iterable[object], *, fps: int = 16
     path = Path(path)
     images = [to_uint8(frame) for frame in frames]
     if not images:
-        raise ValueError("frames: wanted at least one picture, got none; render some first")
+        raise ValueError("frames: expected at least one picture, got none; render some first")
     if path.suffix == ".mp4":
         try:
             return _write_mp4(path, images, fps)
@@ -76,8 +78,8 @@ def _write_animation(path: Path, images: Sequence[np.ndarray], fps: int) -> Path
     step = -(-len(images) // GIF_MAX_FRAMES) if path.suffix == ".gif" else 1
     pictures = [Image.fromarray(image) for image in images[::step]]
     if path.suffix not in (".gif", ".png"):
-        raise ValueError(f"path: wanted a name that ends in .mp4, .gif or .png, got {path.name}; rename it")
-    part = path.with_name(path.stem + ".part" + path.suffix)
-    duration_ms = round(1000 * step / fps)
-    pictures[0].save(part, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0)
-    return part.replace(path)
+        raise ValueError(f"path: expected a name that ends in .mp4, .gif or .png, got {path.name}; rename it")
+    duration_ms, kind = round(1000 * step / fps), path.suffix[1:]
+    with atomic_write(path) as part:
+        pictures[0].save(part, kind, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0)
+    return path

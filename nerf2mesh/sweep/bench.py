@@ -13,11 +13,11 @@ from nerf2mesh.evaluate.protocols.baselines import BLIND, background
 from nerf2mesh.evaluate.protocols.cases import object_names
 from nerf2mesh.evaluate.protocols.names import results_name
 from nerf2mesh.evaluate.protocols.published import published_markdown
+from nerf2mesh.evaluate.protocols.reference_meshes import require_meshes
 from nerf2mesh.evaluate.tables import formats, tables
 from nerf2mesh.evaluate.tables.page import write_page
 from nerf2mesh.evaluate.tables.results import Record, Results, machine_kind, score_case, today
 from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
-from nerf2mesh.sweep.event_log import write_aside
 from nerf2mesh.sweep.jobs import RUN_JOB, VIEWS, case_of
 from nerf2mesh.sweep.launchers import JoblibLauncher, Launcher, LocalLauncher, RayLauncher, WorkerSpec
 from nerf2mesh.sweep.origin import check_origin
@@ -25,16 +25,19 @@ from nerf2mesh.sweep.queue import Payload, Queue, job_id
 from nerf2mesh.sweep.slurm import SlurmLauncher, slurm_parameters
 from nerf2mesh.sweep.supervise import supervise, write_summary
 from nerf2mesh.sweep.worker import Rules
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
 
 def run_bench(config: BenchConfig) -> Path | None:
-    """Runs what is not done yet and writes results.json, tables and page; the folder, or None where nobody waits.
+    """Runs what is not done yet and writes results.json, tables and page; the folder, or None with launch.wait=false.
 
     The same command on the same folder goes on; a wider one (more seeds, objects, values) adds its jobs.
     """
     folder = Path(config.output_dir or f"outputs/bench/{config.protocol}-{config.track}").resolve()
     launch = config.launch
     wanted = jobs(config)
+    if config.protocol == "core":
+        require_meshes({str(payload["object"]) for payload in wanted.values()}, config.data_dir)
     check_origin(folder, [settings for _, settings in methods(config)])
     queue = Queue.create(folder, wanted, retries=launch.retries, max_losses=launch.max_losses)
     Rules(retries=launch.retries, max_losses=launch.max_losses, lease_s=launch.lease_s).save(folder)
@@ -61,6 +64,9 @@ def jobs(config: BenchConfig) -> dict[str, Payload]:
     common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
     where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
     names = object_names(config.protocol, config.objects, **where)
+    if not 0 <= config.n_objects <= len(names):
+        raise ValueError(f"n_objects: expected 0 (all) to {len(names)}, got {config.n_objects}; lower it")
+    names = names[: config.n_objects or None]
     found: dict[str, Payload] = {}
     for name in names if config.baselines else ():
         payload = common | {"kind": "baselines", "object": name}
@@ -132,16 +138,17 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     if config.price_per_hour:
         cost = tables.price_rows(records, names, config.price_per_hour, config.currency)
         text += "\n## Price\n\n" + formats.markdown(*cost) + "\n"
-    write_aside(folder / "table.md", text)
-    write_aside(folder / "table.tex", tables.latex_means(results) + "\n")
-    write_aside(folder / "results.csv", formats.csv_text(records))
+    atomic_write_text(folder / "table.md", text)
+    atomic_write_text(folder / "table.tex", tables.latex_means(results) + "\n")
+    atomic_write_text(folder / "results.csv", formats.csv_text(records))
     means = tables.summary_rows(results)
-    write_aside(folder / "means.csv", f"# {tables.INTERVALS}\n" + formats.rows_csv(means))
-    write_aside(folder / "means.json", json.dumps({"intervals": tables.INTERVALS, "means": means}, indent=1) + "\n")
-    write_aside(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
-    part = folder / f".page.{os.getpid()}.html"
-    write_page(part, results, _sheets(queue), method=first, baselines=blind)
-    part.replace(folder / "page.html")
+    atomic_write_text(folder / "means.csv", f"# {tables.INTERVALS}\n" + formats.rows_csv(means))
+    atomic_write_text(
+        folder / "means.json", json.dumps({"intervals": tables.INTERVALS, "means": means}, indent=1) + "\n"
+    )
+    atomic_write_text(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
+    with atomic_write(folder / "page.html") as part:
+        write_page(part, results, _sheets(queue), method=first, baselines=blind)
     return text
 
 

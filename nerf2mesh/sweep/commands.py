@@ -1,10 +1,26 @@
-"""What nerf2mesh-bench does beside running a sweep: look at one, compare two, print a table."""
+"""What nerf2mesh-bench does beside running a sweep: fetch data, look at a sweep, compare results, print a table."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+
+def fetch(argv: Sequence[str]) -> None:
+    """fetch FOLDER [NAME ...]: download the real data of the benchmarks, checked by SHA-256, with their licences."""
+    from nerf2mesh.evaluate.protocols.data_sources import sources
+    from nerf2mesh.evaluate.protocols.fetch import fetch as bring
+
+    known = {source.name: source for source in sources()}
+    names = {"nargs": "*", "metavar": "NAME", "help": f"{', '.join(known)}; by default all"}
+    args = _parsed("fetch", fetch, argv, ("folder", {"type": Path}), ("names", names))
+    unknown = [name for name in args.names if name not in known]
+    if unknown:
+        raise ValueError(f"fetch: expected names out of {', '.join(known)}, got {', '.join(unknown)}; correct them")
+    bring([known[name] for name in args.names or known], args.folder)
+    print(f"nerf2mesh-bench protocol=core data_dir={args.folder}")
 
 
 def status(argv: Sequence[str]) -> None:
@@ -37,7 +53,8 @@ def latex(argv: Sequence[str]) -> None:
     results = load_results(args.results)
     records = results.records
     if args.object and args.object not in {r.object for r in records}:
-        raise ValueError(f"--object: one of {', '.join(sorted({r.object for r in records}))} wanted, got {args.object}")
+        known = ", ".join(sorted({r.object for r in records}))
+        raise ValueError(f"--object: expected one of {known}, got {args.object}; choose one of them")
     if args.object:
         heading, rows = object_rows(records, args.object)
         print(as_latex(heading, ("", rows)))
@@ -53,11 +70,49 @@ def published(argv: Sequence[str]) -> None:
     text = published_markdown(args.protocol)
     if not text:
         known = ", ".join(dict.fromkeys(table.protocol for table in PUBLISHED))
-        raise ValueError(f"protocol: one with printed figures ({known}) wanted, got {args.protocol!r}")
+        raise ValueError(f"protocol: expected one with printed figures ({known}), got {args.protocol!r}; choose one")
     print(text)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {f.__name__: f for f in (status, compare, latex, published)}
+def gate(argv: Sequence[str]) -> None:
+    """gate RESULTS COMMITTED: every figure against the committed one, and the protocol's bars; exit code 1 where a
+    figure is worse than its tolerance allows."""
+    from nerf2mesh.evaluate.protocols.baselines import BLIND, ORACLES
+    from nerf2mesh.evaluate.tables.comparison import load_results
+    from nerf2mesh.evaluate.tables.gate import bar_lines, check
+
+    args = _parsed("gate", gate, argv, ("results", {}), ("committed", {}))
+    results = load_results(args.results)
+    print("\n".join(bar_lines(results)))
+    verdicts = check(results, load_results(args.committed), baselines=(*BLIND, *ORACLES))
+    print("\n".join(str(verdict) for verdict in verdicts if not verdict.passed))
+    print(f"gate: {sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} figures hold")
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(1)
+
+
+def merge(argv: Sequence[str]) -> None:
+    """merge RESULTS COMMITTED: add these results to the committed JSON file, and write its table beside it."""
+    from nerf2mesh.evaluate.protocols.published import published_markdown
+    from nerf2mesh.evaluate.tables.comparison import load_results
+    from nerf2mesh.evaluate.tables.tables import report
+    from nerf2mesh.utils.atomic_write import atomic_write_text
+
+    args = _parsed("merge", merge, argv, ("results", {}), ("committed", {"type": Path}))
+    results, path = load_results(args.results), args.committed
+    if path.exists():
+        results = load_results(path).merged(results)
+    methods, baselines = results.methods(), results.blind_baselines()
+    published = published_markdown(results.protocol)
+    table = report(results, methods[0] if methods else None, baselines, published=published)
+    results.save(path)
+    atomic_write_text(path.with_suffix(".md"), table)
+    print(f"written: {path} and its table")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    f.__name__: f for f in (fetch, status, compare, latex, published, gate, merge)
+}
 
 
 def _parsed(

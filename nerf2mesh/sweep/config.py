@@ -1,4 +1,4 @@
-"""What a benchmark run is told: what to measure, what to vary, and where the workers are."""
+"""Settings of a benchmark run: what to measure, what to vary, and where the workers run."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ class LaunchConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in LAUNCHERS:
-            raise ValueError(f"launch.kind: one of {', '.join(LAUNCHERS)} wanted, got {self.kind!r}")
+            raise ValueError(f"launch.kind: expected one of {', '.join(LAUNCHERS)}, got {self.kind!r}; choose one")
         if self.workers < 1:
-            raise ValueError(f"launch.workers: 1 or more wanted, got {self.workers}")
+            raise ValueError(f"launch.workers: expected 1 or more, got {self.workers}; raise it")
         if not self.wait and self.kind != "slurm":
-            raise ValueError(f"launch.wait: true wanted with launch={self.kind}, whose workers end with this command")
+            raise ValueError(
+                f"launch.wait: expected true with launch={self.kind}, got false; only SLURM's workers outlive it"
+            )
 
 
 @dataclass(kw_only=True)
@@ -74,7 +76,7 @@ class WeightsConfig:
         for key, paths in files.items():
             for path in paths:
                 if not Path(path).exists():
-                    raise ValueError(f"weights.{key}: a file or folder that you have wanted, got {path}; correct it")
+                    raise ValueError(f"weights.{key}: expected a file or folder that is there, got {path}; correct it")
         return files
 
 
@@ -88,6 +90,8 @@ class BenchConfig:
     """Track sketch: line, cel, pencil, blueprint."""
     objects: tuple[str, ...] = ()
     """Names out of the protocol's; empty: all."""
+    n_objects: int = 0
+    """Only the first so many of them; 0: all."""
     seeds: tuple[int, ...] = (0, 1)
     presets: tuple[str, ...] = ("standard",)
     vary: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +102,7 @@ class BenchConfig:
     """False: the baselines only."""
     baselines: bool = True
     data_dir: str | None = None
-    """Where the data set lies (of t3bench: its folder of prompts); protocol core finds its own in a source checkout."""
+    """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of t3bench, its prompts."""
     dataset: str = "gso"
     """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
     output_dir: str | None = None
@@ -111,14 +115,14 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
-            raise ValueError(f"protocol: one of {', '.join(PROTOCOLS)} wanted, got {self.protocol!r}")
+            raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {self.protocol!r}; choose one")
         if self.track not in TRACKS:
-            raise ValueError(f"track: one of {', '.join(TRACKS)} wanted, got {self.track!r}")
+            raise ValueError(f"track: expected one of {', '.join(TRACKS)}, got {self.track!r}; choose one")
         if self.look not in LOOKS:
-            raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {self.look!r}")
+            raise ValueError(f"look: expected one of {', '.join(LOOKS)}, got {self.look!r}; choose one")
         if self.dataset not in ("gso", "omniobject3d", "objaverse"):
-            raise ValueError(f"dataset: gso, omniobject3d or objaverse wanted, got {self.dataset!r}")
+            raise ValueError(f"dataset: expected gso, omniobject3d or objaverse, got {self.dataset!r}; choose one")
         if not self.fit and not self.baselines:
-            raise ValueError("fit, baselines: one of them wanted, got neither; set fit=true")
+            raise ValueError("fit, baselines: expected one of them, got neither; set fit=true")
         if not self.seeds or not self.presets:
-            raise ValueError("seeds, presets: at least one each wanted, got none")
+            raise ValueError("seeds, presets: expected at least one each, got none; name one")

@@ -64,7 +64,9 @@ class EventLog:
         """Complete lines after what was read before; a torn tail is cut off."""
         size = os.fstat(self._file).st_size
         if size < self._offset:
-            raise ValueError(f"{self.path}: only ever longer wanted, got it cut; restore it, or start in a new folder")
+            raise ValueError(
+                f"{self.path}: expected a file that only grows, got a shorter one; restore it, or start in a new folder"
+            )
         data = read_all(self._file, self._offset, size)
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
@@ -78,7 +80,7 @@ class EventLog:
         except ValueError as error:
             shown = line[:60].decode(errors="replace")
             raise ValueError(
-                f"{self.path}: lines of JSON wanted, got {shown!r}; restore the file, or start in a new folder"
+                f"{self.path}: expected lines of JSON, got {shown!r}; restore the file, or start in a new folder"
             ) from error
         return event
 
@@ -99,17 +101,3 @@ def read_all(descriptor: int, start: int, end: int) -> bytes:
         parts.append(part)
         start += len(part)
     return b"".join(parts)
-
-
-def write_aside(path: Path, text: str) -> None:
-    """A whole new file or none: written beside, synced, renamed. A failed write leaves no litter."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

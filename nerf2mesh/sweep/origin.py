@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nerf2mesh.sweep.event_log import write_aside
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 PACKAGED = "the packaged prior"
 
@@ -24,9 +24,11 @@ def check_origin(folder: Path, methods: Iterable[Sequence[str]]) -> None:
     changed = [name for name in now if before.get(name, now[name]) != now[name]]
     if unknown or changed:
         what = changed[0] if changed else "files that were not noted"
-        raise ValueError(f"output_dir: {folder} holds results made with another state of {what}; choose a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_aside(path, json.dumps(before | now, indent=1) + "\n")
+        raise ValueError(
+            f"output_dir: expected results made with the present {what}, got those of another state of it in {folder}; "
+            "choose a new folder"
+        )
+    atomic_write_text(path, json.dumps(before | now, indent=1) + "\n")
 
 
 def _digests(methods: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -48,5 +50,5 @@ def _read(path: Path) -> dict[str, str]:
         return dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: what the sweep was made with wanted, got {error}; choose a new output_dir"
+            f"{path}: expected the digests of the sweep's weights, got {error}; choose a new output_dir"
         ) from error

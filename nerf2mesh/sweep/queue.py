@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerf2mesh.sweep.event_log import Event, EventLog, write_aside
+from nerf2mesh.sweep.event_log import Event, EventLog
 from nerf2mesh.sweep.states import JobState
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 Payload = dict[str, object]
 
@@ -43,7 +44,7 @@ class Queue:
         self.folder = Path(folder).resolve()
         self.retries, self.max_losses = retries, max_losses
         if not (self.folder / "jobs.json").is_file():
-            raise ValueError(f"queue: a folder with jobs.json wanted, got {self.folder}; start the sweep there first")
+            raise ValueError(f"queue: expected a folder with jobs.json, got {self.folder}; start the sweep there first")
         self.payloads = _read_jobs(self.folder / "jobs.json")
         self.jobs = {job: JobState() for job in self.payloads}
         self._log = EventLog(self.folder)
@@ -61,9 +62,9 @@ class Queue:
             changed = [job for job in payloads if job in before and before[job] != payloads[job]]
             if changed:
                 raise ValueError(
-                    f"queue: {folder} holds another job of the name {changed[0]}; choose another output_dir"
+                    f"queue: expected the job {changed[0]} as {folder} holds it, got another; choose another output_dir"
                 )
-            write_aside(path, json.dumps({**before, **payloads}, indent=1) + "\n")
+            atomic_write_text(path, json.dumps({**before, **payloads}, indent=1) + "\n")
         return Queue(folder, **limits)
 
     def claim(self, worker: str) -> Claim | None:
@@ -95,7 +96,7 @@ class Queue:
             if self.jobs[claim.job].status == "done":
                 return False
             body = {"job": claim.job, "attempt": claim.attempt, "worker": worker, "result": result}
-            write_aside(self._result_path(claim.job), json.dumps(body, indent=1) + "\n")
+            atomic_write_text(self._result_path(claim.job), json.dumps(body, indent=1) + "\n")
             done = {"event": "done", "job": claim.job, "attempt": claim.attempt, "worker": worker}
             self._append(done | {"seconds": round(seconds, 3)})
             return True
@@ -198,5 +199,5 @@ def _read_jobs(path: Path) -> dict[str, Payload]:
     try:
         jobs = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: the sweep's jobs wanted, got {error}; start in a new folder") from error
+        raise ValueError(f"{path}: expected the sweep's jobs, got {error}; start in a new folder") from error
     return jobs

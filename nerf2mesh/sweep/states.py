@@ -55,5 +55,5 @@ class JobState:
             self.history.append("given new tries")
         else:
             raise ValueError(
-                f"queue: an event of this version wanted, got {kind!r}; read it with the version that wrote it"
+                f"queue: expected an event of this version, got {kind!r}; use the version that wrote the folder"
             )

@@ -13,6 +13,7 @@ from typing import TextIO
 from nerf2mesh.sweep.heartbeat import Watch
 from nerf2mesh.sweep.launchers import Launcher
 from nerf2mesh.sweep.queue import Queue
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 HOPELESS_STARTS = 12
 """So many workers in a row that ended without a single event of theirs: something is wrong with all of them."""
@@ -41,7 +42,9 @@ def supervise(
             if queue.is_over():
                 return
             if launcher.refusal():
-                raise ValueError(f"experiments: {launcher.refusal()}")
+                raise ValueError(
+                    f"experiments: expected workers that can go on, got one that stopped: {launcher.refusal()}"
+                )
             progress = sum(s.attempt for s in queue.jobs.values()) + queue.counts()["done"]
             idle_starts, before = (0, progress) if progress != before else (idle_starts, before)
             counts = queue.counts()
@@ -50,8 +53,8 @@ def supervise(
                 idle_starts += missing
                 if idle_starts > HOPELESS_STARTS + workers:
                     raise ValueError(
-                        f"experiments: {idle_starts - missing} workers ended without taking a job; "
-                        f"see {queue.folder / 'logs'}"
+                        f"workers: expected ones that take jobs, got {idle_starts - missing} that ended without one; "
+                        f"read {queue.folder / 'logs'}"
                     )
                 launcher.start(missing)
             if time.monotonic() - said >= say_every_s:
@@ -118,8 +121,6 @@ def summary(queue: Queue) -> str:
 
 
 def write_summary(queue: Queue) -> Path:
-    from nerf2mesh.sweep.event_log import write_aside
-
+    """Writes `summary` as summary.md in the queue's folder, and returns its path."""
     path = queue.folder / "summary.md"
-    write_aside(path, summary(queue))
-    return path
+    return atomic_write_text(path, summary(queue))

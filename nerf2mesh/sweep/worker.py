@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
-from nerf2mesh.sweep.event_log import NO_SPACE, write_aside
+from nerf2mesh.sweep.event_log import NO_SPACE
 from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
 from nerf2mesh.sweep.queue import Claim, Payload, Queue
+from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.locks import InUse
 
 REFUSED = 2
@@ -42,7 +43,7 @@ class Rules:
     """A worker with nothing to do stays so long, should a job come back; then it leaves its place to others."""
 
     def save(self, folder: Path) -> None:
-        write_aside(folder / "rules.json", json.dumps(asdict(self)) + "\n")
+        atomic_write_text(folder / "rules.json", json.dumps(asdict(self)) + "\n")
 
     @staticmethod
     def load(folder: Path) -> Rules:
@@ -128,7 +129,7 @@ def load_function(name: str) -> JobFunction:
     """The function behind MODULE:FUNCTION."""
     module, colon, function = name.partition(":")
     if not colon:
-        raise ValueError(f"job: MODULE:FUNCTION wanted, got {name!r}")
+        raise ValueError(f"job: expected MODULE:FUNCTION, got {name!r}; put a colon between them")
     return getattr(importlib.import_module(module), function)
 
 

@@ -1,16 +1,15 @@
-"""Small analytic meshes with the attributes that the metrics read."""
+"""Small meshes and pictures made on the spot, with the attributes that the metrics read."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from functools import lru_cache
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from PIL import Image
+from scipy.spatial import KDTree
 
-CHICKEN = Path(__file__).parent / "data" / "gso_chicken"
+from nerf2mesh.mesh import TriangleMesh
 
 
 def cube(center: tuple[float, float, float] = (0, 0, 0), side: float = 1.0) -> SimpleNamespace:
@@ -21,22 +20,35 @@ def cube(center: tuple[float, float, float] = (0, 0, 0), side: float = 1.0) -> S
     return SimpleNamespace(vertices=corners * side + np.array(center), faces=np.array(faces))
 
 
-def sphere(radius: float = 0.5, subdivisions: int = 4, center: tuple[float, float, float] = (0, 0, 0)) -> object:
+def sphere(
+    radius: float = 0.5, subdivisions: int = 4, center: tuple[float, float, float] = (0, 0, 0)
+) -> SimpleNamespace:
     import trimesh
 
     ball = trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
     return SimpleNamespace(vertices=np.array(ball.vertices) + np.array(center), faces=np.array(ball.faces))
 
 
-def chicken_views(prefix: str) -> torch.Tensor:
-    """The 16 pictures of one kind, [16, 256, 256, c] in [0, 1] float32, depth as raw integers in float64."""
-    pictures = [np.asarray(Image.open(CHICKEN / f"{prefix}_{i:02d}.png")) for i in range(16)]
-    if prefix == "gt_depth":
-        return torch.from_numpy(np.stack(pictures).astype(np.float64))
-    return torch.from_numpy(np.stack(pictures)).float() / 255
+@lru_cache(maxsize=1)
+def animal() -> TriangleMesh:
+    """A colored creature of the shape grammar in the canonical frame: nothing about it is symmetric front to back."""
+    from nerf2mesh.evaluate.protocols.canonical import canonical_frame
+    from nerf2mesh.evaluate.protocols.core import scene
+    from nerf2mesh.evaluate.protocols.procedural_objects import scene_mesh
+
+    return canonical_frame(scene_mesh(scene("proc-02"), 64))
 
 
-def chicken_cameras() -> tuple[torch.Tensor, torch.Tensor]:
-    """Intrinsics [3, 3] and world-to-camera poses [16, 3, 4], OpenCV axes, float64."""
-    data = json.loads((CHICKEN / "cameras.json").read_text())
-    return torch.tensor(data["K"]).double(), torch.tensor(data["world_to_camera"]).double()
+def painting(seed: int, size_px: int = 48, count: int = 2) -> torch.Tensor:
+    """Smooth random color pictures with a hard edge in each, [count, size, size, 3] float64 in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 6, 6, generator=generator, dtype=torch.float64)
+    fine = torch.nn.functional.interpolate(coarse, size=(size_px, size_px), mode="bicubic").clamp(0, 1)
+    fine[..., : size_px // 3, size_px // 2 :] = torch.rand(count, 3, 1, 1, generator=generator, dtype=torch.float64)
+    return fine.movedim(1, -1)
+
+
+def cloud_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Half the sum of the two directed mean distances between point clouds, by SciPy."""
+    there, back = KDTree(b.numpy()).query(a.numpy())[0], KDTree(a.numpy()).query(b.numpy())[0]
+    return 0.5 * float(there.mean() + back.mean())

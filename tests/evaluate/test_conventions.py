@@ -1,4 +1,4 @@
-"""Published conventions: expected ratios on one pair, alignments that find a known motion, SyncDreamer's own points."""
+"""Published conventions: expected ratios on one pair, alignments that find a known motion, visible points of a ball."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from nerf2mesh.evaluate.metrics.align import best_rotation, iterative_closest_points, kabsch, mean_frame, rotation_grid
-from nerf2mesh.evaluate.metrics.geometry import chamfer_points
 from nerf2mesh.evaluate.metrics.surface import Surface
 from nerf2mesh.evaluate.protocols.conventions import (
     CONVENTIONS,
@@ -20,8 +19,7 @@ from nerf2mesh.evaluate.protocols.conventions import (
     thinned,
     visible_points,
 )
-from tests.evaluate.shapes import chicken_cameras, chicken_views, cube, sphere
-from tests.evaluate.test_geometry import _chicken
+from tests.evaluate.shapes import cloud_distance, cube, sphere
 
 PLAIN = replace(convention("triposr"), alignment="none", side=1.0, samples=2_000, thresholds=())
 
@@ -71,12 +69,12 @@ def test_alignment_finds_a_known_motion() -> None:
     small = torch.linalg.matrix_exp(torch.tensor([[0, -0.1, 0.05], [0.1, 0, 0.02], [-0.05, -0.02, 0]]).double())
     assert torch.allclose(kabsch(points, points @ small.T + 1.0), small, atol=1e-9)
     moved = points @ small.T + 0.03
-    assert chamfer_points(iterative_closest_points(moved, points), points) < 1e-3 < chamfer_points(moved, points)
+    assert cloud_distance(iterative_closest_points(moved, points), points) < 1e-3 < cloud_distance(moved, points)
     turned = points @ grid[77].T
     found = best_rotation(turned, points, grid, finalists=4)
-    assert chamfer_points(found, points) < 1e-9 < 0.05 < chamfer_points(turned, points)
+    assert cloud_distance(found, points) < 1e-9 < 0.05 < cloud_distance(turned, points)
     framed = best_rotation(3.0 * turned, mean_frame(points), grid, finalists=4, normalize=True)
-    assert chamfer_points(framed, mean_frame(points)) < 1e-6
+    assert cloud_distance(framed, mean_frame(points)) < 1e-6
 
 
 def test_thinning_keeps_one_mean_point_per_voxel() -> None:
@@ -84,20 +82,22 @@ def test_thinning_keeps_one_mean_point_per_voxel() -> None:
     assert thinned(points, 0.5).tolist() == [[pytest.approx(0.1), 0, 0], [1.0, 0, 0]]
 
 
-def test_visible_points_are_the_fixture_s() -> None:
-    """Our depth maps of the true chicken, lifted SyncDreamer's way, against the depth maps that it ships."""
-    k, poses = chicken_cameras()
+def test_visible_points_lie_on_the_ball_where_cameras_see_it() -> None:
+    """Cameras 30 degrees up at distance 1.5 see a ball of radius r down to elevation 30 - acos(r / 1.5)."""
+    radius = 0.4
+    points = visible_points(Surface.of(sphere(radius, 5)))
+    distance = points.norm(dim=-1)
+    # Depth is lifted through pixel corners, half a pixel (1.5 / 280 / 2) off, and averaged in voxels of 0.01.
+    assert float((distance - radius).abs().mean()) < 1.5 / 280 / 2 + 0.005
+    lowest = math.degrees(math.asin(float(points[:, 2].min()) / radius))
+    assert lowest == pytest.approx(30 - math.degrees(math.acos(radius / 1.5)), abs=5.0), "grazing pixels miss the rim"
+    assert float(points[:, 2].max()) == pytest.approx(radius, abs=0.01)
+
+
+def test_syncdreamer_s_cameras_have_its_numbers() -> None:
     cameras = syncdreamer_cameras()
-    assert torch.allclose(cameras.focal_px, torch.full((16, 2), float(k[0, 0])), atol=1e-3)
-    centers = -(poses[:, :, :3].mT @ poses[:, :, 3:])[..., 0]
-    assert torch.allclose(cameras.position.double(), centers, atol=1e-6)
-    raw = chicken_views("gt_depth")
-    z = raw / 65535 * 1.8 + 0.6
-    view, row, column = torch.nonzero((z > 0.63) & (z < 2.37), as_tuple=True)
-    local = torch.stack([column, row, torch.ones_like(row)], -1).double() @ torch.linalg.inv(k).T
-    local = local * z[view, row, column][:, None]
-    shipped = ((local - poses[view, :, 3])[:, None] @ poses[view, :, :3])[:, 0]
-    assert chamfer_points(visible_points(_chicken(-270)), thinned(shipped, 0.01)) < 6e-4
+    assert torch.allclose(cameras.focal_px, torch.full((16, 2), 280.0), atol=1e-3)
+    assert torch.allclose(cameras.position.norm(dim=-1), torch.full((16,), 1.5), atol=1e-6)
 
 
 def test_every_convention_runs_and_names_its_source() -> None:

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fidelity
 from nerf2mesh.evaluate.metrics.solids import grid_axis
 from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
 from nerf2mesh.evaluate.protocols.heldout import HeldOut, drawn_case
-from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_house_frame, scene_mesh
+from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_canonical_frame, scene_mesh
 from nerf2mesh.evaluate.protocols.scoring import Case, score
 from nerf2mesh.evaluate.tables.margin_bars import MarginBar, margin_bars
 from nerf2mesh.evaluate.tables.results import Record, Results
+from nerf2mesh.sweep.bench import run_bench
+from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def case(cache: Path) -> Case:
 
 def test_solid_is_the_sign_of_the_distance(case: Case, cache: Path) -> None:
     scenes = HeldOut(n=1, cache=cache).scene("s0000")
-    scenes = scene_in_house_frame(scenes, scene_mesh(scenes))
+    scenes = scene_in_canonical_frame(scenes, scene_mesh(scenes))
     pick = torch.randint(128, (20_000, 3), generator=torch.Generator().manual_seed(0))
     inside = scenes.distance(grid_axis(128).float()[pick][None])[0] < 0
     assert torch.equal(case.solid[tuple(pick.T)], inside)
@@ -106,14 +107,15 @@ def test_margins_are_against_the_best_baseline_of_each_metric() -> None:
 
 
 @pytest.mark.slow
-def test_two_jobs_write_what_one_writes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    options = ["--set", "procedural-heldout", "--n", "2", "--baselines-only"]
-    assert fidelity.main([*options, "--out", str(tmp_path / "one")]) == 0
-    assert fidelity.main([*options, "--out", str(tmp_path / "two"), "--jobs", "2"]) == 0
-    one, two = (Results.load(tmp_path / name / "results.json").records for name in ("one", "two"))
+def test_two_workers_write_what_one_writes(tmp_path: Path) -> None:
+    def sweep(name: str, workers: int) -> tuple[Record, ...]:
+        launch = LaunchConfig(workers=workers)
+        folder = str(tmp_path / name)
+        run_bench(BenchConfig(protocol="procedural-heldout", n_objects=2, fit=False, output_dir=folder, launch=launch))
+        return Results.load(tmp_path / name / "results.json").records
+
+    one, two = sweep("one", 1), sweep("two", 2)
     key = {(r.method, r.object): r.metrics for r in two}
     assert len(one) == len(two) == 16
     for record in one:
         assert record.metrics == pytest.approx(key[record.method, record.object], rel=1e-5)
-    assert fidelity.main([*options, "--out", str(tmp_path / "one")]) == 2
-    assert "add --resume" in capsys.readouterr().err

@@ -17,17 +17,9 @@ from nerf2mesh.evaluate.protocols.baselines import (
     extruded_silhouette,
     sphere,
 )
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame, input_camera, make_case, ring_cameras
 from nerf2mesh.evaluate.protocols.core import NAMES, core, prompt, scene, seed_and_family
 from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
-from nerf2mesh.evaluate.protocols.house import (
-    CORE_OBJECTS,
-    DATA_DIR,
-    house_frame,
-    input_camera,
-    load_object,
-    make_case,
-    ring_cameras,
-)
 from nerf2mesh.evaluate.protocols.names import PROCEDURAL
 from nerf2mesh.evaluate.protocols.scoring import (
     METRIC_BY_KEY,
@@ -39,13 +31,14 @@ from nerf2mesh.evaluate.protocols.scoring import (
     score,
 )
 from nerf2mesh.types import Rendering
+from tests.evaluate.shapes import animal
 
 QUICK = Settings(supersample=2, iou_resolution=48, surface_samples=2_000)
 
 
 @pytest.fixture(scope="module")
-def spot() -> Case:
-    return make_case("spot", load_object(CORE_OBJECTS[0], DATA_DIR), size_px=96, settings=QUICK)
+def creature() -> Case:
+    return make_case("creature", animal(), size_px=96, settings=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -59,38 +52,27 @@ def ball() -> Case:
     return make_case("ball", TriangleMesh(mesh.vertices, mesh.faces, vertex_colors=colors), size_px=96, settings=QUICK)
 
 
-def test_objects_stand_upright_and_face_the_camera() -> None:
-    meshes = {spec.name: load_object(spec, DATA_DIR) for spec in CORE_OBJECTS}
-    for mesh in meshes.values():
-        assert np.abs(mesh.bounds.sum(axis=0)).max() < 1e-6
-        assert np.linalg.norm(mesh.vertices, axis=1).max() == pytest.approx(0.9)
-    for name in ("spot", "bob"):  # the head is up and towards +X, left and right are alike
-        top = meshes[name].vertices[meshes[name].vertices[:, 2] > 0.6 * meshes[name].bounds[1, 2]]
-        assert top[:, 0].mean() > 0.15 and abs(top[:, 1].mean()) < 0.02
-    avocado = meshes["avocado"]  # the cut's flat side looks along +X
-    facing = avocado.face_normals[:, 0] > 0.9
-    assert avocado.face_areas[facing].sum() > 3 * avocado.face_areas[avocado.face_normals[:, 0] < -0.9].sum()
-
-
-def test_camera_and_views(spot: Case) -> None:
-    assert float(spot.camera.elevation_deg) == pytest.approx(20) and float(spot.camera.azimuth_deg) == pytest.approx(0)
-    assert spot.novel_cameras.batch_shape == (16,)
-    assert torch.allclose(spot.novel_cameras.elevation_deg[:4], torch.tensor([0.0, 30, 0, 30]), atol=1e-4)
-    assert torch.allclose(spot.novel_cameras.azimuth_deg[[1, 4]], torch.tensor([22.5, 90.0]), atol=1e-4)
-    for alpha in (spot.image[None, ..., 3], spot.truth.opacity):  # nothing is cut off at a border
+def test_camera_and_views(creature: Case) -> None:
+    assert float(creature.camera.elevation_deg) == pytest.approx(20) and float(
+        creature.camera.azimuth_deg
+    ) == pytest.approx(0)
+    assert creature.novel_cameras.batch_shape == (16,)
+    assert torch.allclose(creature.novel_cameras.elevation_deg[:4], torch.tensor([0.0, 30, 0, 30]), atol=1e-4)
+    assert torch.allclose(creature.novel_cameras.azimuth_deg[[1, 4]], torch.tensor([22.5, 90.0]), atol=1e-4)
+    for alpha in (creature.image[None, ..., 3], creature.truth.opacity):  # nothing is cut off at a border
         assert alpha[:, [0, -1]].max() == 0 and alpha[:, :, [0, -1]].max() == 0
-    assert torch.equal(spot.image, (spot.image * 255).round() / 255)
+    assert torch.equal(creature.image, (creature.image * 255).round() / 255)
 
 
-def test_truth_scores_perfectly(spot: Case) -> None:
-    scores = score(spot, spot.mesh)
+def test_truth_scores_perfectly(creature: Case) -> None:
+    scores = score(creature, creature.mesh)
     assert scores["volume_iou"] == scores["mask_iou"] == scores["f_score_0.02"] == 1.0
     assert scores["chamfer"] < 1e-12 and scores["psnr"] == PSNR_OF_EQUALS
     assert set(scores) <= set(METRIC_BY_KEY)
 
 
-def test_every_baseline_is_scored(spot: Case) -> None:
-    scores = {b.__name__: score(spot, b(spot)) for b in BLIND_BASELINES + ORACLE_BASELINES}
+def test_every_baseline_is_scored(creature: Case) -> None:
+    scores = {b.__name__: score(creature, b(creature)) for b in BLIND_BASELINES + ORACLE_BASELINES}
     assert scores["background"]["volume_iou"] == scores["background"]["mask_iou"] == 0.0
     assert scores["background"]["chamfer"] == 1.0
     assert "volume_iou" not in scores["copied_input"]
@@ -106,8 +88,8 @@ def test_sphere_baseline_of_a_sphere_is_that_sphere(ball: Case) -> None:
     assert mesh.vertex_colors.mean(axis=0) == pytest.approx([0.2, 0.5, 0.8], abs=0.005)
 
 
-def test_extrusion_keeps_the_silhouette_and_its_width(ball: Case, spot: Case) -> None:
-    for case in (ball, spot):
+def test_extrusion_keeps_the_silhouette_and_its_width(ball: Case, creature: Case) -> None:
+    for case in (ball, creature):
         mesh = extruded_silhouette(case).mesh
         assert mesh.is_watertight and mesh.volume > 0
         seen = render_views(mesh, case.camera, QUICK)
@@ -118,38 +100,40 @@ def test_extrusion_keeps_the_silhouette_and_its_width(ball: Case, spot: Case) ->
     assert np.ptp(depth) == pytest.approx(1.2 / np.cos(np.arcsin(0.6 / 3.2)), rel=0.03)
 
 
-def test_copying_shows_the_input_everywhere(spot: Case) -> None:
-    views = copied_input(spot).render(spot.novel_cameras)
+def test_copying_shows_the_input_everywhere(creature: Case) -> None:
+    views = copied_input(creature).render(creature.novel_cameras)
     assert views.rgb.shape == (16, 96, 96, 3)
-    assert torch.equal(views.opacity[5], spot.image[..., 3])
+    assert torch.equal(views.opacity[5], creature.image[..., 3])
 
 
-def test_field_is_scored_beside_the_mesh(spot: Case) -> None:
+def test_field_is_scored_beside_the_mesh(creature: Case) -> None:
     def gray(cameras: object) -> Rendering:
-        return Rendering(spot.truth.rgb * 0.5, spot.truth.opacity, spot.truth.depth)
+        return Rendering(creature.truth.rgb * 0.5, creature.truth.opacity, creature.truth.depth)
 
-    scores = score(spot, Prediction(mesh=spot.mesh, render=gray))
+    scores = score(creature, Prediction(mesh=creature.mesh, render=gray))
     assert scores["psnr"] == PSNR_OF_EQUALS and 5 < scores["field_psnr"] < 40
 
 
-def test_results_do_not_depend_on_the_order_or_the_seed_of_others(spot: Case) -> None:
-    mesh = extruded_silhouette(spot).mesh
-    assert score(spot, mesh) == score(spot, mesh)
-    other = score(replace(spot, settings=replace(QUICK, seed=1)), mesh)
-    assert other["chamfer"] == pytest.approx(score(spot, mesh)["chamfer"], rel=0.1)
+def test_results_do_not_depend_on_the_order_or_the_seed_of_others(creature: Case) -> None:
+    mesh = extruded_silhouette(creature).mesh
+    assert score(creature, mesh) == score(creature, mesh)
+    other = score(replace(creature, settings=replace(QUICK, seed=1)), mesh)
+    assert other["chamfer"] == pytest.approx(score(creature, mesh)["chamfer"], rel=0.1)
 
 
 def test_wrong_names_and_folders(tmp_path: object) -> None:
     with pytest.raises(ValueError, match="spot, bob, avocado, proc-00"):
         core(["cow"])
-    with pytest.raises(ValueError, match="data_dir"):
+    with pytest.raises(ValueError, match=r"data_dir: expected a folder with spot/spot\.obj.*nerf2mesh-bench fetch"):
         core(["spot"], data_dir=tmp_path)
+    with pytest.raises(ValueError, match="got none"):
+        core(["proc-00", "bob"])
 
 
-def test_house_frame_leaves_its_argument_alone() -> None:
+def test_the_canonical_frame_leaves_its_argument_alone() -> None:
     mesh = background(None).mesh
     moved = replace(mesh, vertices=np.array([[0.0, 0, 0], [0, 0, 4]]))
-    assert house_frame(moved).vertices[:, 2].tolist() == pytest.approx([-0.9, 0.9])
+    assert canonical_frame(moved).vertices[:, 2].tolist() == pytest.approx([-0.9, 0.9])
     assert moved.vertices[1, 2] == 4
 
 

@@ -11,20 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fidelity
-from benchmarks.compare import main as compare_main
-from benchmarks.compare import report as compare_results
 from nerf2mesh.evaluate.protocols.baselines import background, extruded_silhouette, named
-from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, make_case
-from nerf2mesh.evaluate.protocols.house import load_object as load
+from nerf2mesh.evaluate.protocols.canonical import make_case
 from nerf2mesh.evaluate.protocols.names import NEW_FAMILIES, PROCEDURAL, groups
 from nerf2mesh.evaluate.protocols.published import PUBLISHED, published_markdown
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 from nerf2mesh.evaluate.tables import formats, tables
+from nerf2mesh.evaluate.tables.comparison import report as compare_results
 from nerf2mesh.evaluate.tables.gate import check, check_bars
 from nerf2mesh.evaluate.tables.results import Record, Results, run_case
 from nerf2mesh.evaluate.tables.statistics import bootstrap_interval, compare, estimate, sign_flip_p
-from nerf2mesh.sweep import bench, jobs
+from nerf2mesh.sweep import bench, commands, jobs
+from nerf2mesh.sweep.config import BenchConfig
+from tests.evaluate.shapes import animal
 from tests.sweep.standin import Here
 
 QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
@@ -32,7 +31,8 @@ QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    return make_case("avocado", load(CORE_OBJECTS[2], DATA_DIR), size_px=64, settings=QUICK)
+    """A creature under the name of a real object, which the bars are about."""
+    return make_case("avocado", animal(), size_px=64, settings=QUICK)
 
 
 def records(method: str, values: dict[str, float], key: str = "psnr", seed: int = 0) -> tuple[Record, ...]:
@@ -124,12 +124,12 @@ def test_means_are_given_for_each_kind_of_object() -> None:
     runs = records("mine", {n: 10.0 if n in PROCEDURAL else 20.0 for n in names})
     results = Results("core", runs)
     means = {row["part"]: row["mean"] for row in tables.summary_rows(results)}
-    assert means["Mean over bundled (2)"] == 20.0 and means["Mean over procedural (20)"] == 10.0
+    assert means["Mean over real (2)"] == 20.0 and means["Mean over procedural (20)"] == 10.0
     assert means["Mean over objects (22)"] == pytest.approx((2 * 20 + 20 * 10) / 22)
     assert len(groups("core", names)["procedural, new families"]) == len(NEW_FAMILIES)
     assert groups("core", ["spot", "bob"]) == groups("triposr", names) == {}
     text = tables.report(results, "mine", [])
-    assert "## Mean over bundled (2)" in text and "bootstrap over objects and over the seeds" in text
+    assert "## Mean over real (2)" in text and "bootstrap over objects and over the seeds" in text
     assert "| proc-19 " in text and "## proc-19" not in text, "many objects: a line each"
     lines = list(csv.DictReader(formats.rows_csv(tables.summary_rows(results)).splitlines()))
     assert float(lines[0]["mean"]) == pytest.approx(240 / 22) and lines[0]["seed_sd"] == ""
@@ -181,7 +181,7 @@ def test_gate_minds_direction_and_tolerance() -> None:
 
 
 def test_committed_baselines_are_there() -> None:
-    committed = Results.load(fidelity.RESULTS_DIR / "core.json")
+    committed = Results.load(Path(__file__).parents[2] / "benchmarks" / "results" / "core.json")
     names = {(r.method, r.object) for r in committed.records}
     for baseline in ("background", "copied input", "sphere", "extruded silhouette"):
         assert {(baseline, o) for o in ("spot", "bob", "avocado")} <= names
@@ -190,25 +190,33 @@ def test_committed_baselines_are_there() -> None:
 def test_command_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case, capsys: pytest.CaptureFixture
 ) -> None:
+    """A sweep of one object whose fit is a stand-in, then its figures kept, and the gate passed and failed."""
+
     class Fitted:
         mesh, render = extruded_silhouette(case).mesh, None
 
     monkeypatch.setattr(jobs, "load_case", lambda *_, **__: case)
     monkeypatch.setattr(bench, "make_launcher", Here)
-    monkeypatch.setattr(fidelity, "RESULTS_DIR", tmp_path / "committed")
+    monkeypatch.setattr(bench, "require_meshes", lambda *_: None)
     monkeypatch.setattr("nerf2mesh.api.fit", lambda *_, **__: Fitted)
-    one = ["--objects", "avocado"]
-    out, again, third = ([*one, "--out", str(tmp_path / name)] for name in ("out", "again", "third"))
-    assert fidelity.main([*out, "--seeds", "0", "--commit"]) == 0
-    assert fidelity.main([*out, "--seeds", "0,1"]) == 2  # old figures never pass for new ones
-    assert fidelity.main([*out, "--seeds", "0,1", "--resume", "--commit"]) == 0
-    assert fidelity.main([*again, "--gate"]) == 0
+    committed = tmp_path / "committed" / "core.json"
+
+    def sweep(name: str, *seeds: int) -> str:
+        bench.run_bench(BenchConfig(objects=("avocado",), seeds=seeds, output_dir=str(tmp_path / name)))
+        return str(tmp_path / name)
+
+    commands.merge([sweep("out", 0), str(committed)])
+    commands.merge([sweep("out", 0, 1), str(committed)])
+    commands.gate([sweep("again", 0), str(committed)])
     printed = capsys.readouterr().out
     assert "Margins of nerf2mesh standard" in printed and "gate: " in printed
-    assert len(Results.load(tmp_path / "committed" / "core.json").records) == 8 + 2
-    assert "What seeds move" in (tmp_path / "committed" / "core.md").read_text()
+    assert "nerf2mesh standard: MISSED PSNR above copied input on 3 real objects" in printed
+    assert len(Results.load(committed).records) == 8 + 2
+    assert "What seeds move" in committed.with_suffix(".md").read_text()
     monkeypatch.setattr(Fitted, "mesh", background(case).mesh)
-    assert fidelity.main([*third, "--gate"]) == 1
+    with pytest.raises(SystemExit) as left:
+        commands.gate([sweep("third", 0), str(committed)])
+    assert left.value.code == 1
     assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
     for name in ("results.json", "results.csv", "means.csv", "means.json", "margins.json", "table.md", "table.tex"):
         assert (tmp_path / "out" / name).stat().st_size > 0
@@ -217,35 +225,29 @@ def test_command_end_to_end(
     assert '<td class="won">' in page and "<h2>avocado</h2>" in page and "What seeds move" in page
 
 
-def test_the_command_goes_on_in_a_sweep_of_the_other() -> None:
-    from nerf2mesh.sweep.config import BenchConfig
-
-    ours = fidelity.bench_config(fidelity.parse(["--set", "core", "--seeds", "0,1", "--out", "anywhere"]))
-    assert bench.jobs(ours) == bench.jobs(BenchConfig()), "nerf2mesh-bench, then fidelity --resume --commit"
-
-
-def test_command_says_what_is_wrong(tmp_path: Path, capsys: object) -> None:
-    assert fidelity.main(["--objects", "cow", "--out", str(tmp_path)]) == 2
-    assert "cow" in capsys.readouterr().err
+def test_a_sweep_of_real_objects_says_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected a folder with spot/spot\.obj, got none; run nerf2mesh-bench"):
+        bench.run_bench(BenchConfig(objects=("proc-00", "spot"), output_dir=str(tmp_path / "sweep")))
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_names_are_words() -> None:
     assert list(named([extruded_silhouette])) == ["extruded silhouette"]
 
 
-def test_comparison_of_two_runs(tmp_path: Path, capsys: object) -> None:
+def test_comparison_of_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     names = [f"o{k}" for k in range(8)]
     old = Results("core", records("m", {n: 10.0 + k for k, n in enumerate(names)}), created="before")
     new = Results("core", records("m", {n: 11.0 + k for k, n in enumerate(names)}), created="after")
     old.save(tmp_path / "old" / "results.json")
     new.save(tmp_path / "new.json")
-    assert compare_main([str(tmp_path / "old"), str(tmp_path / "new.json")]) == 0
+    commands.compare([str(tmp_path / "old"), str(tmp_path / "new.json")])
     printed = capsys.readouterr().out
     assert "+1.00" in printed and "0.00781" in printed and "8 of 8" in printed
-    assert compare_main([str(tmp_path / "old"), str(tmp_path / "gone.json")]) == 2
-    other = Results("triposr", new.records)
+    with pytest.raises(ValueError, match=r"gone\.json"):
+        commands.compare([str(tmp_path / "old"), str(tmp_path / "gone.json")])
     with pytest.raises(ValueError, match="one protocol"):
-        compare_results(old, other)
+        compare_results(old, Results("triposr", new.records))
 
 
 def test_published_figures_are_marked() -> None:
@@ -263,5 +265,5 @@ def test_bars_say_what_a_result_is_good_for() -> None:
     results = Results("core", (*base, *records("mine", {"spot": 12.0, "bob": 10.5, "avocado": 12.0, "proc-00": 12.0})))
     lines = check_bars(results, "mine")
     assert [met for met, _ in lines] == [True, False, False]
-    assert "MISSED PSNR above copied input on 3 bundled objects: 2 of 3" in lines[1][1]
+    assert "MISSED PSNR above copied input on 3 real objects: 2 of 3" in lines[1][1]
     assert check_bars(Results("triposr", base), "mine") == []

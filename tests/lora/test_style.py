@@ -136,7 +136,7 @@ def test_duplicates_and_pictures_without_rights_are_named(tmp_path: Path) -> Non
     found, notes = read_pairs(write(tmp_path, [*lines, again]))
     assert len(found) == 3 and notes == ["copy.png (line 4) is the picture of line 1 again: left out"]
     lines[1]["licence"] = " "
-    with pytest.raises(ValueError, match=r"no licence for 1.png \(line 2\)"):
+    with pytest.raises(ValueError, match=r"got none for 1.png \(line 2\)"):
         read_pairs(write(tmp_path, lines))
     found, notes = read_pairs(tmp_path, "skip")
     assert len(found) == 2 and "1.png (line 2)" in notes[0]
@@ -156,7 +156,7 @@ def test_broken_lines_say_what_they_lack(change: dict, message: str, tmp_path: P
     with pytest.raises(ValueError, match=message):
         read_pairs(write(tmp_path, [entry]))
     (tmp_path / pairs_module.ITEMS).write_text("{nothing\n")
-    with pytest.raises(ValueError, match=r"JSON wanted in .* line 1"):
+    with pytest.raises(ValueError, match=r"expected JSON in .* line 1"):
         read_pairs(tmp_path)
 
 

@@ -90,7 +90,7 @@ def test_torn_tail_is_cut_and_a_foreign_line_named(tmp_path: Path) -> None:
     with EventLog(tmp_path).locked() as events:
         assert [e["event"] for e in events] == ["a", "c"]
     (tmp_path / "events.jsonl").write_text("not json\n")
-    with pytest.raises(ValueError, match=r"events\.jsonl: lines of JSON wanted"), EventLog(tmp_path).locked():
+    with pytest.raises(ValueError, match=r"events\.jsonl: expected lines of JSON"), EventLog(tmp_path).locked():
         pass
 
 
@@ -125,7 +125,7 @@ def test_more_jobs_may_come_but_none_may_change(tmp_path: Path) -> None:
     assert other.claim("w").job == "job9"
     q.refresh()  # opened before the new job was there
     assert q.counts()["running"] == 1 and q.counts()["done"] == 1
-    with pytest.raises(ValueError, match="another job of the name job0"):
+    with pytest.raises(ValueError, match="expected the job job0 as"):
         Queue.create(tmp_path, {"job0": {"number": 5}})
     assert job_id("a", payload={"x": 1}) != job_id("a", payload={"x": 2})
 

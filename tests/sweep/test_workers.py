@@ -143,7 +143,7 @@ def test_a_full_disk_ends_the_sweep_with_one_sentence(tmp_path: Path) -> None:
 
 
 def test_the_folder_names_no_code(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="MODULE:FUNCTION wanted"):
+    with pytest.raises(ValueError, match="expected MODULE:FUNCTION"):
         load_function("os")
 
 

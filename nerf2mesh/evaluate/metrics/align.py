@@ -1,7 +1,7 @@
 """Alignment of point clouds before measuring: papers' normalizing frames, rotation search, iterative closest points.
 
-House protocols align nothing. These exist to reproduce published conventions, and to show beside an unaligned figure
-how much alignment flatters it.
+The library's own protocols align nothing. These functions exist to reproduce published conventions, and to show beside
+an unaligned figure how much alignment flatters it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Geometry metrics between two meshes: pure functions, the convention in the name, batched over samples, CPU and GPU.
 
 `mesh` is the result and `target` the truth; anything with `vertices` and `faces` serves. Distances are in the meshes'
-own unit (the house box has side 2). Unless a docstring says otherwise: samples are uniform over area and seeded, and
+own unit (the world box has side 2). Unless a docstring says otherwise: samples are uniform over area and seeded, and
 distances go to the nearest point on the other TRIANGLES (to sampled points they would have a floor: the mean spacing
 of the samples) and are not squared.
 """
@@ -67,22 +67,6 @@ def chamfer(mesh: object, target: object, *, samples: int = DEFAULT_SAMPLES, see
     return surface_distances(mesh, target, samples=samples, seed=seed).chamfer()
 
 
-def chamfer_points(
-    points: Float[Tensor, "n 3"], target: Float[Tensor, "m 3"], *, squared: bool = False, reduce: str = "mean"
-) -> float:
-    """Point-to-point Chamfer distance of two clouds, as most papers have it.
-
-    `reduce` "mean" halves the sum of the two directed means, "sum" does not; `squared` squares each distance first.
-    Two clouds drawn from ONE surface do not score zero: print that floor beside it.
-    """
-    if reduce not in ("mean", "sum"):
-        raise ValueError(f"reduce: 'mean' or 'sum' wanted, got {reduce!r}")
-    there, back = nearest_point_distance(points, target), nearest_point_distance(target, points)
-    if squared:
-        there, back = there.square(), back.square()
-    return float(there.mean() + back.mean()) * (0.5 if reduce == "mean" else 1.0)
-
-
 def f_score(
     mesh: object, target: object, thresholds: Sequence[float], *, samples: int = DEFAULT_SAMPLES, seed: int = 0
 ) -> list[float]:
@@ -109,7 +93,9 @@ def volume_iou(mesh: object, target: object, *, resolution: int = 128, half_exte
     a = occupancy(mesh, resolution, half_extent)
     b = target if isinstance(target, Tensor) else occupancy(target, resolution, half_extent)
     if a.shape != b.shape:
-        raise ValueError(f"target: a solid of shape {tuple(a.shape)} wanted, got {tuple(b.shape)}; give its resolution")
+        raise ValueError(
+            f"target: expected a solid of shape {tuple(a.shape)}, got {tuple(b.shape)}; give its resolution"
+        )
     union = int((a | b).sum())
     return int((a & b).sum()) / union if union else 1.0
 

@@ -7,7 +7,6 @@ fixture the mean PSNR is 25.41 dB and the PSNR of the mean squared error 25.08 d
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -26,19 +25,6 @@ def psnr(image: Float[Tensor, "*b h w c"], target: Float[Tensor, "*b h w c"]) ->
     """Peak signal to noise ratio in dB, 10 log10(1 / MSE) over all pixels and channels; inf for equal images."""
     _same_shape(image, target)
     return -10.0 * torch.log10((image - target).square().mean(dim=(-3, -2, -1)))
-
-
-def psnr_float32_rows(image: Float[Tensor, "*b h w c"], target: Float[Tensor, "*b h w c"]) -> Float[Tensor, "*b"]:
-    """PSNR in dB as SyncDreamer's published evaluation script adds it up; only for comparing with its figures.
-
-    The squares of each channel are added one pixel after the other in float32, which loses digits: on the chicken
-    fixture 25.41291 dB where the exact sum (`psnr`) gives 25.41332 dB.
-    """
-    _same_shape(image, target)
-    error = (image.float() - target.float()).square().flatten(-3, -2).cpu().numpy()
-    total = np.add.accumulate(error, axis=-2, dtype=np.float32)[..., -1, :]
-    mse = (total / np.float32(error.shape[-2])).mean(axis=-1, dtype=np.float32)
-    return torch.from_numpy(np.asarray(10.0 * np.log10(1.0 / mse))).to(image.device)
 
 
 def foreground_psnr(
@@ -69,7 +55,9 @@ def ssim(
     image, target = image.double(), target.double()
     taps, covariance_scale = _ssim_window(window, image)
     if min(image.shape[-3:-1]) < taps.numel():
-        raise ValueError(f"image: at least {taps.numel()} px each way wanted for SSIM, got {tuple(image.shape)}")
+        raise ValueError(
+            f"image: expected at least {taps.numel()} px each way, got {tuple(image.shape)}; SSIM needs more"
+        )
     x, y = (v.movedim(-1, -3).reshape(-1, *v.shape[-3:-1]) for v in (image, target))
     mean_x, mean_y = _blur(x, taps), _blur(y, taps)
     var_x = (_blur(x * x, taps) - mean_x * mean_x) * covariance_scale
@@ -121,7 +109,7 @@ def _ssim_window(window: str, like: Tensor) -> tuple[Tensor, float]:
         return taps / taps.sum(), 1.0
     if window == SSIM_UNIFORM:
         return torch.full((7,), 1 / 7, dtype=like.dtype, device=like.device), 49 / 48
-    raise ValueError(f"window: 'gaussian' or 'uniform' wanted, got {window!r}")
+    raise ValueError(f"window: expected 'gaussian' or 'uniform', got {window!r}; choose one")
 
 
 def _blur(x: Float[Tensor, "n h w"], taps: Float[Tensor, "k"]) -> Float[Tensor, "n h2 w2"]:
@@ -137,4 +125,4 @@ def _blur(x: Float[Tensor, "n h w"], taps: Float[Tensor, "k"]) -> Float[Tensor, 
 
 def _same_shape(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
-        raise ValueError(f"image, target: one shape wanted, got {tuple(a.shape)} and {tuple(b.shape)}; resize first")
+        raise ValueError(f"image, target: expected one shape, got {tuple(a.shape)} and {tuple(b.shape)}; resize first")

@@ -54,7 +54,7 @@ class Lpips:
 
     def __init__(self, network: str, state: Mapping[str, Tensor]) -> None:
         if network not in NETWORKS:
-            raise ValueError(f"network: one of {', '.join(NETWORKS)} wanted, got {network!r}")
+            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {network!r}; choose one")
         self.layers = NETWORKS[network]
         self.convs = {index: _conv(state, index) for kind, index, *_ in self.layers if kind == "conv"}
         self.heads = [_entry(state, f"lin{k}.model.1.weight", f"lins.{k}.model.1.weight") for k in range(5)]
@@ -95,7 +95,9 @@ class Clip:
 
         folder = Path(folder)
         if not (folder / "config.json").is_file():
-            raise ValueError(f"clip: a folder with config.json and weights wanted, got {folder}; give your copy's path")
+            raise ValueError(
+                f"weights.clip: expected a folder with config.json and weights, got {folder}; give your copy's path"
+            )
         self.model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
         self._tokens = lambda words: AutoTokenizer.from_pretrained(folder, local_files_only=True)(
             words, return_tensors="pt", padding=True, truncation=True
@@ -157,14 +159,14 @@ def _entry(state: Mapping[str, Tensor], *names: str) -> Tensor:
     found = next((state[name] for name in names if name in state), None)
     if found is None:
         raise ValueError(
-            f"LPIPS weights: an entry {names[0]} wanted, got none; give the backbone's and the heads' file"
+            f"weights: expected an entry {names[0]}, got none; give LPIPS's file of the backbone and that of the heads"
         )
     return found
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise ValueError(f"weights: a file wanted, got {path}; give the path of your copy")
+        raise ValueError(f"weights: expected a file, got {path}; give the path of your copy")
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 

@@ -32,9 +32,11 @@ class Surface:
         self.vertices = torch.as_tensor(vertices).double().reshape(-1, 3)
         self.faces = torch.as_tensor(faces).to(self.vertices.device, torch.int64).reshape(-1, 3)
         if not torch.isfinite(self.vertices).all():
-            raise ValueError("vertices: finite coordinates wanted, got nan or inf; repair the mesh first")
+            raise ValueError("vertices: expected finite coordinates, got nan or inf; repair the mesh first")
         if self.faces.numel() and not 0 <= int(self.faces.min()) <= int(self.faces.max()) < len(self.vertices):
-            raise ValueError(f"faces: indices below {len(self.vertices)} wanted, got up to {int(self.faces.max())}")
+            raise ValueError(
+                f"faces: expected indices below {len(self.vertices)}, got {int(self.faces.max())}; repair the mesh"
+            )
 
     @staticmethod
     def of(mesh: object) -> Surface:
@@ -67,7 +69,7 @@ class Surface:
         """Points spread uniformly over the area, and their faces; the same for the same seed on every device."""
         areas = self._area_vectors.norm(dim=-1).cpu()
         if self.is_empty or not float(areas.sum()) > 0:
-            raise ValueError("mesh: a surface with area wanted, got none; score an empty mesh as a failure")
+            raise ValueError("mesh: expected a surface with area, got none; score an empty mesh as a failure")
         generator = torch.Generator().manual_seed(seed)
         u = torch.rand(count, 3, generator=generator, dtype=torch.float64)
         cumulative = areas.cumsum(0)
@@ -80,7 +82,7 @@ class Surface:
     def nearest(self, points: Float[Tensor, "n 3"]) -> Nearest:
         """The exact nearest surface point of every query."""
         if self.is_empty:
-            raise ValueError("mesh: at least one triangle wanted, got none; score an empty mesh as a failure")
+            raise ValueError("mesh: expected at least one triangle, got none; score an empty mesh as a failure")
         chunks = [self._nearest(p) for p in points.to(self.vertices).split(_QUERIES_PER_CHUNK)]
         return Nearest(*(torch.cat([getattr(c, name) for c in chunks]) for name in ("distance", "point", "face")))
 

@@ -18,8 +18,8 @@ import torch
 
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols import core, datasets
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame, ring_cameras
 from nerf2mesh.evaluate.protocols.heldout import HeldOut, drawn_case
-from nerf2mesh.evaluate.protocols.house import DATA_DIR, ring_cameras
 from nerf2mesh.evaluate.protocols.names import OWN, PICTURES, PROCEDURAL, PROMPTS
 from nerf2mesh.evaluate.protocols.scoring import Case, picture, render_views
 from nerf2mesh.types import Camera, View
@@ -39,7 +39,9 @@ def object_names(
 ) -> list[str]:
     """The objects of a protocol, all or those wanted; nothing is rendered. ValueError names what is missing."""
     if (track == "text") != (protocol in PROMPTS) and (track, protocol) != ("text", "core"):
-        raise ValueError(f"track: text goes with core and t3bench, got track={track} protocol={protocol}; change one")
+        raise ValueError(
+            f"track: expected text with t3bench (and core), got track={track} protocol={protocol}; change one"
+        )
     if protocol in PICTURES:
         return list(datasets.realfusion15(_given(data_dir, protocol), wanted or None))
     if protocol not in (*OWN, *PROMPTS):
@@ -48,7 +50,7 @@ def object_names(
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         shown = ", ".join(known) if len(known) <= 30 else f"{known[0]} to {known[-1]}"
-        raise ValueError(f"objects: names out of {shown} wanted, got {', '.join(unknown)}")
+        raise ValueError(f"objects: expected names out of {shown}, got {', '.join(unknown)}; correct them")
     return [name for name in known if not wanted or name in wanted]
 
 
@@ -68,13 +70,13 @@ def load_case(
         return _text_case(protocol, name, data_dir)
     shown = look if track == "sketch" else "photo"
     if protocol == "core":
-        case = core.core_case(name, look=shown, data_dir=data_dir or DATA_DIR, cache=cache)
+        case = core.core_case(name, look=shown, data_dir=data_dir, cache=cache)
     elif protocol.startswith(HELD_OUT):
         case = _held_out(protocol, shown, cache).case(name)
     else:
         case = _published_case(protocol, name, data_dir, dataset)
         if track != "image" and (case.mesh is None or case.views):
-            raise ValueError(f"track: image wanted for {protocol}, which says itself what is given; got {track!r}")
+            raise ValueError(f"track: expected image for {protocol}, got {track!r}; that protocol fixes what is given")
         case = drawn_case(case, look) if track == "sketch" else case
     return with_views(case, TRACK_VIEWS[track]) if track in TRACK_VIEWS else case
 
@@ -121,10 +123,9 @@ def _text_case(protocol: str, name: str, data_dir: str | None) -> TextCase:
         from nerf2mesh.evaluate.protocols.t3bench import t3bench_case
 
         return t3bench_case(name, datasets.t3bench_prompts(_given(data_dir, protocol)))
-    from nerf2mesh.evaluate.protocols.house import house_frame
     from nerf2mesh.evaluate.protocols.procedural_objects import scene_mesh
 
-    prompts, mesh = tuple(core.prompt(other) for other in PROCEDURAL), house_frame(scene_mesh(core.scene(name)))
+    prompts, mesh = tuple(core.prompt(other) for other in PROCEDURAL), canonical_frame(scene_mesh(core.scene(name)))
     return TextCase(name, core.prompt(name), prompts, ring_cameras(), mesh=mesh)
 
 
@@ -148,6 +149,6 @@ def _reader(dataset: str) -> Callable[..., list[datasets.MeshItem]]:
 def _given(data_dir: str | None, protocol: str) -> str:
     if data_dir is None:
         raise ValueError(
-            f"data_dir: the folder of the data set wanted for protocol {protocol}, got none; set data_dir="
+            f"data_dir: expected the folder of the data set of protocol {protocol}, got none; set data_dir=FOLDER"
         )
     return data_dir

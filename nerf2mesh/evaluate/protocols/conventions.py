@@ -96,7 +96,7 @@ def convention(name: str) -> Convention:
     """The convention of that name."""
     found = {c.name: c for c in CONVENTIONS}
     if name not in found:
-        raise ValueError(f"convention: one of {', '.join(found)} wanted, got {name!r}")
+        raise ValueError(f"convention: expected one of {', '.join(found)}, got {name!r}; choose one")
     return found[name]
 
 
@@ -105,7 +105,7 @@ def measure(
 ) -> dict[str, float]:
     """Chamfer distance, F-scores and IoU as `kind` has them; "chamfer_floor" is the truth against itself.
 
-    `camera` gives the axes that frame "mean" looks along (house axes without one).
+    `camera` gives the axes that frame "mean" looks along (world axes without one).
     """
     mesh, target = Surface.of(mesh), Surface.of(target)
     if kind.frame == "box":

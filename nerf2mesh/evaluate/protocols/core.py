@@ -1,13 +1,13 @@
-"""Protocol `core`: reconstruction of three bundled CC0 meshes and of 20 procedural objects with exact signed distances.
+"""Protocol `core`: reconstruction of three real meshes and of 20 procedural objects with exact signed distances.
 
-Bundled objects
-    Spot, Bob and Avocado, turned from their files' +Y up to the house's +Z up, with the face (the avocado's cut) along
-    +X, so that azimuth 0 looks the cow in the eyes; then put into the house frame.
+Real objects, read from `data_dir` (`reference_meshes`)
+    Spot, Bob and Avocado, turned from their files' +Y up to the world's +Z up, with the face (the avocado's cut) along
+    +X, so that azimuth 0 looks the cow in the eyes; then put into the canonical frame.
 Procedural objects
     proc-00 to proc-19: seed CORE_SEED + k of the shape grammar, of the family named in `protocol_names`: every family
     that priors are trained on, and the three that none is. Seeds were taken in order, none was left out; no prior is
     trained on them (training seeds lie far below).
-House frame (`protocols.house_frame`)
+Canonical frame (`canonical.canonical_frame`)
     The bounding box is centered on the origin, and the farthest vertex lies at distance 0.9: whatever way the object is
     turned it stays inside the box [-1, 1]^3, and inside every picture below.
 Input
@@ -18,11 +18,11 @@ Novel views
     16 on a ring at the same distance and field of view: azimuth 22.5 k degrees, elevation 0 for even k, 30 for odd,
     256 px. None has the input's elevation; k = 0 is nearest to it, 20 degrees below.
 Truth
-    Bundled: the mesh by the house rasterizer (4 x 4 samples a pixel). Procedural: the signed distance itself, traced
+    Real: the mesh by the library's rasterizer (4 x 4 samples a pixel). Procedural: the signed distance itself, traced
     with 2 x 2 rays a pixel; solids by its sign (`exact_cases`).
 Scores
-    See `scoring` (white background, unlit), `geometry` (Chamfer point to triangle, F at 0.02, 0.05 and 0.1 of the house
-    unit, 20,000 samples each way) and `solids` (volume IoU on 128^3 voxels of the house box). The baseline `true mesh`
+    See `scoring` (white background, unlit), `geometry` (Chamfer point to triangle, F at 0.02, 0.05 and 0.1 of the world
+    unit, 20,000 samples each way) and `solids` (volume IoU on 128^3 voxels of the world box). The baseline `true mesh`
     is the floor of every metric: truth measured as a result is.
 """
 
@@ -33,26 +33,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerf2mesh.evaluate.metrics.solids import occupancy
-from nerf2mesh.evaluate.protocols.house import CORE_OBJECTS, DATA_DIR, load_object, make_case, ring_cameras
-from nerf2mesh.evaluate.protocols.names import BUNDLED, KNOWN_FAMILIES, NEW_FAMILIES, PROCEDURAL
+from nerf2mesh.evaluate.protocols.canonical import make_case, ring_cameras
+from nerf2mesh.evaluate.protocols.names import KNOWN_FAMILIES, NEW_FAMILIES, PROCEDURAL, REAL_OBJECTS
+from nerf2mesh.evaluate.protocols.reference_meshes import load_mesh, require_meshes
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 
 CORE_SEED = (1 << 30) + (1 << 21)
-NAMES = (*BUNDLED, *PROCEDURAL)
+NAMES = (*REAL_OBJECTS, *PROCEDURAL)
 
 
 def core(
     objects: Sequence[str] | None = None,
     *,
-    data_dir: Path | str = DATA_DIR,
+    data_dir: Path | str | None = None,
     cache: Path | None = None,
     settings: Settings | None = None,
 ) -> list[Case]:
-    """The cases of protocol `core`, all 23 or those named. ValueError for other names."""
+    """The cases of protocol `core`, all 23 or those named; `data_dir` has the real ones.
+
+    ValueError: other names, or files that are not in `data_dir`.
+    """
     unknown = sorted(set(objects or ()) - set(NAMES))
     if unknown:
-        raise ValueError(f"objects: names out of {', '.join(NAMES)} wanted, got {', '.join(unknown)}")
+        raise ValueError(f"objects: expected names out of {', '.join(NAMES)}, got {', '.join(unknown)}; correct them")
     wanted = [name for name in NAMES if not objects or name in objects]
+    require_meshes(wanted, data_dir)
     return [core_case(name, data_dir=data_dir, cache=cache, settings=settings) for name in wanted]
 
 
@@ -60,7 +65,7 @@ def core_case(
     name: str,
     *,
     look: str = "photo",
-    data_dir: Path | str = DATA_DIR,
+    data_dir: Path | str | None = None,
     cache: Path | None = None,
     settings: Settings | None = None,
 ) -> Case:
@@ -73,14 +78,13 @@ def core_case(
         return truth.case(name, scene(name), look)
     from nerf2mesh.evaluate.protocols.heldout import drawn_case
 
-    spec = next(spec for spec in CORE_OBJECTS if spec.name == name)
-    case = make_case(name, load_object(spec, Path(data_dir)), settings=settings)
+    case = make_case(name, load_mesh(name, data_dir), settings=settings)
     case = replace(case, solid=occupancy(case.mesh, settings.iou_resolution))
     return case if look == "photo" else drawn_case(case, look)
 
 
 def scene(name: str) -> object:
-    """The Scenes of one procedural object as the grammar gives it, not yet in the house frame."""
+    """The Scenes of one procedural object as the grammar gives it, not yet in the canonical frame."""
     from nerf2mesh.procedural.grammar import sample_scenes
 
     seed, family = seed_and_family(name)

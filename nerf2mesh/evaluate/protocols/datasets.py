@@ -7,8 +7,6 @@ their pages say.
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,8 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from nerf2mesh.types import Camera, View
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class MeshItem:
     texture: Path | None = None
 
     def load(self) -> object:
-        """The TriangleMesh in house axes, not yet scaled."""
+        """The TriangleMesh in world axes, not yet scaled."""
         from nerf2mesh.mesh import TriangleMesh
 
         if self.texture is None:
@@ -86,34 +82,11 @@ def t3bench_prompts(root: Path | str) -> dict[str, str]:
         prompts = [line.strip() for line in lines if line.strip()]
         found |= {f"{group}-{k:03d}": prompt for k, prompt in enumerate(prompts)}
     if not found:
-        raise ValueError(f"T3Bench: prompt_single.txt, prompt_surr.txt or prompt_multi.txt wanted in {root}, got none")
-    return found
-
-
-def nerf_synthetic(root: Path | str, split: str = "train", *, scale: float = 2 / 3) -> list[View]:
-    """The views of one scene folder with transforms_SPLIT.json (Blender axes, +Z up): images and posed cameras.
-
-    `scale` multiplies camera positions: the scenes' objects reach to about 1.5, the house box to 1.
-    """
-    root = _root(root, "NeRF-synthetic")
-    path = root / f"transforms_{split}.json"
-    _require([path], "NeRF-synthetic")
-    try:
-        data = json.loads(path.read_text())
-        half_angle, frames = 0.5 * float(data["camera_angle_x"]), data["frames"]
-        poses = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32).reshape(-1, 4, 4)
-        files = [
-            root / (frame["file_path"] + ("" if frame["file_path"].endswith(".png") else ".png")) for frame in frames
-        ]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"NeRF-synthetic: camera_angle_x and frames with poses wanted in {path}, got {error!r}"
-        ) from error
-    _require(files, "NeRF-synthetic")
-    poses[:, :3, 3] *= scale
-    return [
-        View(read_rgba(file), _blender_camera(pose, half_angle, read_size(file))) for file, pose in zip(files, poses)
-    ]
+            f"data_dir: expected T3Bench's prompt_single.txt, prompt_surr.txt or prompt_multi.txt in {root}, got none; "
+            "copy them there"
+        )
+    return found
 
 
 def read_rgba(path: Path) -> Float[Tensor, "h w 4"]:
@@ -124,21 +97,9 @@ def read_rgba(path: Path) -> Float[Tensor, "h w 4"]:
         with Image.open(path) as image:
             return torch.from_numpy(np.array(image.convert("RGBA"))).float() / 255
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"picture: a readable PNG or JPEG wanted, got {path}: {error}; copy the data again") from error
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, without reading the pixels."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.size
-
-
-def _blender_camera(pose: Float[Tensor, "4 4"], half_angle: float, size: tuple[int, int]) -> Camera:
-    width, height = size
-    focal = 0.5 * width / math.tan(half_angle)
-    return Camera(pose, torch.tensor([focal, focal]), torch.tensor([0.5 * width, 0.5 * height]), width, height)
+        raise ValueError(
+            f"picture: expected a readable PNG or JPEG, got {path}: {error}; copy the data again"
+        ) from error
 
 
 def _folders(root: Path | str, names: Sequence[str] | None, member: str, what: str) -> list[Path]:
@@ -149,10 +110,13 @@ def _folders(root: Path | str, names: Sequence[str] | None, member: str, what: s
 
 def _chosen(found: dict[str, Path], names: Sequence[str] | None, root: Path, layout: str, what: str) -> dict[str, Path]:
     if not found:
-        raise ValueError(f"{what}: files {layout} wanted under {root}, got none; unpack the data set there")
+        raise ValueError(
+            f"data_dir: expected {what}'s files {layout} under {root}, got none; unpack the data set there"
+        )
     missing = [name for name in names or () if name not in found]
     if missing:
-        raise ValueError(f"{what}: objects {', '.join(missing)} wanted under {root}, got no {layout} for them")
+        lacking = ", ".join(missing)
+        raise ValueError(f"objects: expected {layout} of {lacking} under {root}, got none; unpack {what} whole")
     return {name: path for name, path in found.items() if not names or name in names}
 
 
@@ -160,7 +124,7 @@ def _root(root: Path | str, what: str) -> Path:
     root = Path(root)
     if not root.is_dir():
         raise ValueError(
-            f"{what}: a folder with the data set wanted, got {root}; download it yourself and give its path"
+            f"data_dir: expected a folder with {what}, got {root}; download the data set yourself and give its path"
         )
     return root
 
@@ -168,4 +132,7 @@ def _root(root: Path | str, what: str) -> Path:
 def _require(files: Sequence[Path], what: str) -> None:
     missing = [file for file in files if not file.is_file()]
     if missing:
-        raise ValueError(f"{what}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}")
+        raise ValueError(
+            f"data_dir: expected {len(files)} files of {what}, got {len(files) - len(missing)}; the first missing is "
+            f"{missing[0]}: copy it there"
+        )

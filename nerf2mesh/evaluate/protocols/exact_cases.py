@@ -1,8 +1,8 @@
 """Cases whose truth is a signed distance: views traced on it, the solid by its sign, no mesh in between.
 
-A scene of the shape grammar is put into the house frame (`protocols.house_frame` of its surface). Traced are the input
-view and the novel views, in front of nothing, with the grammar's base colors; `lit` adds the scene's own light, as in
-pictures for training. Surface metrics (Chamfer, F, normals) are against marching cubes of the distance on 128^3
+A scene of the shape grammar is put into the canonical frame of its surface (`canonical_frame`). The input view
+and the novel views are traced, in front of nothing, with the grammar's base colors; `lit` adds the scene's own light,
+as in pictures for training. Surface metrics (Chamfer, F, normals) are against marching cubes of the distance on 128^3
 samples, whose vertices lie within about 1e-3 of the surface. All this takes seconds and is kept in `cache`, one file an
 object, under a digest of everything that it depends on.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerf2mesh.evaluate.protocols.house import house_frame, input_camera
-from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_house_frame, scene_mesh, solid
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame, input_camera
+from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_canonical_frame, scene_mesh, solid
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, picture
 from nerf2mesh.procedural.gbuffer import GBuffer
 from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import Camera, Rendering
+from nerf2mesh.utils.atomic_write import atomic_write
 
 _FORMAT = 3
 """Raised when what a cache file holds changes its meaning."""
@@ -55,8 +55,8 @@ class ExactTruth:
         from nerf2mesh.procedural.exact import render_exact
 
         mesh = scene_mesh(scenes)
-        scenes = scene_in_house_frame(scenes, mesh)
-        mesh = house_frame(mesh)
+        scenes = scene_in_canonical_frame(scenes, mesh)
+        mesh = canonical_frame(mesh)
         given = picture(self._rendering(render_exact(scenes, input_camera(self.input_px)[None])))[0]
         views = self._rendering(render_exact(scenes, self.novel))
         return {
@@ -76,7 +76,7 @@ class ExactTruth:
         from nerf2mesh.procedural.drawing import draw
         from nerf2mesh.procedural.exact import render_exact
 
-        scenes = scene_in_house_frame(scenes, scene_mesh(scenes))
+        scenes = scene_in_canonical_frame(scenes, scene_mesh(scenes))
         return {"image": _bytes(draw(render_exact(scenes, input_camera(self.input_px)[None]), look)[0])}
 
     def _rendering(self, buffer: GBuffer) -> Rendering:
@@ -117,14 +117,9 @@ class ExactTruth:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Aside and renamed: two processes may make one file. A full disk leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
-        np.savez_compressed(aside, **arrays)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    """The whole file or none; two processes may make one file at once."""
+    with atomic_write(path, concurrent=True) as part, part.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def _bytes(values: Tensor) -> np.ndarray:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
+from nerf2mesh.evaluate.protocols.canonical import ring_cameras
 from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
-from nerf2mesh.evaluate.protocols.house import ring_cameras
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, render_views
 from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import Camera
@@ -41,7 +41,7 @@ class HeldOut:
 
     def __post_init__(self) -> None:
         if self.families not in ("training", "heldout"):
-            raise ValueError(f"families: training or heldout wanted, got {self.families!r}")
+            raise ValueError(f"families: expected training or heldout, got {self.families!r}; choose one")
 
     @property
     def names(self) -> list[str]:
@@ -53,13 +53,15 @@ class HeldOut:
         return truth.case(name, self.scene(name), self.look)
 
     def scene(self, name: str) -> Scenes:
-        """The scene of one name as the grammar gives it, not yet in the house frame."""
+        """The scene of one name as the grammar gives it, not yet in the canonical frame."""
         from nerf2mesh.procedural.dataset import VALIDATION_SEED
         from nerf2mesh.procedural.families import HELD_OUT_FAMILIES
         from nerf2mesh.procedural.grammar import sample_scenes
 
         if name not in self.names:
-            raise ValueError(f"objects: names {self.names[0]} to {self.names[-1]} wanted, got {name}; raise n for more")
+            raise ValueError(
+                f"objects: expected names {self.names[0]} to {self.names[-1]}, got {name}; raise n for more"
+            )
         families = None if self.families == "training" else list(HELD_OUT_FAMILIES)
         return sample_scenes([VALIDATION_SEED + int(name[1:])], families)
 

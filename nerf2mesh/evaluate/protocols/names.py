@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-BUNDLED = ("spot", "bob", "avocado")
+REAL_OBJECTS = ("spot", "bob", "avocado")
+"""Of protocol `core`: meshes of others, read from a folder; see `reference_meshes`."""
 KNOWN_FAMILIES = (
     *("rubble", "rubble", "animal", "animal", "bird", "bird", "figure", "figure", "vessel", "vessel"),
     *("furniture", "vehicle", "fruit", "plate"),
@@ -43,7 +44,7 @@ def groups(results: str, objects: Iterable[str]) -> dict[str, list[str]]:
         return {}
     new = PROCEDURAL[len(KNOWN_FAMILIES) :]
     found = {
-        "bundled": [name for name in objects if name in BUNDLED],
+        "real": [name for name in objects if name in REAL_OBJECTS],
         "procedural": [name for name in objects if name in PROCEDURAL],
         "procedural, new families": [name for name in objects if name in new],
     }

@@ -1,4 +1,4 @@
-"""Objects of the shape grammar with exact signed distances, in the house frame.
+"""Objects of the shape grammar with exact signed distances, in the canonical frame.
 
 A true mesh is the zero level of the signed distance, by marching cubes on 128^3 samples (vertices within about 1e-3 of
 the surface), colored per vertex with the grammar's base color. `exact_cases` makes test cases of them.
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.solids import grid_axis
-from nerf2mesh.evaluate.protocols.house import BOUNDING_RADIUS, house_frame
+from nerf2mesh.evaluate.protocols.canonical import BOUNDING_RADIUS, canonical_frame
 
 FIRST_SEED = (1 << 30) + (1 << 20)
 COUNT = 20
@@ -23,10 +23,10 @@ _HALF_EXTENT = 1.25
 
 
 def procedural_mesh(seed: int, resolution: int = 128) -> object:
-    """The TriangleMesh of one grammar seed in the house frame, all pieces kept."""
+    """The TriangleMesh of one grammar seed in the canonical frame, all pieces kept."""
     from nerf2mesh.procedural.grammar import sample_scenes
 
-    return house_frame(scene_mesh(sample_scenes([seed]), resolution))
+    return canonical_frame(scene_mesh(sample_scenes([seed]), resolution))
 
 
 def scene_mesh(scenes: object, resolution: int = 128) -> object:
@@ -39,7 +39,7 @@ def scene_mesh(scenes: object, resolution: int = 128) -> object:
     values = distances(scenes, torch.linspace(-_HALF_EXTENT, _HALF_EXTENT, resolution))
     vertices, faces = mcubes.marching_cubes(-values.numpy().astype(np.float64), 0.0)
     if len(faces) == 0:
-        raise ValueError("scenes: a scene that shows a shape wanted, got an empty one; take another seed")
+        raise ValueError("scenes: expected a scene that shows a shape, got an empty one; take another seed")
     vertices = vertices / (resolution - 1) * (2 * _HALF_EXTENT) - _HALF_EXTENT
     points = torch.from_numpy(vertices).float()[None]
     local = points @ scenes.rotation / scenes.scale[:, None, None] + scenes.center[:, None]
@@ -48,8 +48,8 @@ def scene_mesh(scenes: object, resolution: int = 128) -> object:
     return mesh if mesh.volume > 0 else replace(mesh, faces=mesh.faces[:, ::-1])
 
 
-def scene_in_house_frame(scenes: object, mesh: object) -> object:
-    """The scene moved and scaled as `house_frame` moves and scales `mesh`, its surface."""
+def scene_in_canonical_frame(scenes: object, mesh: object) -> object:
+    """The scene moved and scaled as `canonical_frame` moves and scales `mesh`, its surface."""
     middle = 0.5 * (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0))
     grown = BOUNDING_RADIUS / np.linalg.norm(mesh.vertices - middle, axis=1).max()
     shift = torch.from_numpy(middle).float() @ scenes.rotation[0] / scenes.scale[0]
@@ -57,7 +57,7 @@ def scene_in_house_frame(scenes: object, mesh: object) -> object:
 
 
 def solid(scenes: object, resolution: int) -> Bool[Tensor, "n n n"]:
-    """Which voxel centers of the house box lie in one scene, by the sign of its distance: exact, without a mesh."""
+    """Which voxel centers of the world box lie in one scene, by the sign of its distance: exact, without a mesh."""
     return distances(scenes, grid_axis(resolution).float()) < 0
 
 

@@ -26,7 +26,7 @@ PSNR_OF_EQUALS = 100.0
 """What equal pictures score: a finite number, so that means and files stay numbers. 8-bit pictures that differ in one
 place stay below it."""
 CHAMFER_OF_NOTHING = 1.0
-"""What a result without any surface scores in Chamfer distance: half the house box, worse than any placed shape."""
+"""What a result without any surface scores in Chamfer distance: half the world box, worse than any placed shape."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ class Settings:
     iou_resolution: int = 128
     surface_samples: int = 20_000
     seed: int = 0
-    convention: str = "house"
-    """How geometry is measured: "house", or the name of a published one in `conventions`."""
+    convention: str = "nerf2mesh"
+    """How geometry is measured: "nerf2mesh", or the name of a published one in `conventions`."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One object: its true mesh in the house frame, what the method is given, and the true novel views."""
+    """One object: its true mesh in the canonical frame, what the method is given, and the true novel views."""
 
     name: str
     mesh: object | None
@@ -98,7 +98,7 @@ class Case:
     views: tuple[View, ...] = ()
     """In a protocol of several given views, all of them, `image` being the first: a method is called with these."""
     solid: Bool[Tensor, "n n n"] | None = None
-    """Which voxel centers of the house box are inside, where that is known already, or better than from `mesh`."""
+    """Which voxel centers of the world box are inside, where that is known already, or better than from `mesh`."""
 
     @property
     def given(self) -> tuple[object, ...]:
@@ -151,7 +151,7 @@ def score(case: Case, prediction: object, judge: Judge | None = None) -> dict[st
 def score_geometry(case: Case, mesh: object) -> dict[str, float]:
     """Volume IoU, Chamfer distance, F-scores, normal consistency. A mesh without surface gets the worst values."""
     settings = case.settings
-    published = None if settings.convention == "house" else convention(settings.convention)
+    published = None if settings.convention == "nerf2mesh" else convention(settings.convention)
     if len(mesh.faces) == 0:
         thresholds = F_SCORE_THRESHOLDS if published is None else published.thresholds
         scores = {"volume_iou": 0.0, "chamfer": CHAMFER_OF_NOTHING, **{f"f_score_{t:g}": 0.0 for t in thresholds}}

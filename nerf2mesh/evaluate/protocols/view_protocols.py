@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.align import box_frame
+from nerf2mesh.evaluate.protocols.canonical import input_camera, ring_cameras
 from nerf2mesh.evaluate.protocols.conventions import syncdreamer_cameras
 from nerf2mesh.evaluate.protocols.datasets import read_rgba
-from nerf2mesh.evaluate.protocols.house import input_camera, ring_cameras
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, picture, render_views
 from nerf2mesh.types import Camera, Rendering, View
 
@@ -35,7 +35,7 @@ class ViewProtocol:
     source: str
     inputs: Camera
     novel: Camera
-    convention: str = "house"
+    convention: str = "nerf2mesh"
     side: float = 1.0
     background: float = 1.0
     unstated: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ def view_protocols() -> dict[str, ViewProtocol]:
 
 
 def cases(protocol: ViewProtocol, meshes: Iterable[tuple[str, object]], settings: Settings | None = None) -> list[Case]:
-    """Test cases from named TriangleMeshes in house axes, with views drawn by the house rasterizer (flat color)."""
+    """Test cases from named TriangleMeshes in world axes, with views drawn by the library's rasterizer (flat color)."""
     settings = replace(settings or Settings(), convention=protocol.convention, background=protocol.background)
     found = []
     for name, mesh in meshes:
@@ -62,7 +62,7 @@ def cases(protocol: ViewProtocol, meshes: Iterable[tuple[str, object]], settings
 
 
 def syncdreamer_cases(root: Path | str, meshes: dict[str, object], settings: Settings | None = None) -> list[Case]:
-    """Cases from SyncDreamer's own renders: ROOT/NAME/000.png to 015.png, one mesh per name, in house axes.
+    """Cases from SyncDreamer's own renders: ROOT/NAME/000.png to 015.png, one mesh per name, in world axes.
 
     The published list turns each object by hand so that view 0 sees its front: the meshes must be turned likewise.
     """
@@ -73,7 +73,7 @@ def syncdreamer_cases(root: Path | str, meshes: dict[str, object], settings: Set
         missing = [str(file) for file in files if not file.is_file()]
         if missing:
             raise ValueError(
-                f"SyncDreamer renders: 16 views of {name} wanted, {len(missing)} missing, first {missing[0]}"
+                f"root: expected 16 views of {name}, got {16 - len(missing)}; the first that is missing is {missing[0]}"
             )
         views = torch.stack([read_rgba(file) for file in files])
         center, scale = box_frame(torch.from_numpy(mesh.vertices), protocol.side)
@@ -93,7 +93,7 @@ def magic123_cases(pictures: dict[str, Float[Tensor, "h w 4"]], settings: Settin
     found = []
     for name, image in pictures.items():
         if image.shape[0] != image.shape[1]:
-            raise ValueError(f"pictures: square ones wanted, got {name} with {tuple(image.shape[:2])}; pad it first")
+            raise ValueError(f"pictures: expected square ones, got {name} with {tuple(image.shape[:2])}; pad it first")
         camera = Camera.orbit(0.0, 0.0, distance=1.8, fov_deg=40.0, width_px=image.shape[0])
         big = torch.nn.functional.interpolate(image.movedim(-1, 0)[None], size=(800, 800), mode="area")[0].movedim(
             0, -1
@@ -105,7 +105,7 @@ def magic123_cases(pictures: dict[str, Float[Tensor, "h w 4"]], settings: Settin
 
 
 def random_cameras(count: int, *, seed: int = 0, size_px: int = 256) -> Camera:
-    """Views spread uniformly over the sphere between -30 and 60 degrees of elevation, at the house distance."""
+    """Views spread uniformly over the sphere from -30 to 60 degrees of elevation, as far away as those of `core`."""
     u = torch.rand(2, count, generator=torch.Generator().manual_seed(seed))
     low, high = np.sin(np.radians(-30.0)), np.sin(np.radians(60.0))
     return Camera.orbit(360.0 * u[0], torch.rad2deg(torch.asin(low + (high - low) * u[1])), width_px=size_px)
@@ -130,7 +130,7 @@ def _zero123(views: int = 16) -> ViewProtocol:
         "distance 1.5 to 2.2, 35 mm lens on a 32 mm sensor",
         inputs=cameras[:1],
         novel=cameras[1:],
-        unstated=("object list", "input and test views: 1 and 16 seeded ones", "light: none", "geometry: house"),
+        unstated=("object list", "input and test views: 1 and 16 seeded ones", "light: none", "geometry: core's"),
     )
 
 
@@ -141,7 +141,11 @@ def _one2345() -> ViewProtocol:
         source="One-2-3-45's render README: 12 views at 30 and 12 at 0 degrees",
         inputs=input_camera()[None],
         novel=Camera.orbit(azimuth, elevation),
-        unstated=("camera distance and size: house", "input view: elevation 20", "F-score threshold: house"),
+        unstated=(
+            "camera distance and size: core's",
+            "input view: elevation 20",
+            "F-score threshold: core's",
+        ),
     )
 
 
@@ -153,7 +157,7 @@ def _instantmesh() -> ViewProtocol:
         novel=Camera.orbit(18.0 * torch.arange(20), 0.0, width_px=320),
         convention="instantmesh",
         side=1.6,
-        unstated=("elevation of the orbit: 0", "camera: house", "input view: elevation 20", "object list"),
+        unstated=("elevation of the orbit: 0", "camera: core's", "input view: elevation 20", "object list"),
     )
 
 
@@ -165,7 +169,7 @@ def _triposr() -> ViewProtocol:
         novel=ring_cameras(),
         convention="triposr",
         side=1.2,
-        unstated=("views: house", "object list"),
+        unstated=("views: core's", "object list"),
     )
 
 
@@ -183,7 +187,11 @@ def _lrm(count: int) -> ViewProtocol:
         inputs=Camera.stack(eight if count == 8 else four),
         novel=random_cameras(16),
         side=1.2,
-        unstated=("test views: 16 seeded ones between -30 and 60 degrees", "camera: house", "geometry: house"),
+        unstated=(
+            "test views: 16 seeded ones between -30 and 60 degrees",
+            "camera: core's",
+            "geometry: core's",
+        ),
     )
 
 

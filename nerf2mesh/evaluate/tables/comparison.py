@@ -25,7 +25,9 @@ def load_results(path: Path | str) -> Results:
 def report(old: Results, new: Results, method: str | None = None, against: str | None = None) -> str:
     """A Markdown table per method that both hold."""
     if old.protocol != new.protocol:
-        raise ValueError(f"results of one protocol wanted, got {old.protocol!r} and {new.protocol!r}")
+        raise ValueError(
+            f"results: expected one protocol, got {old.protocol!r} and {new.protocol!r}; choose two files of one"
+        )
     parts = [f"# {new.protocol}: {old.created} and {new.created}", LEGEND]
     methods = [method] if method else list(dict.fromkeys(r.method for r in new.records))
     for name in methods:
@@ -36,7 +38,9 @@ def report(old: Results, new: Results, method: str | None = None, against: str |
             heading = ["metric", "mean margin", "95 % interval", "p", "won"]
             parts += [f"## {name} against {against or name} of before", markdown(heading, rows)]
     if len(parts) == 2:
-        raise ValueError("methods and objects that both files hold wanted, got none in common")
+        raise ValueError(
+            "results: expected methods and objects that both files hold, got none in common; choose other files"
+        )
     return "\n\n".join(parts) + "\n"
 
 

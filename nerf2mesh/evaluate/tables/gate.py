@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nerf2mesh.evaluate.protocols.names import BUNDLED
+from nerf2mesh.evaluate.protocols.baselines import BLIND
+from nerf2mesh.evaluate.protocols.names import REAL_OBJECTS
 from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY
+from nerf2mesh.evaluate.tables.margin_bars import margin_bars
 from nerf2mesh.evaluate.tables.results import Results
 from nerf2mesh.evaluate.tables.statistics import compare, per_object
 
@@ -55,7 +57,7 @@ class Bar:
     objects: int
 
 
-GATED = BUNDLED
+GATED = REAL_OBJECTS
 """The bars are of the objects that nobody made for this library."""
 BARS = {
     "core": (
@@ -73,8 +75,18 @@ def check_bars(results: Results, method: str) -> list[tuple[bool, str]]:
         found = compare(records, method, bar.baseline, bar.metric)
         met = found.n_won >= min(bar.objects, found.n_objects) and found.n_objects > 0
         title = METRIC_BY_KEY[bar.metric].title
-        line = f"{title} above {bar.baseline} on {bar.objects} bundled objects: {found.n_won} of {found.n_objects}"
+        line = f"{title} above {bar.baseline} on {bar.objects} real objects: {found.n_won} of {found.n_objects}"
         lines.append((met, f"{'met   ' if met else 'MISSED'} {line}"))
+    return lines
+
+
+def bar_lines(results: Results) -> list[str]:
+    """What every fitted method of the results reaches of its protocol's bars, one line for each bar."""
+    lines = []
+    for method in results.methods():
+        lines += [f"{method}: {line}" for _, line in check_bars(results, method)]
+        if results.protocol.startswith("procedural-heldout"):
+            lines += [f"{method}: {found}" for found in margin_bars(results.records, method, BLIND)]
     return lines
 
 
@@ -82,7 +94,7 @@ def check(results: Results, committed: Results, *, baselines: Sequence[str]) -> 
     """A verdict for every figure that both hold. A metric that has gone missing counts as not passed (nan)."""
     if results.protocol != committed.protocol:
         raise ValueError(
-            f"gate: results of {committed.protocol!r} wanted, got {results.protocol!r}; choose that protocol"
+            f"gate: expected results of {committed.protocol!r}, got {results.protocol!r}; choose that protocol"
         )
     verdicts = []
     for method in dict.fromkeys(r.method for r in results.records):
@@ -94,5 +106,7 @@ def check(results: Results, committed: Results, *, baselines: Sequence[str]) -> 
                 found = new.get(name, float("nan"))
                 verdicts.append(Verdict(method, name, metric, old[name], found, tolerance))
     if not verdicts:
-        raise ValueError("gate: figures of the same methods and objects wanted in the committed file, got none")
+        raise ValueError(
+            "gate: expected figures of the same methods and objects in the committed file, got none; name another file"
+        )
     return verdicts

@@ -23,6 +23,7 @@ from nerf2mesh.evaluate.tables.tables import (
     parts_of,
     seed_rows,
 )
+from nerf2mesh.utils.atomic_write import atomic_write
 
 SHEET_VIEWS = 32
 _STYLE = """
@@ -74,7 +75,8 @@ def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
     """An image in [0, 1] with 3 or 4 channels as an 8-bit PNG."""
     from PIL import Image
 
-    Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy()).save(path)
+    with atomic_write(path) as part:
+        Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy()).save(part, "PNG")
 
 
 def write_sheet(path: Path, case: Case, prediction: object) -> None:
@@ -90,7 +92,6 @@ def write_sheet(path: Path, case: Case, prediction: object) -> None:
     small = torch.nn.functional.interpolate(images, size=(128, 128), mode="area").movedim(1, -1)
     blank = torch.ones(-len(small) % 8, 128, 128, 3)
     rows = torch.cat([small, blank]).split(8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, torch.cat([torch.cat(list(row), dim=1) for row in rows]))
 
 

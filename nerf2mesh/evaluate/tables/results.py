@@ -20,9 +20,10 @@ import torch
 
 from nerf2mesh.evaluate.metrics.perceptual import Judges
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase, score_words
-from nerf2mesh.evaluate.protocols.baselines import background
+from nerf2mesh.evaluate.protocols.baselines import BLIND, ORACLES, background
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
 from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 FORMAT = 1
 
@@ -56,25 +57,33 @@ class Results:
         records = {(r.method, r.object, r.seed): r for r in (*self.records, *other.records)}
         return Results(self.protocol, tuple(records.values()), other.machine, other.created, other.notes or self.notes)
 
+    def methods(self) -> list[str]:
+        """The names of the methods that are no trivial baselines, in the order of the records."""
+        return [m for m in dict.fromkeys(r.method for r in self.records) if m not in (*BLIND, *ORACLES)]
+
+    def blind_baselines(self) -> list[str]:
+        """The names of the baselines that see only what a method sees, as far as there are records of them."""
+        found = {r.method for r in self.records}
+        return [name for name in BLIND if name in found]
+
     def save(self, path: Path | str) -> None:
-        """Written aside and renamed: a reader never meets half a file."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        aside.replace(path)
+        """Writes the JSON file whole or not at all."""
+        atomic_write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @staticmethod
     def load(path: Path | str) -> Results:
+        """The results of a JSON file. ValueError where it is not one, or of another format."""
         try:
             data = json.loads(Path(path).read_text())
             records = tuple(Record(**record) for record in data.pop("records"))
             results = Results(records=records, **data)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"results: a file written by the benchmark wanted, got {path}: {error}") from error
+            raise ValueError(
+                f"results: expected a file written by the benchmark, got {path}: {error}; name another file"
+            ) from error
         if results.format != FORMAT:
             raise ValueError(
-                f"results: format {FORMAT} wanted, got {results.format} in {path}; run the benchmark again"
+                f"results: expected format {FORMAT}, got {results.format} in {path}; run the benchmark again"
             )
         return results
 

@@ -18,7 +18,7 @@ from nerf2mesh.evaluate.tables.statistics import compare, estimate, per_object
 
 PICTURES = ("psnr", "foreground_psnr", "ssim", "mask_iou", "field_psnr")
 KEY_METRICS = ("volume_iou", "chamfer", "f_score_0.05", *PICTURES)
-"""Shown of the house's arithmetic; the CSV has all."""
+"""The thresholds that are shown for the library's own arithmetic; the CSV has all."""
 PUBLISHED = ("volume_iou", "chamfer", "chamfer_floor", *(f"f_score_{t:g}" for t in PUBLISHED_THRESHOLDS), *PICTURES)
 """Shown of a published convention: those that it has."""
 PERCEPTUAL = ("lpips_alex", "lpips_vgg", "clip_similarity", "clip_t3bench")

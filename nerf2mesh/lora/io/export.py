@@ -11,7 +11,6 @@ Every file carries a manifest in its header and, to be read by eye, beside it. F
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +22,7 @@ from nerf2mesh.lora.io import naming
 from nerf2mesh.lora.io.files import MANIFEST_KEY
 from nerf2mesh.lora.io.manifest import Manifest
 from nerf2mesh.lora.lowrank import PREFIX, LowRank, from_state
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
 Format = Literal["peft", "diffusers", "kohya"]
 
@@ -54,7 +54,7 @@ def export_adapter(
         header = {"ss_network_module": "networks.lora", "ss_network_dim": str(max(ranks))}
         header["ss_network_alpha"] = str(next(iter(layers.values())).alpha)
     else:
-        raise ValueError(f"file_format: peft, diffusers or kohya wanted, got {file_format!r}")
+        raise ValueError(f"file_format: expected peft, diffusers or kohya, got {file_format!r}; choose one")
     write(path, tensors, header, manifest)
     return path
 
@@ -72,14 +72,12 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str], manife
     """Safetensors with the header, and the manifest in it and beside it as <name>.manifest.json."""
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     if manifest is not None:
         header = header | {MANIFEST_KEY: manifest.to_json()} | manifest.common_header()
-    temporary = path.with_name(path.name + ".part")
     data = save({key: value.contiguous().clone() for key, value in tensors.items()}, metadata=header)
-    temporary.write_bytes(_ordered(data))
-    temporary.chmod(0o644)
-    os.replace(temporary, path)
+    with atomic_write(path) as part:
+        part.write_bytes(_ordered(data))
+        part.chmod(0o644)
     if manifest is not None:
         _write_text(path.with_name(path.stem + ".manifest.json"), manifest.to_json(indent=2))
 
@@ -165,6 +163,4 @@ def _kwargs(layers: dict[str, LowRank]) -> dict:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text + "\n")
-    os.replace(temporary, path)
+    atomic_write_text(path, text + "\n")

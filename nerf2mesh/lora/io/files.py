@@ -79,7 +79,7 @@ def read(path: str | Path) -> LoraFile:
     path = located(Path(path))
     tensors, header = _tensors(path)
     if not tensors:
-        raise ValueError(f"lora.adapters: {path} is empty; get it again")
+        raise ValueError(f"lora.adapters: expected tensors in {path}, got none; get the file again")
     raw: dict[str, dict[str, dict[str, Tensor]]] = {}
     for key, value in tensors.items():
         part, module, piece = _parsed(path, key)
@@ -88,7 +88,7 @@ def read(path: str | Path) -> LoraFile:
     from_peft = any(key.startswith(PREFIX) and not key.endswith(".alpha") for key in tensors)
     if from_peft and not alphas.configs and "r" not in header:
         raise ValueError(
-            f"lora.adapters: {path} is peft's, whose alpha stands in adapter_config.json beside it, got none there; "
+            f"lora.adapters: expected adapter_config.json, which has the alpha, beside peft's {path}, got none; "
             "put both files into one folder"
         )
     parts = {}
@@ -107,11 +107,13 @@ def located(path: Path) -> Path:
         for name in _FOLDER_NAMES:
             if (path / name).is_file():
                 return path / name
-        raise ValueError(f"lora.adapters: none of {', '.join(_FOLDER_NAMES)} in {path}; give the file itself")
+        raise ValueError(
+            f"lora.adapters: expected one of {', '.join(_FOLDER_NAMES)} in {path}, got none; give the file itself"
+        )
     if not path.is_file():
-        raise ValueError(f"lora.adapters: no file at {path}; give the path of a safetensors adapter")
+        raise ValueError(f"lora.adapters: expected a file, got {path}; give the path of a safetensors adapter")
     if path.suffix in (".bin", ".pt", ".pth", ".ckpt"):
-        raise ValueError(f"lora.adapters: {path} is a pickle, which can run code; convert it to safetensors")
+        raise ValueError(f"lora.adapters: expected safetensors, got {path}, a pickle, which can run code; convert it")
     return path
 
 
@@ -122,14 +124,16 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key).float() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"lora.adapters: {path} is not readable safetensors ({error}); get it again") from error
+        raise ValueError(
+            f"lora.adapters: expected readable safetensors, got {path} ({error}); get the file again"
+        ) from error
 
 
 def _parsed(path: Path, key: str) -> tuple[str, str, str]:
     """Part of the model, name of the module, and which tensor of it."""
     for pattern, kind in _OTHER_KINDS:
         if pattern.search(key):
-            raise ValueError(f"lora.adapters: {path} holds {kind} ({key}); plain LoRA wanted, convert or retrain it")
+            raise ValueError(f"lora.adapters: expected plain LoRA, got {kind} ({key}) in {path}; convert or retrain it")
     for pattern, piece in _SUFFIXES:
         if match := pattern.search(key):
             module, part = key[: match.start()].removeprefix(PREFIX), DENOISER
@@ -138,7 +142,7 @@ def _parsed(path: Path, key: str) -> tuple[str, str, str]:
                     module, part = module.removeprefix(prefix), name
                     break
             return part, module, piece
-    raise ValueError(f"lora.adapters: {path} holds the tensor {key}, which is of no LoRA; is it a LoRA file?")
+    raise ValueError(f"lora.adapters: expected the tensors of a LoRA, got {key} in {path}; give a LoRA file")
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,9 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
     folder = Path(folder)
     path = folder / ITEMS
     if not path.is_file():
-        raise ValueError(f"data: no {ITEMS} in {folder}; docs/adapters.md says what stands in it")
+        raise ValueError(
+            f"data: expected a folder with {ITEMS}, got {folder}; docs/adapters.md says what to write there"
+        )
     notes, pairs, without = [], {}, []
     for number, text in enumerate(path.read_text().splitlines(), 1):
         if not text.strip():
@@ -110,10 +112,13 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
     if without:
         names = ", ".join(f"{pair.entry['picture']} (line {pair.line})" for pair in without)
         if unlicensed == "refuse":
-            raise ValueError(f'data: no licence for {names}; say "licence" in {path}, or set unlicensed=skip')
+            raise ValueError(
+                f'data: expected a licence for each picture, got none for {names}; add "licence" in {path}, '
+                "or set unlicensed=skip"
+            )
         notes.append(f"no licence: {names}: left out")
     if not pairs:
-        raise ValueError(f"data: at least one usable pair wanted, got none in {path}")
+        raise ValueError(f"data: expected at least one usable pair, got none in {path}; add one")
     return list(pairs.values()), notes
 
 
@@ -210,19 +215,24 @@ def _checked(folder: Path, number: int, text: str) -> Pair:
     try:
         entry = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"data: JSON wanted in {where}, got {error}") from error
+        raise ValueError(f"data: expected JSON in {where}, got {error}; correct the line") from error
     if not isinstance(entry, dict) or "picture" not in entry or ("model" in entry) == ("views" in entry):
-        raise ValueError(f"data: picture, and either model or views, wanted in {where}, got {sorted(entry)}")
+        raise ValueError(
+            f"data: expected picture, and model or views, in {where}, got {sorted(entry)}; correct the line"
+        )
     for name in [entry["picture"], *([entry["model"]] if "model" in entry else entry["views"])]:
         if not (folder / name).is_file():
-            raise ValueError(f"data: no file {folder / name} ({where}); put it there or take the line out")
+            raise ValueError(
+                f"data: expected the file {folder / name} ({where}), got none; put it there or take the line out"
+            )
     if "views" in entry:
         frames = entry.get("cameras", {}).get("frames", [])
         if len(frames) - len(entry["views"]) not in (0, 1) or not entry["views"]:
             raise ValueError(
-                f"data: a camera frame for each of the {len(entry['views'])} views wanted in {where}, got {len(frames)}"
+                f"data: expected {len(entry['views'])} camera frames, one a view, in {where}, got {len(frames)}; "
+                "correct the line"
             )
         shared = {"camera_angle_x", "ortho_scale"} & set(entry["cameras"])
         if not shared and any(not {"camera_angle_x", "ortho_scale"} & set(frame) for frame in frames):
-            raise ValueError(f"data: camera_angle_x (radians) or ortho_scale wanted in the cameras of {where}")
+            raise ValueError(f"data: expected camera_angle_x or ortho_scale in {where}, got neither; add one")
     return Pair(entry, folder, number, sha256_file(folder / entry["picture"]))

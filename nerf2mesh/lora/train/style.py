@@ -11,7 +11,6 @@ Bit-equal for the same data, settings and number of threads, interrupted or not.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from nerf2mesh.lora.train.pairs import Frames3d, Pair, load_pairs, read_pairs
 from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.report import Progress, sha256_file
+from nerf2mesh.utils.atomic_write import atomic_write
 
 STYLE = "style"
 
@@ -69,14 +69,14 @@ class StyleTrainConfig:
 
     def __post_init__(self) -> None:
         if self.unlicensed not in ("refuse", "skip"):
-            raise ValueError(f"unlicensed: refuse or skip wanted, got {self.unlicensed!r}; choose one")
+            raise ValueError(f"unlicensed: expected refuse or skip, got {self.unlicensed!r}; choose one")
         for name in ("rank", "steps", "batch_pairs", "n_noisy", "views_per_model", "checkpoint_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: a whole number of at least 1 wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {getattr(self, name)}; raise it")
         if not self.title or "/" in self.title or "." in self.title:
-            raise ValueError(f"title: a name without dots and slashes wanted, got {self.title!r}")
+            raise ValueError(f"title: expected a name without dots and slashes, got {self.title!r}; rename it")
         if not 0.0 <= self.held_out_share < 1.0:
-            raise ValueError(f"held_out_share: from 0 to below 1 wanted, got {self.held_out_share:g}")
+            raise ValueError(f"held_out_share: expected 0 to below 1, got {self.held_out_share:g}; lower it")
 
 
 @dataclass
@@ -96,14 +96,16 @@ class StyleState:
             "step": self.step,
             "fingerprint": fingerprint,
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(values, temporary)
-        os.replace(temporary, path)
+        with atomic_write(path) as part:
+            torch.save(values, part)
 
     def load(self, path: Path, fingerprint: str) -> None:
         values = torch.load(path, map_location="cpu", weights_only=True)
         if values["fingerprint"] != fingerprint:
-            raise ValueError(f"output_dir: {path.parent} holds a run with other data or settings; choose another")
+            raise ValueError(
+                f"output_dir: expected a run with these data and settings, got another in {path.parent}; "
+                "choose a new folder"
+            )
         with torch.no_grad():
             for parameter, value in zip(self.parameters, values["parameters"], strict=True):
                 parameter.copy_(value)
@@ -208,14 +210,14 @@ def _builtin(config: StyleTrainConfig) -> BuiltinPrior:
     prior = load_prior(config.prior, config.device)
     if not isinstance(prior, BuiltinPrior):
         raise ValueError(
-            f"prior.name: builtin wanted, got {config.prior.name!r}; other priors learn from pictures with lora.subject"
+            f"prior.name: expected builtin, got {config.prior.name!r}; other priors learn with lora.subject"
         )
     return prior
 
 
 def _data(config: StyleTrainConfig) -> str:
     if not config.data:
-        raise ValueError("data: a folder with items.jsonl wanted, got none; say data=FOLDER")
+        raise ValueError("data: expected a folder with items.jsonl, got none; set data=FOLDER")
     return config.data
 
 

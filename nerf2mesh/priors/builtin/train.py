@@ -171,8 +171,9 @@ def validate(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig)
 
 @torch.no_grad()
 def validate_words(network: MultiViewDenoiser, batch: Batch, config: PriorTrainConfig) -> dict[str, float]:
-    """Held-out velocity loss at t = 0.9 of captioned scenes without a picture: told their caption, nothing, or the
-    caption of another scene. Where words are used, the first is the least and the last the greatest."""
+    """Held-out velocity loss at t = 0.9 of captioned scenes without a picture: with their own caption (matched),
+    without one (none), and with that of another scene (mismatched). Where words are used, the first is the least and
+    the last the greatest."""
     generator = torch.Generator().manual_seed(2)
     batch = {key: value[(batch["words"] > 0).flatten(1).any(dim=1)] for key, value in batch.items()}
     config = replace(config, drop_condition=1.0, words_alone=1.0, drop_word=0.0)
@@ -180,10 +181,10 @@ def validate_words(network: MultiViewDenoiser, batch: Batch, config: PriorTrainC
     kind[:, 1:] = NOISY
     noise = torch.randn(images.shape, generator=generator).to(images.device)
     t = torch.full((len(images),), 0.9, device=images.device)
-    told = {"told": words, "untold": None, "misled": words.roll(1, dims=0)}
+    captions = {"matched": words, "none": None, "mismatched": words.roll(1, dims=0)}
     return {
-        f"words_{name}_t0.9": float(velocity_loss(network, images, geometry, kind, t, noise, said))
-        for name, said in told.items()
+        f"caption_{name}_t0.9": float(velocity_loss(network, images, geometry, kind, t, noise, caption))
+        for name, caption in captions.items()
     }
 
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from nerf2mesh.report import sha256_file
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-OWN_CLASSES = ("MultiViewUNetModel", "MultiViewUNet", "CLIPCameraProjection", "CCProjection", "CameraProjection")
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,15 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from nerf2mesh.priors.base import TextChange
 from nerf2mesh.priors.foundation.components import DTYPES, Components, quiet
 from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
@@ -47,6 +46,14 @@ class Encoder:
     instruction: str = ""
 
 
+@dataclass(frozen=True)
+class Change:
+    """What is done to a text encoder once it is loaded (adapters); `digest` names it in the cache."""
+
+    digest: str
+    apply: Callable[[nn.Module], None]
+
+
 def embed(
     components: Components,
     encoder: Encoder,
@@ -55,7 +62,7 @@ def embed(
     device: str,
     precision: str,
     cache: Path,
-    changes: Sequence[TextChange] = (),
+    changes: Sequence[Change] = (),
 ) -> list[Embedding]:
     """One embedding a prompt, from the cache where it is there."""
     digest = "".join(digests(components, (encoder.name, encoder.tokenizer), cache).values())
@@ -93,7 +100,7 @@ def _run(
     prompts: list[str],
     device: str,
     precision: str,
-    changes: Sequence[TextChange],
+    changes: Sequence[Change],
 ) -> dict[str, Embedding]:
     tokenizer = components.tokenizer(encoder.tokenizer)
     model = components.load(encoder.name, DTYPES[precision]).to(device)
