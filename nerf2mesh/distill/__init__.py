@@ -1,8 +1,8 @@
 """Score distillation: noise levels, schedules, guidance, inversion and losses, as pure functions."""
 
-from nerf2mesh.distill.config import LOSSES, SCHEDULES, WEIGHTINGS, DistillConfig
+from nerf2mesh.distill.config import GRIDS, LOSSES, SCHEDULES, WEIGHTINGS, DistillConfig
 from nerf2mesh.distill.guidance import OVERHEAD_DEG, guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
-from nerf2mesh.distill.inversion import ddim_deviation, ddim_step, ladder, noise_of
+from nerf2mesh.distill.inversion import STEPS, ddim_deviation, ddim_step, ism_steps, ladder, noise_of, sdi_steps
 from nerf2mesh.distill.losses import (
     csd_factors,
     csd_gradient,
@@ -17,12 +17,25 @@ from nerf2mesh.distill.losses import (
     x0_gradient,
 )
 from nerf2mesh.distill.noise import NoiseLevel, cosine_level, from_x0, to_epsilon, to_flow, to_x0
-from nerf2mesh.distill.schedule import T_MAX, T_MIN, center_time, draw_time, dreamtime_time, time_bounds
+from nerf2mesh.distill.reads import settings_read
+from nerf2mesh.distill.schedule import (
+    T_LAST,
+    T_MAX,
+    T_MIN,
+    center_time,
+    draw_time,
+    dreamtime_time,
+    ism_interval,
+    time_bounds,
+)
 
 __all__ = [
+    "GRIDS",
     "LOSSES",
     "OVERHEAD_DEG",
     "SCHEDULES",
+    "STEPS",
+    "T_LAST",
     "T_MAX",
     "T_MIN",
     "WEIGHTINGS",
@@ -41,6 +54,8 @@ __all__ = [
     "guidance_scale",
     "guided",
     "hifa_image_gradient",
+    "ism_interval",
+    "ism_steps",
     "ladder",
     "nfsd_gradient",
     "noise_of",
@@ -50,7 +65,9 @@ __all__ = [
     "rfds_gradient",
     "rfds_rev_noise",
     "score_weight",
+    "sdi_steps",
     "sds_gradient",
+    "settings_read",
     "sjc_gradient",
     "time_bounds",
     "to_epsilon",

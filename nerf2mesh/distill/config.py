@@ -1,21 +1,25 @@
-"""How the prior's opinion becomes a gradient."""
+"""How the prior's prediction becomes a gradient."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from nerf2mesh.distill.reads import refuse_unread
 
 LOSSES = (
     "sds", "sjc", "csd", "nfsd", "ism", "asd", "sdi", "vsd", "bsd", "dds", "hifa", "x0", "rfds", "rfds_rev"
 )  # fmt: skip
 WEIGHTINGS = ("x0", "sds", "uniform", "fantasia3d", "one_minus_alpha")
 SCHEDULES = ("linear", "sqrt", "dreamtime", "uniform")
+GRIDS = ("uniform", "authors")
 
 
 @dataclass(kw_only=True)
 class DistillConfig:
     """Score distillation: which gradient, how strongly guided, at which noise levels, from which cameras.
 
-    Times are in [0, 1] (a thousandth of the usual step numbers); shares are of the run's steps.
+    Times are in [0, 1] (a thousandth of the usual step numbers); shares are of the run's steps. A setting that the loss
+    or the schedule does not read has to stay at its default (`reads`).
     """
 
     loss: str = "sds"
@@ -36,9 +40,13 @@ class DistillConfig:
     perp_neg: bool = False
     """Other directions' prompts as perpendicular negatives (Perp-Neg), weighted by each view's azimuth."""
     perp_neg_front_side: tuple[float, float, float] = (4.0, 0.5, -2.426)
-    """(a, b, c) of the weight a exp(-b r) + c between front and side; these three are threestudio's."""
+    """(a, b, c) of the weight -(a exp(-b r) + c) of the front's prompt between front and side; all threestudio's."""
+    perp_neg_side_front: tuple[float, float, float] = (4.0, 0.5, -2.426)
+    """Of the side's prompt there; then of the side's and of the front's prompt between side and back."""
     perp_neg_side_back: tuple[float, float, float] = (1.0, 0.5, -0.606)
     perp_neg_front_back: tuple[float, float, float] = (1.0, 0.5, 0.967)
+    perp_neg_cut: float = 0.0
+    """A prompt weighs nothing within this share of a quarter turn from its own direction (0.2 in LucidDreamer)."""
 
     n_views: int = 3
     """Views a step, denoised together."""
@@ -51,6 +59,12 @@ class DistillConfig:
     """Rays a pixel side for the views that the prior sees; it was trained on antialiased pictures."""
     elevation_deg: tuple[float, float] = (-15.0, 55.0)
     """Range of the distillation cameras; azimuths are spread evenly with a random turn."""
+    milestones: tuple[float, ...] = ()
+    """Rising shares of the run at which the number of views or their side changes."""
+    milestone_views: tuple[int, ...] = ()
+    """n_views before each milestone; n_views itself counts after the last. Empty: always n_views."""
+    milestone_px: tuple[int, ...] = ()
+    """render_px before each milestone, likewise."""
 
     t_start: float = 0.98
     """Noise level at the first step, as time in [0, 1]."""
@@ -72,18 +86,23 @@ class DistillConfig:
     """csd: factor of the unconditional prediction before and after `csd_ramp`; with csd_negative it sums to -1."""
     csd_negative: tuple[float, float] = (0.0, -1.0)
     csd_ramp: float = 0.5
+    csd_normalize: bool = False
+    """csd: divide each step's gradient by its 2-norm over all views; `weight` is then that norm."""
     nfsd_split: float = 0.2
     """nfsd: below this time the unconditional prediction is taken to be in-domain already."""
     asd_shift: float = 0.1
     """asd: the reference is noisier by up to this share of the time."""
     inversion_stride: float = 0.1
-    """ism, sdi: length of a DDIM inversion step."""
+    """ism, sdi: length of a DDIM inversion step; bsd: of a denoising step."""
+    inversion_grid: str = "uniform"
+    """ism, sdi: "authors" takes the steps of the authors' code exactly; "uniform" starts at t = 0.02 and takes equal
+    strides. docs/losses.md says what differs."""
     inversion_scale: float = -6.5
     """sdi: guidance while inverting (threestudio's -7.5 in its cond + s (cond - uncond))."""
     inversion_eta: float = 0.3
     """sdi: share of DDIM's variance that is added at each inversion step."""
-    ism_interval: float = 0.08
-    """ism: time between the compared predictions."""
+    ism_interval: tuple[float, float] = (0.08, 0.08)
+    """ism: time between the compared predictions before and after `t_ramp`."""
     hifa_image_weight: float = 0.48
     """hifa: of the image term; threestudio's 0.01 on sums, times 786432 pixel values over 16384 latent ones."""
     phi_rank: int = 4
@@ -122,10 +141,22 @@ class DistillConfig:
         """Side of the views as rendered for `prior` (see `priors.base.Prior`)."""
         return self.render_px or getattr(prior, "render_px", prior.image_size)
 
+    def at(self, progress: float) -> DistillConfig:
+        """The same with the number of views and their side that count at `progress`."""
+        passed = sum(progress >= share for share in self.milestones)
+        if passed == len(self.milestones):
+            return self
+        views, sides = (*self.milestone_views, self.n_views), (*self.milestone_px, self.render_px)
+        now = {"n_views": views[min(passed, len(views) - 1)], "render_px": sides[min(passed, len(sides) - 1)]}
+        return replace(self, **now, milestones=(), milestone_views=(), milestone_px=())
+
     def __post_init__(self) -> None:
         _one_of("loss", self.loss, LOSSES)
         _one_of("weighting", self.weighting, WEIGHTINGS)
         _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("inversion_grid", self.inversion_grid, GRIDS)
+        refuse_unread(self)
+        self._check_milestones()
         if not 0.0 < self.t_end <= self.t_start < 1.0:
             raise ValueError(
                 f"distill.t_start, t_end: 0 < t_end <= t_start < 1 wanted, got {self.t_start} and {self.t_end}"
@@ -139,13 +170,29 @@ class DistillConfig:
             )
         if self.antithetic and self.n_views % 2:
             raise ValueError(f"distill.n_views: an even number wanted with antithetic pairs, got {self.n_views}")
-        if not self.inversion_stride > 0 or not self.ism_interval > 0:
+        if not self.inversion_stride > 0 or not min(self.ism_interval) > 0:
             raise ValueError(
                 "distill.inversion_stride, ism_interval: above 0 wanted, "
                 f"got {self.inversion_stride} and {self.ism_interval}"
             )
         if not 0.0 <= self.protect <= 1.0:
             raise ValueError(f"distill.protect: a share from 0 to 1 wanted, got {self.protect}")
+
+    def _check_milestones(self) -> None:
+        shares = list(self.milestones)
+        if shares != sorted(set(shares)) or any(not 0.0 < share < 1.0 for share in shares):
+            raise ValueError(
+                f"distill.milestones: expected rising shares between 0 and 1, got {self.milestones}; such as [0.5]"
+            )
+        for name, least in (("milestone_views", 1), ("milestone_px", 8)):
+            values = getattr(self, name)
+            if values and (len(values) != len(shares) or min(values) < least):
+                raise ValueError(
+                    f"distill.{name}: expected {len(shares)} whole numbers of at least {least}, one a milestone, "
+                    f"got {values}; set distill.milestones as well"
+                )
+            if name == "milestone_views" and self.antithetic and any(n % 2 for n in values):
+                raise ValueError(f"distill.{name}: expected even numbers with antithetic pairs, got {values}; add one")
 
 
 def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:

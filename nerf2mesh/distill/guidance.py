@@ -61,17 +61,19 @@ def perp_neg(conditional: Tensor, unconditional: Tensor, negatives: Tensor, weig
 def perp_neg_weights(config: DistillConfig, azimuth_deg: Tensor, elevation_deg: Tensor) -> Tensor:
     """Weights [2, *b] of the negatives ("front", "side") at views of azimuth and elevation [*b].
 
-    threestudio's curves, f(r) = a exp(-b r) + c, all used with a minus: with r = 1 at the front and 0 at the side,
-    front -f_fs(r) and side -f_fs(1 - r); behind, with r = 1 at the side and 0 at the back, side -f_sb(r) and front
-    -f_fb(r). From overhead both are 0.
+    Curves f(r) = a exp(-b r) + c, all used with a minus: with r = 1 at the front and 0 at the side, front -f_fs(r) and
+    side -f_sf(1 - r); behind, with r = 1 at the side and 0 at the back, side -f_sb(r) and front -f_fb(r). From overhead
+    both are 0, and a prompt weighs 0 within `perp_neg_cut` of its own direction. The defaults are threestudio's.
     """
     turned = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
     away = turned.abs() / 90.0
-    before, behind = 1.0 - away, 2.0 - away
-    fs, sb, fb = config.perp_neg_front_side, config.perp_neg_side_back, config.perp_neg_front_back
+    before, behind, cut = 1.0 - away, 2.0 - away, 1.0 - config.perp_neg_cut
     in_front = away < 1.0
-    front = torch.where(in_front, _decay(fs, before), _decay(fb, behind))
-    side = torch.where(in_front, _decay(fs, 1.0 - before), _decay(sb, behind))
+    front_before = _decay(config.perp_neg_front_side, before) * (before <= cut)
+    side_before = _decay(config.perp_neg_side_front, 1.0 - before) * (1.0 - before <= cut)
+    side_behind = _decay(config.perp_neg_side_back, behind) * (behind <= cut)
+    front = torch.where(in_front, front_before, _decay(config.perp_neg_front_back, behind))
+    side = torch.where(in_front, side_before, side_behind)
     return -torch.stack([front, side]) * (elevation_deg <= OVERHEAD_DEG)
 
 

@@ -7,6 +7,7 @@ it is the Euler step of the velocity.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from nerf2mesh.distill.noise import NoiseLevel
@@ -41,3 +42,48 @@ def ladder(end: Tensor, start: float, stride: float) -> list[Tensor]:
     while bool((times[-1] < end).any()):
         times.append((times[-1] + stride).minimum(end))
     return times
+
+
+# The authors' codes count in steps of a thousandth (whole numbers) and cut off where times fall between two.
+STEPS = 1000
+FIRST_STEP = 1
+"""Stable Diffusion's steps_offset: both codes' grids begin here."""
+
+
+def step_of(time: Tensor) -> Tensor:
+    """Whole steps [B] (int64) of times [B], cut off; the thousandth of a step makes up for float32."""
+    return (time.double() * STEPS + 1e-3).floor().long()
+
+
+def step_ladder(first: int, stride: int, below: Tensor, end: Tensor) -> list[Tensor]:
+    """Steps first, first + stride, ... as far as they are below `below` [B], then `end` [B], all as tensors [B].
+
+    Rows that arrive early stay at their end.
+    """
+    steps, at = [], first
+    while bool((at < below).any()):
+        steps.append(torch.where(at < below, at, end))
+        at += stride
+    return [*steps, end]
+
+
+def ism_steps(time: Tensor, interval: float, stride: float) -> tuple[list[Tensor], Tensor]:
+    """LucidDreamer's steps: the inversion's, whose last is s; and t (guidance/sd_utils.py, add_noise_with_cfg).
+
+    Its indices begin at 0 and are one less than the steps that the network is told.
+    """
+    t = step_of(time)
+    s = (t - int(interval * STEPS + 1e-3)).clamp_min(0)
+    indices = step_ladder(0, int(stride * STEPS + 1e-3), s, s)
+    return [index + FIRST_STEP for index in indices], t + FIRST_STEP
+
+
+def sdi_steps(time: Tensor, past: Tensor, stride: float) -> tuple[list[Tensor], Tensor]:
+    """SDI's steps: the inversion's, and t (threestudio's stable_diffusion_sdi_guidance.py, get_inversion_timesteps).
+
+    The first is one stride before the first of the grid, below 0; the last goes past t by `past` [B] of a stride.
+    """
+    t, length = step_of(time), int(stride * STEPS + 1e-3)
+    end = (t + (past.double() * length).long()).clamp(max=STEPS - 1)
+    steps = step_ladder(FIRST_STEP, length, t, end)
+    return [torch.full_like(t, FIRST_STEP - length), *steps], t

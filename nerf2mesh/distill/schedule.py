@@ -11,6 +11,8 @@ from torch import Tensor
 from nerf2mesh.distill.config import DistillConfig
 
 T_MIN, T_MAX = 0.02, 0.98
+T_LAST = 0.999
+"""The noisiest of a thousand steps."""
 _BINS = 1000
 
 
@@ -31,10 +33,21 @@ def center_time(config: DistillConfig, progress: float) -> float:
 
 def time_bounds(config: DistillConfig, progress: float) -> tuple[float, float]:
     """Between which times "uniform" draws at `progress`."""
-    begin, end = config.t_ramp
-    share = min(max((progress - begin) / max(end - begin, 1e-9), 0.0), 1.0)
+    share = _ramped(config, progress)
     low, high = (a + (b - a) * share for a, b in (config.t_low, config.t_high))
     return low, high
+
+
+def ism_interval(config: DistillConfig, progress: float) -> float:
+    """Time between ISM's two predictions at `progress`; it moves with the bounds."""
+    first, last = config.ism_interval
+    return first + (last - first) * _ramped(config, progress)
+
+
+def _ramped(config: DistillConfig, progress: float) -> float:
+    """How much of `t_ramp` has passed at `progress`, 0 to 1."""
+    begin, end = config.t_ramp
+    return min(max((progress - begin) / max(end - begin, 1e-9), 0.0), 1.0)
 
 
 def draw_time(config: DistillConfig, progress: float, n: int, generator: torch.Generator) -> Tensor:

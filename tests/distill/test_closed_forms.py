@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.distill import LOSSES, T_MAX, T_MIN, DistillConfig
+from nerf2mesh.distill import LOSSES, T_LAST, T_MAX, T_MIN, DistillConfig, settings_read
 from nerf2mesh.optimize.distillers import make_distiller
 from nerf2mesh.optimize.distillers.variational import PHI, TEACHER
 from tests.distill.gaussian import SIZE, Basis, GaussianPrior, generators, guidance_inputs
@@ -18,7 +18,7 @@ SETTINGS = {
     "csd": {"csd_ramp": 0.5},
     "x0": {"guidance_rescale": 0.5},
     "sdi": {"inversion_eta": 0.0, "inversion_scale": -6.5},
-    "ism": {"inversion_stride": 0.2, "ism_interval": 0.05},
+    "ism": {"inversion_stride": 0.2, "ism_interval": (0.05, 0.05)},
 }
 KINDS = ("epsilon", "v", "flow")
 
@@ -26,7 +26,9 @@ KINDS = ("epsilon", "v", "flow")
 def asked(loss: str, kind: str, batch: int, **settings):
     """What a closed form needs: the inputs, and in the eigenbasis its latents x, noise n and noisy latents."""
     prior = GaussianPrior(kind, shared=loss == "sdi")
-    config = DistillConfig(loss=loss, guidance_scale=SCALE, weighting="sds", **SETTINGS.get(loss, {}) | settings)
+    usual = {"guidance_scale": SCALE, "weighting": "sds"}
+    read = {name: value for name, value in usual.items() if name in settings_read(loss, "linear")}
+    config = DistillConfig(loss=loss, **read | SETTINGS.get(loss, {}) | settings)
     q = guidance_inputs(prior, config, batch)
     b, streams = Basis(prior), generators()
     noise = b.into(torch.randn(q.latents.shape, generator=streams["noise"]))
@@ -60,7 +62,7 @@ def nfsd(k):
 
 
 def asd(k):
-    later = np.minimum(k.t + k.share * 0.1 * (k.t - T_MIN), T_MAX)
+    later = np.minimum(k.t + k.share * 0.1 * (k.t - T_MIN), T_LAST)
     a, s = k.b.level(later)
     return k.w * (k.b.guided(k.noisy, k.t, SCALE) - k.b.epsilon("conditional", a * k.x + s * k.n, later))
 
@@ -172,10 +174,10 @@ def test_hifa_has_a_gradient_on_the_images_too(kind: str, batch: int) -> None:
     k = asked("hifa", kind, batch)
     answer = make_distiller(k.prior, k.c, k.q.generators)(k.q)
     latents, images = (x.numpy() for x in (answer.latents, k.prior.encode(answer.images)))
+    shown = k.b.back(k.b.x0(k.noisy, k.b.guided(k.noisy, k.t, SCALE), k.t)).clip(0.0, 1.0)
     size = batch * 2 * SIZE
     np.testing.assert_allclose(latents.reshape(k.x.shape), k.b.back(sds(k)) / size, rtol=1e-6, atol=1e-12)
-    denoised = k.b.x0(k.noisy, k.b.guided(k.noisy, k.t, SCALE), k.t)
-    wanted = 0.48 * k.b.back(k.w * k.a / k.s * (k.x - denoised)) / size
+    wanted = 0.48 * k.w * k.a / k.s * (k.b.back(k.x) - shown) / size
     np.testing.assert_allclose(images.reshape(k.x.shape), wanted, rtol=1e-6, atol=1e-12)
 
 

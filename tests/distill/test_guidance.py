@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nerf2mesh.config import load_config
 from nerf2mesh.distill import DistillConfig, guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
 from nerf2mesh.types import Camera
 from tests.distill.gaussian import GaussianPrior, guidance_inputs
@@ -56,6 +57,19 @@ def test_perp_neg_weights_at_known_angles() -> None:
     assert front.tolist() == pytest.approx([fs(1), fs(0.5), fb(1), fb(0), fb(1), fs(1)], abs=1e-6)
     assert side.tolist() == pytest.approx([fs(0), fs(0.5), sb(1), sb(0), sb(1), fs(0)], abs=1e-6)
     assert not perp_neg_weights(c, azimuth, torch.full((6,), 61.0)).any(), "from overhead there is no front or side"
+
+
+def test_perp_neg_weights_of_lucid_dreamer() -> None:
+    """-2 exp(-2 r) of the front, -2 exp(-10 (1 - r)) of the side, each 0 within a fifth; behind, -2 and -exp(-10 r)."""
+    c = load_config(["distill=ism"]).distill
+    azimuth = torch.tensor([0.0, 9.0, 45.0, 80.0, 100.0, 135.0, 180.0])
+    front, side = perp_neg_weights(c, azimuth, torch.zeros(7))
+    r = [1.0, 0.9, 0.5, 1.0 / 9.0]
+    behind = [8.0 / 9.0, 0.5, 0.0]
+    wanted = [0.0, 0.0, -2.0 * math.exp(-2.0 * r[2]), -2.0 * math.exp(-2.0 * r[3])]
+    assert front.tolist() == pytest.approx([*wanted, -2.0, -2.0, -2.0], abs=1e-6)
+    wanted = [-2.0 * math.exp(0.0 - 10.0 * (1.0 - x)) for x in r[:3]]
+    assert side.tolist() == pytest.approx([*wanted, 0.0, 0.0, -math.exp(-10.0 * behind[1]), -1.0], abs=1e-6)
 
 
 def test_perp_neg_of_one_batch_is_that_of_its_views() -> None:

@@ -32,7 +32,8 @@ CELLS = [(prior, loss) for prior in PRIORS for loss in LOSSES]
 
 def asked(prior, condition, loss: str, cell: str) -> torch.Tensor:
     """The gradient on the latents that the loss gives for fixed views; one step of learning where it learns."""
-    config = load_config([f"distill={loss}", "distill.n_views=4", "distill.inversion_stride=0.3"]).distill
+    stride = ["distill.inversion_stride=0.3"] if "inversion_stride" in settings_read(loss, "uniform") else []
+    config = load_config([f"distill={loss}", "distill.n_views=4", *stride]).distill
     cameras = Camera.orbit(torch.tensor([[0.0, 90.0, 180.0, 270.0]]), 15.0, width_px=prior.image_size)
     g = torch.Generator().manual_seed(4)
     images = torch.rand(1, 4, prior.image_size, prior.image_size, 4, generator=g)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nerf2mesh.distill import LOSSES, DistillConfig
+from nerf2mesh.distill import LOSSES, DistillConfig, settings_read
 from nerf2mesh.mesh.access import FieldAccess
 from nerf2mesh.mesh.extract.calibrate import calibrate, coarse_logits
 from nerf2mesh.optimize import LAST, LoopState, Problem, optimize
@@ -23,18 +23,18 @@ from tests.optimize.scene import RADIUS, problem
 STEPS = 300
 COMMON = {"weight": 100.0, "n_views": 4, "guidance_scale": 1.5, "t_start": 0.95, "t_end": 0.7, "render_px": 0}
 LATE = {"t_start": 0.4, "t_end": 0.15}
-ADAPTED = {"t_start": 0.25, "t_end": 0.08, "guidance_scale": 1.0, "phi_learning_rate": 1e-2, "teacher_every": 20}
+ADAPTED = {"t_start": 0.25, "t_end": 0.08, "guidance_scale": 1.0, "phi_learning_rate": 1e-2}
 SETTINGS = {
     "sds": {},
     "sjc": LATE,
     "csd": LATE | {"weight": 200.0},
     "nfsd": LATE | {"guidance_scale": 7.5, "weight": 30.0},
-    "ism": {"t_start": 0.7, "t_end": 0.3, "ism_interval": 0.05},
+    "ism": {"t_start": 0.7, "t_end": 0.3, "ism_interval": (0.05, 0.05)},
     "asd": LATE | {"guidance_scale": 7.5, "weight": 30.0},
     "sdi": {"guidance_scale": 8.5, "t_end": 0.3},
     "mv_sdi": {"loss": "sdi", "guidance_scale": 8.5, "t_end": 0.3, "antithetic": True},
     "vsd": ADAPTED,
-    "bsd": ADAPTED,
+    "bsd": ADAPTED | {"teacher_every": 20},
     "dds": {"guidance_scale": 1.0},
     "hifa": {"schedule": "sqrt", "t_end": 0.3},
     "x0": {"guidance_scale": 7.5, "guidance_rescale": 0.5},
@@ -52,7 +52,9 @@ PRIORS = {
 
 
 def known_run(case: str, steps: int = STEPS, **more) -> tuple[LoopState, Problem]:
-    settings = {"loss": case} | COMMON | SETTINGS[case] | more
+    loss = SETTINGS[case].get("loss", case)
+    read = {name: value for name, value in COMMON.items() if name in settings_read(loss, "linear")}
+    settings = {"loss": loss} | read | SETTINGS[case] | more
     return problem(
         steps,
         prior=KnownPrior(**PRIORS.get(case, {})),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerf2mesh import distill
-from nerf2mesh.distill import T_MAX, T_MIN, to_epsilon, to_flow, to_x0
+from nerf2mesh.distill import T_LAST, to_epsilon, to_flow, to_x0
 from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs, LatentGradient, as_decoded
 from nerf2mesh.priors.base import Branch
 from nerf2mesh.utils.device_copy import to_device
@@ -54,7 +54,10 @@ def x0(q: GuidanceInputs) -> LatentGradient:
 def csd(q: GuidanceInputs) -> LatentGradient:
     """guidance_scale is not used: the classifier score is all there is."""
     e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
-    return LatentGradient(distill.csd_gradient(*e, distill.csd_factors(q.config, q.progress), q.weight))
+    gradient = distill.csd_gradient(*e, distill.csd_factors(q.config, q.progress), q.weight)
+    if q.config.csd_normalize:  # the authors' grad_normalize, on sums
+        gradient = gradient / (gradient.norm() + 1e-8 / gradient.numel())
+    return LatentGradient(gradient)
 
 
 def nfsd(q: GuidanceInputs) -> LatentGradient:
@@ -65,10 +68,14 @@ def nfsd(q: GuidanceInputs) -> LatentGradient:
 
 
 def asd(q: GuidanceInputs) -> LatentGradient:
-    """The reference is the conditional prediction at a noisier level of the same noise."""
+    """The reference is the conditional prediction at a noisier level of the same noise.
+
+    How much noisier is a share of the distance to the lower bound of the times at this step, as the authors have it.
+    """
     noise = q.noise()
     share = torch.rand(q.time.shape, generator=q.generators["time"])
-    later = (q.time + share * q.config.asd_shift * (q.time - T_MIN)).clamp(max=T_MAX)
+    low, _ = distill.time_bounds(q.config, q.progress)
+    later = (q.time + share * q.config.asd_shift * (q.time - low).clamp_min(0.0)).clamp(max=T_LAST)
     wanted = q.guided_epsilon(q.level.add(q.latents, noise), q.time)
     (present,) = q.epsilons(q.level_at(later).add(q.latents, noise), later, "conditional")
     return LatentGradient(distill.difference_gradient(wanted, present, q.weight))
@@ -95,13 +102,13 @@ def dds(q: GuidanceInputs) -> LatentGradient:
 
 
 def hifa(q: GuidanceInputs) -> LatentGradient:
-    """SDS and the same pull on images, through the decoder's pictures."""
+    """SDS and the same pull on images, towards the decoded one, which is clamped to what a picture can show."""
     noise = q.noise()
     noisy = q.level.add(q.latents, noise)
     prediction = q.guided(noisy, q.time)
     noise_hat = to_epsilon(q.prior.kind, prediction, noisy, q.level)
     gradient = distill.sds_gradient(noise_hat, noise, q.level, q.config.weighting)
-    picture = q.prior.decode(to_x0(q.prior.kind, prediction, noisy, q.level))
+    picture = q.prior.decode(to_x0(q.prior.kind, prediction, noisy, q.level)).clamp(0.0, 1.0)
     shown = as_decoded(q.prior, q.images, picture.shape[-2])
     image_gradient = distill.hifa_image_gradient(picture, shown, q.level, q.weight)
     return LatentGradient(gradient, q.config.hifa_image_weight * image_gradient)

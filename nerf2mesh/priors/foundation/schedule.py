@@ -30,18 +30,21 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class DiscreteSchedule:
-    """Variance preserving, from the table of cumulative alphas [N]; float32 as the schedulers of diffusers keep it."""
+    """Variance preserving, from the table of cumulative alphas [N]; float32 as the schedulers of diffusers keep it.
+
+    The network may be told of times below 0, which have the first level: SDI's authors do so.
+    """
 
     alphas_cumprod: Tensor
     kind: Kind = "epsilon"
 
     def level(self, t: Tensor) -> NoiseLevel:
-        cumulative = to_device(self.alphas_cumprod, t.device)[self.timestep(t)].reshape(-1, 1, 1, 1, 1)
+        cumulative = to_device(self.alphas_cumprod, t.device)[self.timestep(t).clamp_min(0)].reshape(-1, 1, 1, 1, 1)
         return NoiseLevel(cumulative.sqrt(), (1.0 - cumulative).sqrt())
 
     def timestep(self, t: Tensor) -> Tensor:
         n = len(self.alphas_cumprod)
-        return (t * n).round().long().clamp(0, n - 1)
+        return (t * n).round().long().clamp(max=n - 1)
 
 
 @dataclass(frozen=True)
