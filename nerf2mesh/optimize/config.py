@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 
 
 @dataclass(kw_only=True)
@@ -14,8 +14,10 @@ class OptimizeConfig:
     lr_network: float = 6e-3
     lr_final_share: float = 0.1
     """The rates fall exponentially to this share of themselves."""
+    levels_from: float = 0.0
+    """Share of the steps before which only field.start_levels of the hash grid are active."""
     levels_full_at: float = 0.5
-    """Share of the steps after which all levels of the hash grid are active."""
+    """Share of the steps after which all are. Above 1 the run ends before."""
 
     rays: int = 1024
     """Rays a step through the given pictures."""
@@ -25,7 +27,9 @@ class OptimizeConfig:
     weight_mask: float = 5.0
     """Mean squared opacity error at the given views."""
     weight_entropy: float = 0.02
-    """Opacity of every ray towards 0 or 1, over the second half of the run."""
+    """Opacity of every ray towards 0 or 1, from `entropy_from` on."""
+    entropy_from: float = 0.5
+    """Share of the steps."""
     weight_sparsity: float = 0.0
     weight_orientation: float = 0.5
     weight_smoothness: float = 0.5
@@ -34,6 +38,9 @@ class OptimizeConfig:
     weight_distortion: float = 0.05
     regularizer_samples: int = 512
     """Points a step at which normals are looked at."""
+    ramps: dict[str, list[float]] = field(default_factory=dict)
+    """Weights that move, such as {weight_orientation: [0.0, 10.0, 1000.0, 0.5]}: from 10 to 1000, linearly, between the
+    shares 0 and 0.5 of the steps. The name's own setting then counts for nothing."""
 
     log_every: int = 10
     preview_every: int = 100
@@ -43,6 +50,12 @@ class OptimizeConfig:
     checkpoint_every_s: float = 300.0
     """Seconds after which there is one anyway."""
 
+    def at(self, progress: float) -> OptimizeConfig:
+        """The same with the weights of `ramps` as they are at `progress`."""
+        if not self.ramps:
+            return self
+        return replace(self, **{name: _ramped(ramp, progress) for name, ramp in self.ramps.items()}, ramps={})
+
     def __post_init__(self) -> None:
         for name in ("steps", "rays", "regularizer_samples", "log_every", "preview_every", "checkpoint_every"):
             if getattr(self, name) < 1:
@@ -50,3 +63,24 @@ class OptimizeConfig:
         for name in ("lr_encoding", "lr_network", "lr_final_share", "checkpoint_every_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"optimize.{name}: a number above 0 wanted, got {getattr(self, name)}")
+        if not 0.0 <= self.levels_from <= self.levels_full_at:
+            raise ValueError(
+                f"optimize.levels_from: expected 0 to levels_full_at ({self.levels_full_at}), got {self.levels_from}; "
+                "lower it"
+            )
+        known = [item.name for item in fields(self) if item.name.startswith("weight_")]
+        for name, ramp in self.ramps.items():
+            if name not in known:
+                raise ValueError(f"optimize.ramps: expected names among {', '.join(known)}, got {name!r}; correct it")
+            if len(ramp) != 4 or not 0.0 <= ramp[0] <= ramp[3] <= 1.0:
+                raise ValueError(
+                    f"optimize.ramps.{name}: expected [begin, first, last, end] with 0 <= begin <= end <= 1, "
+                    f"got {list(ramp)}; such as [0.0, 1.0, 10.0, 0.5]"
+                )
+
+
+def _ramped(ramp: list[float], progress: float) -> float:
+    """Linear from `first` to `last` between the shares `begin` and `end`; [begin, first, last, end]."""
+    begin, first, last, end = ramp
+    share = min(max((progress - begin) / max(end - begin, 1e-9), 0.0), 1.0)
+    return first + (last - first) * share

@@ -67,9 +67,9 @@ def step(state: LoopState, problem: Problem) -> Measured:
 def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     """Score distillation and the regularizers at new views."""
     distiller = prepare(state, problem)
-    c, d, streams = problem.config, problem.distill, state.generators
-    size, ring = problem.prior.image_size, problem.wants_ring
-    cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=ring)
+    c, d, streams = problem.config.at(progress), problem.distill.at(progress), state.generators
+    size = problem.prior.image_size
+    cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=problem.ring)
     side = d.side_px(problem.prior)
     rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
     cameras = cameras.to(problem.device)
@@ -110,7 +110,8 @@ def second_prior(state: LoopState, problem: Problem, first: Distillation, side: 
     if problem.second is None:
         return None
     prior, condition, asked = problem.second.prior, problem.second.condition, problem.second.distill
-    config = replace(asked, render_px=side, supersample=first.config.supersample)
+    now = {"render_px": side, "supersample": first.config.supersample}
+    config = replace(asked, **now, milestones=(), milestone_views=(), milestone_px=())
     weight = config.weight * state.factors.get("distill", 1.0)
     distiller, streams = state.parts["second"], state.generators
     return Distillation(prior, condition, config, distiller, first.cameras, first.progress, weight, streams)
@@ -122,7 +123,7 @@ def compare(state: LoopState, problem: Problem) -> Measured:
         return {}
     rays, target, colored = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
     background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
-    term = Photometric(problem.config, target, background, colored)
+    term = Photometric(problem.config.at(state.step / problem.config.steps), target, background, colored)
     problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
     return term.numbers
 

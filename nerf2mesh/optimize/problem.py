@@ -54,10 +54,10 @@ class Problem:
         return self.renderer.occupancy.bits.device
 
     @property
-    def wants_ring(self) -> bool:
-        """Whether a prior denoises several views together, which it knows evenly spaced at one elevation only."""
+    def ring(self) -> int:
+        """How many views a prior denoises together, which it knows evenly spaced at one elevation only; or 0."""
         priors = [self.prior, *([self.second.prior] if self.second else [])]
-        return any(hasattr(prior, "n_views") for prior in priors)
+        return max(getattr(prior, "n_views", 0) for prior in priors)
 
     @property
     def reference(self) -> Camera:

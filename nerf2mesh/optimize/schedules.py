@@ -8,11 +8,16 @@ from nerf2mesh.optimize.state import LoopState
 
 
 def active_levels(state: LoopState, problem: Problem) -> int:
-    """Coarse to fine: one more level at equal intervals until `levels_full_at`. An object to edit has them all."""
+    """Coarse to fine: one more level at equal intervals between `levels_from` and `levels_full_at`.
+
+    An object to edit has them all.
+    """
     first, last = state.field.config.start_levels, state.field.config.n_levels
     if problem.source is not None:
         return last
-    share = state.step / max(1.0, problem.config.levels_full_at * problem.config.steps)
+    c = problem.config
+    begin, length = c.levels_from * c.steps, (c.levels_full_at - c.levels_from) * c.steps
+    share = max(0.0, state.step - begin) / max(1.0, length)
     return min(last, first + int(share * (last - first)))
 
 

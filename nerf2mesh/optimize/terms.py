@@ -88,24 +88,25 @@ class Distillation:
             self.numbers |= self.distiller.learn(self.inputs)
 
     def as_images(self, rendering: Rendering) -> Tensor:
-        """Premultiplied RGBA [1, V, s, s, 4] from the supersampled rays."""
+        """Premultiplied RGBA [B, V, s, s, 4] of the cameras [B, V] from the supersampled rays."""
         wanted, factor = self.prior.image_size, self.config.supersample
         side = self.config.side_px(self.prior)
         rgba = rendering.rgba.reshape(-1, side * factor, side * factor, 4).permute(0, 3, 1, 2)
         rgba = F.avg_pool2d(rgba, factor)
         if side != wanted:
             rgba = F.interpolate(rgba, size=(wanted, wanted), mode="bilinear", antialias=side > wanted)
-        return rgba.permute(0, 2, 3, 1)[None]
+        return rgba.permute(0, 2, 3, 1).unflatten(0, self.cameras.batch_shape)
 
     @torch.no_grad()
     def _depth(self, rendering: Rendering, images: Tensor) -> Tensor:
-        """Along the ray [1, V, s, s], at the images' size."""
+        """Along the ray [B, V, s, s], at the images' size."""
         far = (rendering.depth * rendering.opacity)[..., None].expand_as(rendering.rgb)
         return self.as_images(replace(rendering, rgb=far))[..., 0] / images[..., 3].clamp_min(1e-6)
 
     def _inputs(self, images: Tensor, latents: Tensor) -> GuidanceInputs:
         time = draw_time(self.config, self.progress, 1, self.generators["time"])
         self.numbers["distill/t"] = float(time)
+        time = time.expand(len(latents))
         return GuidanceInputs(
             self.prior,
             self.condition,
@@ -124,7 +125,7 @@ class Distillation:
         """`keep` at the latents' size."""
         kept = F.interpolate(self.keep(rendering)[:, None], size=latents.shape[-2:], mode="area")
         self.numbers["distill/kept"] = kept.mean()
-        return kept[None]
+        return kept.unflatten(0, self.cameras.batch_shape)
 
 
 @dataclass
@@ -149,8 +150,8 @@ class Photometric:
 
 
 def ray_terms(config: OptimizeConfig, factors: dict[str, float], progress: float) -> Callable[[Rendering], Tensor]:
-    """Terms of whole rays: sparsity, entropy (second half of the run), distortion."""
-    entropy = config.weight_entropy * factors.get("entropy", 1.0) * (1.0 if progress > 0.5 else 0.0)
+    """Terms of whole rays: sparsity, entropy (from `entropy_from` on), distortion."""
+    entropy = config.weight_entropy * factors.get("entropy", 1.0) * (1.0 if progress > config.entropy_from else 0.0)
     sparsity = config.weight_sparsity + factors.get("sparsity", 0.0)
 
     def terms(rendering: Rendering) -> Tensor:

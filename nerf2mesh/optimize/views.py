@@ -23,14 +23,15 @@ def default_reference(size_px: int = 256) -> Camera:
 
 
 def distillation_cameras(
-    config: DistillConfig, reference: Camera, size_px: int, generator: torch.Generator, *, ring: bool = False
+    config: DistillConfig, reference: Camera, size_px: int, generator: torch.Generator, *, ring: int = 0
 ) -> Camera:
-    """A ring [1, V] with a random turn, at the reference camera's distance, field of view and projection.
+    """Cameras [B, V] around the object, at the reference camera's distance, field of view and projection.
 
-    Azimuths are stratified, elevations uniform on the sphere between the configured bounds. With `antithetic` the
-    second half of the views looks from behind the first (azimuth + 180 degrees, the same elevation; MV-SDI, Lupascu et
-    al. 2026, arXiv 2606.29964), and only the first half is drawn. With `ring` they are exactly evenly spaced at one
-    elevation, in order: what priors that denoise several views together were trained on (MVDream, arXiv 2308.16512).
+    Azimuths are stratified with a random turn, elevations uniform on the sphere between the configured bounds. With
+    `antithetic` the second half of the views looks from behind the first (azimuth + 180 degrees, the same elevation;
+    MV-SDI, Lupascu et al. 2026, arXiv 2606.29964), and only the first half is drawn. With `ring` so many views stand
+    exactly evenly spaced at one elevation, in order: what priors that denoise several views together were trained on
+    (MVDream, arXiv 2308.16512). Twice as many views are B = 2 rings, each with its own turn and elevation; else B is 1.
     """
     if config.antithetic and not ring:
         half = replace(config, antithetic=False, n_views=config.n_views // 2)
@@ -38,12 +39,13 @@ def distillation_cameras(
         both = torch.cat([first.camera_to_world, first.turned(180.0).camera_to_world], dim=1)
         twice = (first.focal_px.repeat(1, 2, 1), first.principal_px.repeat(1, 2, 1))
         return replace(first, camera_to_world=both, focal_px=twice[0], principal_px=twice[1])
-    n = config.n_views
-    turn = torch.rand(1, generator=generator)
+    rings = config.n_views // ring if ring and config.n_views % ring == 0 else 1
+    n = config.n_views // rings
+    turn = torch.rand(rings, 1, generator=generator)
     turn = turn if ring else turn + torch.rand(n, generator=generator) * 0.5
     azimuth = 360.0 * (torch.arange(n) + turn) / n
     low, high = torch.deg2rad(torch.tensor(config.elevation_deg)).sin()
-    height = torch.rand(1 if ring else n, generator=generator).expand(n)
+    height = torch.rand(rings, 1 if ring else n, generator=generator).expand(rings, n)
     elevation = torch.rad2deg(torch.asin(low + (high - low) * height))
     order = torch.arange(n) if ring else torch.randperm(n, generator=generator)
     distance = reference.position.norm().cpu()
@@ -51,8 +53,8 @@ def distillation_cameras(
     slope = 0.5 / focal / (distance if reference.orthographic else 1.0)
     fov = torch.rad2deg(2.0 * torch.atan(slope))
     return Camera.orbit(
-        azimuth[None, order],
-        elevation[None],
+        azimuth[:, order],
+        elevation,
         distance=distance,
         fov_deg=fov,
         width_px=size_px,

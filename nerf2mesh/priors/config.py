@@ -58,6 +58,8 @@ class PriorConfig:
     """Side in pixels at which the network works; null takes the one it was trained at."""
     view_prompts: bool = True
     """Say "front view", "side view", "back view" or "overhead view" in the prompt."""
+    view_half_deg: float = 45.0
+    """Up to how far from the front's azimuth a view is a front view, and from the back's a back view."""
     use_t5: bool = True
     """SD3: whether the third text encoder (4.8 billion numbers) is used; without it, zeros stand in, as published."""
     distilled_guidance: float = 3.5
@@ -82,6 +84,10 @@ class PriorConfig:
             )
         if self.background is not None and not 0.0 <= self.background <= 1.0:
             raise ValueError(f"prior.background: wanted 0 to 1, got {self.background:g}; set prior.background=0.5")
+        if not 0.0 < self.view_half_deg <= 90.0:
+            raise ValueError(
+                f"prior.view_half_deg: expected above 0 and up to 90, got {self.view_half_deg:g}; set it to 45"
+            )
         for name in ("resolution", "network_resolution"):
             value = getattr(self, name)
             if value is not None and not 8 <= value <= 4096:

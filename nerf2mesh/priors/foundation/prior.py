@@ -182,9 +182,11 @@ class FoundationPrior(ABC):
         """By default the embeddings of the words that each camera is told."""
         if branch == "conditional" and self.config.view_prompts:  # looked up on the device: nothing is read back
             texts = [condition.text[key] for key in prompts.DIRECTIONS]
-            told = to_device(prompts.direction_index(cameras), next(iter(texts[0].values())).device)
+            told = to_device(
+                prompts.direction_index(cameras, self.config.view_half_deg), next(iter(texts[0].values())).device
+            )
             return {name: torch.stack([text[name] for text in texts]).index_select(0, told) for name in texts[0]}
-        told = prompts.keys(branch, cameras, self.config.view_prompts)
+        told = prompts.keys(branch, cameras, self.config.view_prompts, self.config.view_half_deg)
         names = condition.text[told[0]].keys()
         return {name: torch.stack([condition.text[key][name] for key in told]) for name in names}
 
