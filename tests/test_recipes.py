@@ -47,6 +47,7 @@ SMALL = [
     ),
     *("renderer.samples_per_ray=24", "renderer.occupancy_resolution=16", "distill.supersample=1"),
     *("prior.resolution=16", "prior.network_resolution=null", "prior.precision=float32", "prior.checkpointing=false"),
+    "distill.milestone_px=[]",
     *("input.size_px=32", "report.quiet=true", "report.html=false", "threads=1"),
 ]
 WITH_PICTURE = ("stable_zero123", "bsd_sd", "magic123")
