@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nerf2mesh.distill.reads import refuse_unread
 
@@ -12,6 +13,12 @@ LOSSES = (
 WEIGHTINGS = ("x0", "sds", "uniform", "fantasia3d", "one_minus_alpha")
 SCHEDULES = ("linear", "sqrt", "dreamtime", "uniform")
 GRIDS = ("uniform", "authors")
+
+
+class Sees(Protocol):
+    """What `side_px` has to know of a prior (see `priors.base.Prior`)."""
+
+    image_size: int
 
 
 @dataclass(kw_only=True)
@@ -137,7 +144,7 @@ class DistillConfig:
             return 3
         return 1 if self.guidance_scale == 1.0 and self.guidance_end is None else 2
 
-    def side_px(self, prior: object) -> int:
+    def side_px(self, prior: Sees) -> int:
         """Side of the views as rendered for `prior` (see `priors.base.Prior`)."""
         return self.render_px or getattr(prior, "render_px", prior.image_size)
 

@@ -60,7 +60,8 @@ def step_ladder(first: int, stride: int, below: Tensor, end: Tensor) -> list[Ten
 
     Rows that arrive early stay at their end.
     """
-    steps, at = [], first
+    steps: list[Tensor] = []
+    at = first
     while bool((at < below).any()):
         steps.append(torch.where(at < below, at, end))
         at += stride

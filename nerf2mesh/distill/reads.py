@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nerf2mesh.distill.config import DistillConfig
 
-ALWAYS = {"loss", "weight", "schedule", "n_views", "antithetic", "render_px", "supersample", "elevation_deg"}
-ALWAYS |= {"milestones", "milestone_views", "milestone_px", "protect", "protect_cosine"}
+CAMERAS = {"n_views", "antithetic", "render_px", "supersample", "elevation_deg"}
+MILESTONES = {"milestones", "milestone_views", "milestone_px"}
+ALWAYS = CAMERAS | MILESTONES | {"loss", "weight", "schedule", "protect", "protect_cosine"}
 _STARTS = {"t_start", "t_end", "t_spread"}
 TIMES = {
     "linear": _STARTS,
@@ -55,16 +56,16 @@ def settings_read(loss: str, schedule: str) -> set[str]:
 def refuse_unread(config: DistillConfig) -> None:
     """ValueError for the first setting that is not at its default and that nobody reads."""
     read = settings_read(config.loss, config.schedule)
-    every_time = set().union(*TIMES.values())
     for item in fields(config):
-        value = getattr(config, item.name)
-        value = tuple(value) if isinstance(value, list) else value
-        if item.name in read or value == item.default:
+        default: object = item.default
+        found = getattr(config, item.name)
+        value = tuple(found) if isinstance(default, tuple) else found
+        if item.name in read or value == default:
             continue
-        by_schedule = item.name in every_time
+        by_schedule = any(item.name in names for names in TIMES.values())
         reader = f"schedule={config.schedule}" if by_schedule else f"loss={config.loss}"
         remedy = "choose the schedule that reads it" if by_schedule else "choose a loss that reads it"
         raise ValueError(
-            f"distill.{item.name}: expected {item.default} with {reader}, which does not read it, got {value}; "
+            f"distill.{item.name}: expected {default} with {reader}, which does not read it, got {value}; "
             f"leave it out or {remedy}"
         )

@@ -13,7 +13,7 @@ import torch
 
 from nerf2mesh import lora
 from nerf2mesh.config import load_config
-from nerf2mesh.distill.config import LOSSES
+from nerf2mesh.distill import LOSSES, settings_read
 from nerf2mesh.lora import adapters
 from nerf2mesh.optimize.distillers import GuidanceInputs, make_distiller
 from nerf2mesh.optimize.state import STREAMS

@@ -106,8 +106,9 @@ class GuidanceInputs:
     def _rescaled_x0(self, whole: Tensor, conditional: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
         """MVDream rescales the clean pictures, over all views of a scene; this is the prediction that means them."""
         kind, level = self.prior.kind, self.level_at(time)
-        pictures = [to_x0(kind, prediction, noisy, level) for prediction in (whole, conditional)]
-        return from_x0(kind, rescaled(*pictures, self.config.guidance_rescale, joint=True), noisy, level)
+        guided_x0, plain_x0 = (to_x0(kind, prediction, noisy, level) for prediction in (whole, conditional))
+        picture = rescaled(guided_x0, plain_x0, self.config.guidance_rescale, joint=True)
+        return from_x0(kind, picture, noisy, level)
 
     def guided_epsilon(self, noisy: Tensor, time: Tensor) -> Tensor:
         return to_epsilon(self.prior.kind, self.guided(noisy, time), noisy, self.level_at(time))

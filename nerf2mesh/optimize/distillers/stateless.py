@@ -53,18 +53,21 @@ def x0(q: GuidanceInputs) -> LatentGradient:
 
 def csd(q: GuidanceInputs) -> LatentGradient:
     """guidance_scale is not used: the classifier score is all there is."""
-    e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
-    gradient = distill.csd_gradient(*e, distill.csd_factors(q.config, q.progress), q.weight)
+    noisy = q.level.add(q.latents, q.noise())
+    told, empty, negative = q.epsilons(noisy, q.time, "conditional", "unconditional", "negative")
+    factors = distill.csd_factors(q.config, q.progress)
+    gradient = distill.csd_gradient(told, empty, negative, factors, q.weight)
     if q.config.csd_normalize:  # the authors' grad_normalize, on sums
         gradient = gradient / (gradient.norm() + 1e-8 / gradient.numel())
     return LatentGradient(gradient)
 
 
 def nfsd(q: GuidanceInputs) -> LatentGradient:
-    e = q.epsilons(q.level.add(q.latents, q.noise()), q.time, "conditional", "unconditional", "negative")
+    noisy = q.level.add(q.latents, q.noise())
+    told, empty, negative = q.epsilons(noisy, q.time, "conditional", "unconditional", "negative")
     scale = distill.guidance_scale(q.config, q.progress)
     in_domain = to_device(q.time < q.config.nfsd_split, q.latents.device)
-    return LatentGradient(distill.nfsd_gradient(*e, scale, in_domain, q.weight))
+    return LatentGradient(distill.nfsd_gradient(told, empty, negative, scale, in_domain, q.weight))
 
 
 def asd(q: GuidanceInputs) -> LatentGradient:
