@@ -31,14 +31,14 @@ def main() -> None:
 
 
 def train_prior() -> None:
-    """nerf2mesh-train-prior: train the built-in prior on procedural shapes."""
+    """nerf2mesh-train-prior: train the built-in prior on procedural shapes and on meshes."""
 
     def register() -> None:
         from hydra.core.config_store import ConfigStore
 
-        from nerf2mesh.priors.builtin.train import PriorTrainConfig
+        from nerf2mesh.objects.train import MeshTrainConfig
 
-        ConfigStore.instance().store(name="train_prior_schema", node=PriorTrainConfig)
+        ConfigStore.instance().store(name="train_prior_schema", node=MeshTrainConfig)
 
     sys.exit(run_app(_train_prior, "train_prior", prepare=register))
 
@@ -226,10 +226,14 @@ def _summary(folder: Path, result: object) -> str:
 
 def _train_prior(composed: DictConfig) -> None:
     from nerf2mesh.config import to_dataclass
-    from nerf2mesh.priors.builtin.train import PriorTrainConfig, train_prior
+    from nerf2mesh.objects.train import MeshTrainConfig, train_on_meshes
+    from nerf2mesh.priors.builtin.averaging import average_weights
 
-    config = to_dataclass(composed, PriorTrainConfig)
-    train_prior(config)
+    config = to_dataclass(composed, MeshTrainConfig)
+    if config.average:
+        average_weights(config.average, config.output_dir)
+    else:
+        train_on_meshes(config)
     print(f"done\n  {Path(config.output_dir) / 'prior.safetensors'}")
 
 

@@ -110,10 +110,14 @@ class ShardedScenes:
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Endless random batches; each comes from one shard, so that all its cameras are of one projection or mixed."""
         while True:
-            names = sorted(self.shards)
-            shard = self.shards[names[int(torch.randint(len(names), (), generator=generator))]]
-            pick = torch.randint(SHARD, (size,), generator=generator)
-            yield {key: value[pick] for key, value in shard.items()}
+            yield self.draw(size, generator)
+
+    def draw(self, size: int, generator: torch.Generator) -> Batch:
+        """One of `batches`."""
+        names = sorted(self.shards)
+        shard = self.shards[names[int(torch.randint(len(names), (), generator=generator))]]
+        pick = torch.randint(SHARD, (size,), generator=generator)
+        return {key: value[pick] for key, value in shard.items()}
 
 
 def _read_shard(path: Path) -> Batch:
@@ -124,13 +128,17 @@ def _read_shard(path: Path) -> Batch:
     return shard | described([draw_scene(seed) for seed in range(first, first + len(shard["pose"]))])
 
 
-def stream_scenes(first_seed: int, size: int, views: ViewConfig, device: str) -> Iterator[Batch]:
-    """Endless fresh batches rendered on `device` (meant for a GPU)."""
-    renderer = SceneRenderer(compiled=True)
-    seed = first_seed
-    while True:
-        yield render_seeds(range(seed, seed + size), views, renderer, device)
-        seed += size
+class StreamedScenes:
+    """Fresh scenes of consecutive seeds, rendered on `device` (meant for a GPU)."""
+
+    def __init__(self, first_seed: int, views: ViewConfig, device: str) -> None:
+        self.seed, self.views, self.device = first_seed, views, device
+        self.renderer = SceneRenderer(compiled=True)
+
+    def draw(self, size: int) -> Batch:
+        seeds = range(self.seed, self.seed + size)
+        self.seed += size
+        return render_seeds(seeds, self.views, self.renderer, self.device)
 
 
 def batch_cameras(batch: Batch) -> list[tuple[Tensor, Camera]]:

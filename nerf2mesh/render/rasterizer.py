@@ -104,7 +104,7 @@ def rasterize_mesh(
     if supersample < 1:
         raise ValueError(f"supersample: 1 or more samples per axis wanted, got {supersample}")
     lights = _lights(camera, light_direction) if shading == "lambert" else None
-    views = ViewArrays(*_cameras(camera), supersample, camera.orthographic, lights, ambient, near)
+    views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic, lights, ambient, near)
     images = rasterize_arrays(_mesh_arrays(mesh, smooth), views)
     batch = tuple(camera.batch_shape)
     tensors = {name: torch.from_numpy(a.reshape(*batch, *a.shape[1:])) for name, a in images.items()}
@@ -117,7 +117,7 @@ def rasterize_mesh(
 
 def rasterize_silhouette(mesh, camera: Camera, *, supersample: int = 1) -> Tensor:
     """Only the opacity [*b, h, w]; faster than `rasterize_mesh`."""
-    views = ViewArrays(*_cameras(camera), supersample, camera.orthographic)
+    views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic)
     arrays = MeshArrays(*_geometry(mesh))
     opacity = rasterize_arrays(arrays, views, outputs=("opacity",))["opacity"]
     return torch.from_numpy(opacity.reshape(*camera.batch_shape, *opacity.shape[1:]))
@@ -204,7 +204,8 @@ def _mesh_arrays(mesh, smooth: bool) -> MeshArrays:
     )
 
 
-def _cameras(camera: Camera) -> tuple[np.ndarray, int, int]:
+def camera_arrays(camera: Camera) -> tuple[np.ndarray, int, int]:
+    """Cameras [n, 20] as `ViewArrays` has them, height and width."""
     parts = [camera.camera_to_world.flatten(-2), camera.focal_px, camera.principal_px]
     packed = torch.cat([part.detach().cpu().double() for part in parts], dim=-1).reshape(-1, 20)
     return np.ascontiguousarray(packed.numpy()), camera.height_px, camera.width_px

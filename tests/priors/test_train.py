@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.priors.builtin import train, weight_files
+from nerf2mesh.priors.builtin import data, train, weight_files
 from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig
 from nerf2mesh.priors.builtin.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
 from nerf2mesh.priors.builtin.weight_files import read_network
@@ -30,6 +30,7 @@ def config(*, reader: bool = False, **more) -> PriorTrainConfig:
         network=replace(TINY, n_words=N_WORDS) if reader else TINY,
         views=VIEWS,
         batch_scenes=4,
+        n_frames=4,
         warmup_steps=5,
         learning_rate=2e-3,
         cooldown_share=0.0,
@@ -139,7 +140,7 @@ def test_rate_warms_up_and_falls() -> None:
 
 def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
-    monkeypatch.setattr(train, "write_shards", _eager_shards)
+    monkeypatch.setattr(data, "write_shards", _eager_shards)
     monkeypatch.setattr("nerf2mesh.priors.builtin.weight_files.PART_BYTES", 100_000)
     c = config(
         reader=True,
@@ -192,15 +193,12 @@ def test_starts_from_weights_alone_and_grows(tmp_path: Path) -> None:
 
 def test_words_alone_can_be_trained(tmp_path: Path) -> None:
     """Nothing but the words moves, so that pictures are answered as before."""
-    talking = replace(TINY, n_words=N_WORDS)
-    first = TrainState.fresh(PriorTrainConfig(network=talking, views=VIEWS, seed=4)).network
+    first = TrainState.fresh(config(reader=True, seed=4)).network
     with torch.no_grad():
         for parameter in first.parameters():  # fresh networks answer zero, whatever the words
             parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
     weight_files.export_network(first, {"steps": 0}, tmp_path / "first.safetensors")
-    c = PriorTrainConfig(
-        network=talking, views=VIEWS, weights=str(tmp_path / "first.safetensors"), words_only=True, drop_condition=1.0
-    )
+    c = config(reader=True, weights=str(tmp_path / "first.safetensors"), words_only=True, drop_condition=1.0)
     state = TrainState.fresh(c)
     before = {name: value.clone() for name, value in state.network.state_dict().items()}
     batch = render_seeds(range(4), VIEWS, SceneRenderer())

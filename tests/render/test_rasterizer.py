@@ -92,7 +92,7 @@ def test_every_sample_on_shared_edges_belongs_to_exactly_one_triangle():
     mesh = TriangleMesh(vertices, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]))
     camera = Camera.orbit(0.0, 0.0, width_px=16, orthographic=True)
     camera = Camera(camera.camera_to_world, torch.tensor([2.0, 2.0]), torch.tensor([8.5, 8.5]), 17, 17, True)
-    views = rasterizer.ViewArrays(*rasterizer._cameras(camera), orthographic=True)
+    views = rasterizer.ViewArrays(*rasterizer.camera_arrays(camera), orthographic=True)
     arrays = rasterizer.MeshArrays(*rasterizer._geometry(mesh))
     for images in (
         rasterizer.rasterize_arrays(arrays, views, outputs=("layers",)),

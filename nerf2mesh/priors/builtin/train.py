@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from nerf2mesh.priors.builtin.data import OtherScenes, Sources, data_card, held_out_scenes, on_device, training_batches
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, MultiViewDenoiser, encode_rgba, noise_level
+from nerf2mesh.priors.builtin.object_check import check_objects
 from nerf2mesh.priors.builtin.optimizer import MuonAdamW
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
-from nerf2mesh.priors.builtin.weight_files import PART_BYTES, export_network, export_parts, starting_weights
-from nerf2mesh.procedural.dataset import VALIDATION_SEED, Batch, ShardedScenes, stream_scenes, write_shards
-from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_bytes
+from nerf2mesh.priors.builtin.weight_files import (
+    PART_BYTES,
+    export_network,
+    export_parts,
+    mesh_sources,
+    starting_weights,
+)
+from nerf2mesh.procedural.dataset import Batch
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_bytes, atomic_write_text
 from nerf2mesh.utils.precision import fast_dtype
 
 
@@ -96,7 +103,11 @@ def draw_frames(
     kind = torch.where(dropped & (kind == CLEAN), ABSENT, kind)
     row = torch.arange(n)[:, None]
     device = batch["rgba"].device
-    images = batch["rgba"][row.to(device), order.to(device)].permute(0, 1, 4, 2, 3).float() / 255.0
+    images = batch["rgba"][row.to(device), order.to(device)]
+    if "given" in batch:
+        shown = (kind == CLEAN).to(device)[..., None, None, None]
+        images = torch.where(shown, batch["given"][row.to(device), order.to(device)], images)
+    images = images.permute(0, 1, 4, 2, 3).float() / 255.0
     geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(
         order.to(device)
     )
@@ -195,19 +206,6 @@ def learning_rate(config: PriorTrainConfig, step: int, share_of_time: float) -> 
     return config.learning_rate * warm * (1.0 if config.cooldown_share == 0 else max(0.05, min(1.0, left)))
 
 
-def training_batches(config: PriorTrainConfig, state: TrainState) -> tuple[Iterator[Batch], Batch]:
-    """Endless training batches and the fixed held-out batch (64 scenes)."""
-    folder = Path(config.data_dir)
-    held_out = range(VALIDATION_SEED, VALIDATION_SEED + 512)
-    write_shards(folder / "held_out", held_out, config.views, compiled=False)
-    check = next(ShardedScenes(folder / "held_out", config.views).batches(64, torch.Generator().manual_seed(0)))
-    if config.stream:
-        stream = stream_scenes(state.frames_seen, config.batch_scenes, config.views, config.device)
-        return stream, {key: value.to(config.device) for key, value in check.items()}
-    write_shards(folder, range(config.first_scene, config.first_scene + config.n_scenes), config.views)
-    return ShardedScenes(folder, config.views).batches(config.batch_scenes, state.generator), check
-
-
 class Waiting:
     """Time spent inside `with`, as a share of all time since the last `share()`; by events on a GPU."""
 
@@ -238,8 +236,12 @@ class Waiting:
         return sum(seconds[:-1]) / max(seconds[-1], 1e-9)
 
 
-def train_prior(config: PriorTrainConfig) -> TrainState:
-    """Trains for `minutes`, then writes the state, the exported weights and the curve (`curve.jsonl`)."""
+def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> TrainState:
+    """Trains for `minutes` or to `total_steps`, then writes the state, the exported weights and `curve.jsonl`.
+
+    other: scenes that are mixed with the procedural ones. With `total_steps` nothing depends on the clock: the same
+    command gives the same weights on the same machine, bit for bit, stopped and continued or not.
+    """
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device: {config.device} was asked for, but torch finds no GPU here; set training=cpu")
     folder = Path(config.output_dir)
@@ -250,7 +252,8 @@ def train_prior(config: PriorTrainConfig) -> TrainState:
     if path.exists():
         state.load(path)
         print(f"continued at step {state.step}, {state.frames_seen} frames", flush=True)
-    batches, check = training_batches(config, state)
+    check, objects_check = held_out_scenes(config), on_device(other.check, config.device) if other else None
+    batches = training_batches(config, other, state.step, state.frames_seen, state.generator)
     network = torch.compile(state.network) if config.compiled else state.network
     began = saved = time.perf_counter()
     waited = Waiting(config.device)
@@ -258,7 +261,8 @@ def train_prior(config: PriorTrainConfig) -> TrainState:
     while (elapsed := time.perf_counter() - began) < 60 * config.minutes:
         if config.total_steps and state.step >= config.total_steps:
             break
-        rate = learning_rate(config, state.step, elapsed / (60 * config.minutes))
+        share = state.step / config.total_steps if config.total_steps else elapsed / (60 * config.minutes)
+        rate = learning_rate(config, state.step, share)
         with waited:
             batch = next(batches)
         loss = _train_step(network, state, batch, config, rate)
@@ -270,6 +274,7 @@ def train_prior(config: PriorTrainConfig) -> TrainState:
                 "rate": rate,
             }
             line |= {"loss": float(loss), "data_share": waited.share()} | validate(state.average, check, config)
+            line |= check_objects(state.average, objects_check) if objects_check else {}
             line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
             with (folder / "curve.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -279,7 +284,7 @@ def train_prior(config: PriorTrainConfig) -> TrainState:
             state.save(path)
     state.seconds = spent_before + time.perf_counter() - began
     state.save(path)
-    export_prior(state, folder, config)
+    export_prior(state, folder, config, other.sources if other else [])
     return state
 
 
@@ -311,12 +316,20 @@ def _train_step(
     return loss.detach()
 
 
-def export_prior(state: TrainState, folder: Path, config: PriorTrainConfig) -> None:
-    """The averaged weights as `prior.safetensors`; with `part_files` also everything in small files under `parts`."""
-    export_network(state.average, state.about(config), folder / "prior.safetensors")
+def export_prior(state: TrainState, folder: Path, config: PriorTrainConfig, sources: Sources) -> None:
+    """The averaged weights as `prior.safetensors`; with `part_files` also everything in small files under `parts`.
+
+    The header and `DATA.md` say whose meshes this training and those of the starting weights have seen.
+    """
+    trainings = [sources] if sources else []
+    trainings += mesh_sources(Path(config.weights)) if config.weights else []
+    about = state.about(config) | {"meshes": trainings}
+    export_network(state.average, about, folder / "prior.safetensors")
+    if trainings:
+        atomic_write_text(folder / "DATA.md", data_card(trainings))
     if config.part_files:
-        export_parts(state.average, state.about(config), folder / "parts" / "average")
-        export_parts(state.network, state.about(config), folder / "parts" / "raw")
+        export_parts(state.average, about, folder / "parts" / "average")
+        export_parts(state.network, about, folder / "parts" / "raw")
         split_file(folder / "state.pt", folder / "parts")
 
 

@@ -18,6 +18,8 @@ class PriorTrainConfig:
     weights: str | None = None
     """Weights to start from (a file of this trainer; one with patch 1 or without words grows to the network's); null:
     random."""
+    average: tuple[str, ...] = ()
+    """Two or more weight files: write their mean and train nothing."""
     output_dir: str = "outputs/prior"
     data_dir: str = "outputs/prior/scenes"
     """Where rendered shards are kept (ignored when streaming)."""
@@ -30,13 +32,13 @@ class PriorTrainConfig:
     minutes: float = 60.0
     """Training time of this run; a new run continues where the last one stopped."""
     total_steps: int = 0
-    """Steps at which training is complete; 0: whenever the minutes are over."""
+    """Steps at which training is complete and over which the rate falls; 0: whenever the minutes are over."""
     batch_scenes: int = 8
-    n_frames: int = 4
+    n_frames: int = 6
     learning_rate: float = 6e-4
     warmup_steps: int = 200
     cooldown_share: float = 0.25
-    """Share of the run's time over which the rate falls linearly to a twentieth (0: constant)."""
+    """Share of the run's time (of total_steps) over which the rate falls linearly to a twentieth (0: constant)."""
     ema_decay: float = 0.999
     drop_condition: float = 0.15
     """How often the given pictures are hidden."""
@@ -50,7 +52,7 @@ class PriorTrainConfig:
     """Train only what reads the words; without words the network then answers as before, bit for bit."""
     given_shares: tuple[float, float, float] = (0.8, 0.13, 0.07)
     """How often one, two and three of the frames are given."""
-    high_noise_share: float = 0.5
+    high_noise_share: float = 0.7
     """This share of the times is drawn from [0.6, 1], where distillation works, the rest from [0, 1]."""
     compiled: bool = False
     seed: int = 0

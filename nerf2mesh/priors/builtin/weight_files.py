@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -96,6 +97,19 @@ def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
         raise ValueError(f"weights: {path} is a network of {network.config}, wanted {config}; change network.* or it")
     weights = network.state_dict()
     return weights if network.config.patch == config.patch else grown(weights, config.patch)
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What the header of weights at `path` says of their training; empty for those that say nothing."""
+    if (path / "config.json").is_file():
+        return {}
+    about, _ = _read(_files(path)[0])
+    return json.loads(about.get("training", "{}"))
+
+
+def mesh_sources(path: Path) -> list[list[dict[str, object]]]:
+    """Whose meshes weights were trained on, by training (`objects.folder.licence_summary`), the last one first."""
+    return list(read_training(path).get("meshes", []))
 
 
 def _files(path: Path) -> list[Path]:
