@@ -72,7 +72,7 @@ Pool& pool() {
 }
 
 struct Buffers {
-  static constexpr int SLOTS = 4;
+  static constexpr int SLOTS = 6;
   void* data[SLOTS] = {};
   int64_t size[SLOTS] = {};
   ~Buffers() {
