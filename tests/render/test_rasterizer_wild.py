@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nerf2mesh.kernels import _lib
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import box, icosphere
-from nerf2mesh.mesh.simplify import simplify
+from nerf2mesh.mesh.surface.simplify import simplify
 from nerf2mesh.render import rasterizer
 from nerf2mesh.render.raster_arrays import CImages, CMesh, CViews, MeshArrays, ViewArrays
 from nerf2mesh.render.rasterizer import rasterize_arrays, rasterize_mesh
