@@ -15,10 +15,11 @@ SCHEDULES = ("linear", "sqrt", "dreamtime", "uniform")
 GRIDS = ("uniform", "authors")
 
 
-class Sees(Protocol):
-    """What `side_px` has to know of a prior (see `priors.base.Prior`)."""
+class RendersAt(Protocol):
+    """The part of `priors.base.Prior` that says at which size its views are rendered."""
 
-    image_size: int
+    @property
+    def render_px(self) -> int: ...
 
 
 @dataclass(kw_only=True)
@@ -144,9 +145,9 @@ class DistillConfig:
             return 3
         return 1 if self.guidance_scale == 1.0 and self.guidance_end is None else 2
 
-    def side_px(self, prior: Sees) -> int:
+    def side_px(self, prior: RendersAt) -> int:
         """Side of the views as rendered for `prior` (see `priors.base.Prior`)."""
-        return self.render_px or getattr(prior, "render_px", prior.image_size)
+        return self.render_px or prior.render_px
 
     def at(self, progress: float) -> DistillConfig:
         """The same with the number of views and their side that count at `progress`."""

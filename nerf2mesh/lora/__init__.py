@@ -6,7 +6,7 @@ from nerf2mesh.lora.frames import SUBJECT, Frames, active, style_name
 from nerf2mesh.lora.io.export import export_adapter, save_adapter
 from nerf2mesh.lora.io.load import Loaded, load_adapter, read_adapter
 from nerf2mesh.lora.io.manifest import Manifest, Source
-from nerf2mesh.lora.train.dreambooth import ClassPictures, class_pictures, fit_pictures, n_views
+from nerf2mesh.lora.train.dreambooth import ClassPictures, class_pictures, fit_pictures
 from nerf2mesh.lora.train.subject import fit_subject
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "fit_subject",
     "load_adapter",
     "load_state",
-    "n_views",
     "names",
     "read_adapter",
     "remove",

@@ -71,7 +71,7 @@ class Distillation:
             return rendering.opacity.sum() * 0.0
         images = self.as_images(rendering)
         latents = self.prior.encode(images)
-        if hasattr(self.prior, "show"):  # a ControlNet may follow the rendering's depth
+        if self.prior.follows_rendering:
             self.prior.show(images, self._depth(rendering, images), self.cameras)
         self.inputs = self._inputs(images, latents)
         found = self.distiller(self.inputs)

@@ -5,8 +5,9 @@ Letters: B scenes (usually 1), V views, images [B, V, h, w, 4] premultiplied RGB
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -25,23 +26,63 @@ Condition = Any
 """Whatever `condition` made of the observations; only the prior that made it reads it."""
 
 
-class Prior(Protocol):
-    """A diffusion prior over views of an object."""
+@dataclass(frozen=True)
+class TextChange:
+    """What an adapter does to a text encoder once it is loaded; `digest` names the change in the embeddings' cache."""
 
-    kind: Kind
-    """What `predict` returns."""
-    image_size: int
-    """Side in pixels at which the prior wants to see renderings. A prior may also have `render_px`, the smaller side at
-    which they need to be rendered before they are enlarged to this; and `n_views`, how many views on a ring it wants
-    together."""
-    network: nn.Module
-    """What LoRA adapters are attached to; frozen."""
-    has_alpha: bool
-    """Whether the prior knows opacity. One that does not sees its images over `background`, put in by `encode`."""
+    digest: str
+    apply: Callable[[nn.Module], None]
+
+
+class Prior(Protocol):
+    """A diffusion prior over views of an object. `PriorDefaults` has what a small prior need not write itself."""
+
     background: Tensor
     """Color behind the images of a prior without alpha: [3], or [V, 3] for one a view; set it at any time."""
-    camera_embedding: nn.Module | None
-    """What `add_camera_embedding` made; None before, and always where the network knows its cameras."""
+
+    @property
+    def kind(self) -> Kind:
+        """What `predict` returns."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the images that `encode` takes."""
+        ...
+
+    @property
+    def render_px(self) -> int:
+        """Side in pixels at which views are rendered before they are enlarged to `image_size`; at most that."""
+        ...
+
+    @property
+    def n_views(self) -> int:
+        """How many views are denoised together; above 1 they must be evenly spaced at one elevation."""
+        ...
+
+    @property
+    def follows_rendering(self) -> bool:
+        """Whether `show` has to be called before predictions."""
+        ...
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the prior knows opacity. One that does not sees its images over `background`, put in by `encode`."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What LoRA adapters are attached to; frozen."""
+        ...
+
+    @property
+    def camera_embedding(self) -> nn.Module | None:
+        """What `add_camera_embedding` made; None before, and always where the network knows its cameras."""
+        ...
+
+    def about(self) -> dict[str, object]:
+        """Where the weights are from, their hashes and licence, as plain values for provenance.json."""
+        ...
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents of premultiplied RGBA images; differentiable."""
@@ -56,13 +97,36 @@ class Prior(Protocol):
         ...
 
     def condition(self, observations: Observations) -> Condition:
-        """What is known about the object, prepared once."""
+        """What is known about the object, prepared once.
+
+        ValueError where the observations lack what the prior needs (a picture, a prompt).
+        """
+        ...
+
+    def show(self, images: Tensor, depth: Tensor, cameras: Camera) -> None:
+        """Shows the present rendering to a prior whose predictions follow it (`follows_rendering`; a ControlNet).
+
+        images as for `encode`, depth [B, V, h, w] along the rays, cameras [B, V].
+        """
         ...
 
     def predict(
         self, noisy: Tensor, t: Tensor, cameras: Camera, condition: Condition, *, branch: Branch = "conditional"
     ) -> Tensor:
         """The prediction (of `kind`) for noisy latents at t [B] seen by cameras [B, V], under one branch."""
+        ...
+
+    def predict_branches(
+        self, noisy: Tensor, t: Tensor, cameras: Camera, condition: Condition, branches: tuple[Branch, ...]
+    ) -> dict[Branch, Tensor]:
+        """`predict` under several branches, in one batch where the network can; equal branches are computed once."""
+        ...
+
+    def change_text_encoder(self, part: str, adapter: str, change: TextChange) -> bool:
+        """Applies `change`, in the name of an adapter, whenever text encoder `part` embeds words.
+
+        Returns False where the prior has no text encoder of that name.
+        """
         ...
 
     def add_camera_embedding(self) -> None:
@@ -88,15 +152,37 @@ class SeesCameras:
         yield
 
 
-def predict_branches(
-    prior: Prior, noisy: Tensor, t: Tensor, cameras: Camera, condition: Condition, branches: tuple[Branch, ...]
-) -> dict[Branch, Tensor]:
-    """`prior.predict` under several branches, in one batched forward where the prior has its own `predict_branches`.
+class PriorDefaults:
+    """For priors that denoise each view by itself at the size at which it is rendered, and read no words.
 
-    Equal branches are computed once; the answer's order is that of `branches`.
+    What is left to write: kind, image_size, has_alpha, network, background, encode, decode, level, condition, predict;
+    and the cameras, from `SeesCameras` where the network is told of them.
     """
-    asked = tuple(dict.fromkeys(branches))
-    batched = getattr(prior, "predict_branches", None)
-    if batched is not None:
-        return batched(noisy, t, cameras, condition, asked)
-    return {branch: prior.predict(noisy, t, cameras, condition, branch=branch) for branch in asked}
+
+    image_size: int
+    n_views: int = 1
+    follows_rendering: bool = False
+    predict: Callable[..., Tensor]
+
+    @property
+    def render_px(self) -> int:
+        """The images' own size."""
+        return self.image_size
+
+    def about(self) -> dict[str, object]:
+        """Nothing is known of the weights."""
+        return {}
+
+    def show(self, images: Tensor, depth: Tensor, cameras: Camera) -> None:
+        """The predictions follow no rendering."""
+
+    def predict_branches(
+        self, noisy: Tensor, t: Tensor, cameras: Camera, condition: Condition, branches: tuple[Branch, ...]
+    ) -> dict[Branch, Tensor]:
+        """One branch after the other."""
+        asked = dict.fromkeys(branches)
+        return {branch: self.predict(noisy, t, cameras, condition, branch=branch) for branch in asked}
+
+    def change_text_encoder(self, part: str, adapter: str, change: TextChange) -> bool:
+        """There is no text encoder."""
+        return False

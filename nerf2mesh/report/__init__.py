@@ -6,7 +6,7 @@ from nerf2mesh.report.html import write_report
 from nerf2mesh.report.loggers import RunLogs
 from nerf2mesh.report.metrics_log import MetricsLog, read_metrics
 from nerf2mesh.report.progress import Progress
-from nerf2mesh.report.provenance import provenance, sha256_file, versions, write_json
+from nerf2mesh.report.provenance import file_facts, provenance, sha256_file, versions, write_json
 from nerf2mesh.report.turntable import write_turntable
 from nerf2mesh.report.viewer import viewer_iframe, viewer_page
 
@@ -16,6 +16,7 @@ __all__ = [
     "ReportConfig",
     "RunLogs",
     "StageClock",
+    "file_facts",
     "provenance",
     "read_metrics",
     "sha256_file",

@@ -85,7 +85,12 @@ def write_json(path: str | Path, value: object) -> Path:
 def _describe(what: str | Path | Mapping[str, object]) -> dict[str, object]:
     if isinstance(what, Mapping):
         return dict(what)
-    path = Path(what)
+    return file_facts(what)
+
+
+def file_facts(path: str | Path) -> dict[str, object]:
+    """Name, size and SHA-256 of a file; {"file", "missing"} where there is none."""
+    path = Path(path)
     if not path.is_file():
         return {"file": path.name, "missing": True}
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}

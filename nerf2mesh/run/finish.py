@@ -40,7 +40,7 @@ def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, c
     about = provenance(
         inputs={"image": config.input.image} if config.input.image else {},
         weights={
-            **{name: _about(prior) for name, prior in priors.items()},
+            **{name: prior.about() for name, prior in priors.items()},
             **{f"lora/{i}": str(located(Path(p))) for i, p in enumerate(config.lora.adapters)},
         },
         seed=config.seed,
@@ -59,11 +59,6 @@ def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, c
     write_json(folder / "timings.json", clock.to_dict())
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
-
-
-def _about(prior: Prior) -> object:
-    """The file of the built-in prior, or what a foundation model says of its many."""
-    return prior.about() if hasattr(prior, "about") else str(getattr(prior, "source", "") or "")
 
 
 def _make_mesh(result: Result, prior: Prior) -> None:

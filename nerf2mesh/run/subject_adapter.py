@@ -19,7 +19,6 @@ from nerf2mesh.lora import (
     fit_pictures,
     fit_subject,
     load_state,
-    n_views,
     names,
     save_adapter,
     stack,
@@ -94,7 +93,7 @@ def _preserved(
     """Pictures of the class that the prior draws on a ring around the object, before the adapter changes it."""
     words = replace(observations, prompt=config.class_prompt)
     first = observations.views[0].camera.resized(prior.image_size, prior.image_size)
-    n = n_views(prior)
+    n = prior.n_views
     ring = Camera.stack([first.turned(360.0 * i / n) for i in range(n)])[None]
     return class_pictures(prior, prior.condition(words), ring, config.class_pictures, generator)
 

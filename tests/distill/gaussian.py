@@ -7,7 +7,6 @@ that basis whole chains of predictions are products of numbers: `Basis` has thos
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 
 from nerf2mesh.distill import DistillConfig, NoiseLevel, cosine_level
 from nerf2mesh.optimize.distillers import GuidanceInputs
+from nerf2mesh.priors import PriorDefaults, SeesCameras
 from nerf2mesh.types import Camera
 
 CHANNELS, SIDE, VIEWS = 4, 2, 2
@@ -34,12 +34,11 @@ class AddsNothing(torch.nn.Module):
         return self.out(x)
 
 
-class GaussianPrior:
+class GaussianPrior(SeesCameras, PriorDefaults):
     """See `priors.base.Prior`. Images are latents with the channels last; `shared` gives all branches one S."""
 
     has_alpha = True
     image_size = SIDE
-    camera_embedding = None
 
     def __init__(self, kind: str, *, shared: bool = False, seed: int = 0) -> None:
         self.kind = kind
@@ -69,13 +68,6 @@ class GaussianPrior:
         epsilon, x0 = s * solved, self.mean[branch] + a * (solved @ covariance)
         found = {"epsilon": epsilon, "v": a * epsilon - s * x0, "flow": epsilon - x0, "x0": x0}[self.kind]
         return (found + self.network(away)).reshape(noisy.shape)
-
-    def add_camera_embedding(self) -> None:
-        """It has nothing to say about cameras."""
-
-    @contextmanager
-    def camera_conditioned(self):
-        yield
 
 
 class Basis:

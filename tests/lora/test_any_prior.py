@@ -11,7 +11,7 @@ import torch
 from nerf2mesh import lora
 from nerf2mesh.distill.noise import from_x0
 from nerf2mesh.lora import SUBJECT, Frames, LoraConfig, adapters
-from nerf2mesh.lora.train.dreambooth import draw_pictures, n_views
+from nerf2mesh.lora.train.dreambooth import draw_pictures
 from nerf2mesh.types import Camera
 from tests.priors.conftest import Models, models, observations  # noqa: F401
 
@@ -23,7 +23,7 @@ def error(prior, condition, frames: Frames) -> float:
     g, total = torch.Generator().manual_seed(77), 0.0
     with torch.no_grad():
         for t in (0.3, 0.6, 0.9, 0.4, 0.7):
-            images, cameras = draw_pictures(frames, n_views(prior), prior.image_size, g)
+            images, cameras = draw_pictures(frames, prior.n_views, prior.image_size, g)
             latents = prior.encode(images)
             noise, level = torch.randn(latents.shape, generator=g), prior.level(torch.tensor([t]))
             noisy = level.add(latents, noise)

@@ -18,6 +18,8 @@ from nerf2mesh.lora.io.files import read
 from nerf2mesh.lora.io.load import fitted
 from nerf2mesh.lora.io.manifest import Manifest, Source
 from nerf2mesh.lora.lowrank import LowRank
+from nerf2mesh.priors import PriorDefaults
+from nerf2mesh.priors.base import TextChange
 from tests.lora.nets import FAMILIES, WRITERS, initialized, merged, noise, random_change, write_kohya
 from tests.lora.test_matrix import built, close
 
@@ -172,6 +174,18 @@ def test_old_diffusers_names_and_kernels_of_size_one(tmp_path: Path) -> None:
     assert layers[f"{block}.proj_in"].down.shape == (2, 16, 1, 1)  # this network has convolutions there
 
 
+class WithWords(PriorDefaults):
+    """A prior that keeps one text encoder, changed at once."""
+
+    def __init__(self, network: nn.Module, encoder: nn.Module) -> None:
+        self.network, self.encoder = network, encoder
+
+    def change_text_encoder(self, part: str, adapter: str, change: TextChange) -> bool:
+        if part == "text_encoder":
+            change.apply(self.encoder)
+        return part == "text_encoder"
+
+
 @torch.no_grad()
 def test_text_encoder_keys_are_applied_where_the_encoder_is_and_reported_where_not(tmp_path: Path) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -189,7 +203,7 @@ def test_text_encoder_keys_are_applied_where_the_encoder_is_and_reported_where_n
     file = write_kohya(tmp_path / "k", family, random_change(family, network, 1), more)
     tokens = torch.tensor([[0, 5, 7, 1]])
     wanted = merged(copy.deepcopy(encoder), [({module: (noise(1, 2, 8), noise(2, 8, 2), 6.0)}, 1.0)])(tokens)[0]
-    prior = SimpleNamespace(network=network, text_encoder=encoder)
+    prior = WithWords(network, encoder)
     with pytest.warns(UserWarning, match="1 layers of text_encoder_2, which is not loaded"):
         loaded = lora.load_adapter(prior, "a", file)
     assert loaded.applied["text_encoder"] == 1 and loaded.skipped == {"text_encoder_2": 1}
@@ -272,7 +286,7 @@ def test_a_peft_file_without_its_configuration_is_refused(tmp_path: Path) -> Non
 
 def test_a_file_for_the_text_encoder_alone_leaves_the_stack_empty(tmp_path: Path) -> None:
     words = nn.Sequential(nn.Linear(4, 4))
-    prior = SimpleNamespace(network=built("sd")[1], text_encoder=words)
+    prior = WithWords(built("sd")[1], words)
     tensors = {"lora_te_0.lora_down.weight": noise(1, 2, 4), "lora_te_0.lora_up.weight": noise(2, 4, 2)}
     save_file(tensors, tmp_path / "words.safetensors")
     config = LoraConfig(adapters=[str(tmp_path / "words.safetensors")])

@@ -18,7 +18,6 @@ and the negative ones are broad around the same views. Why the object is the fix
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import torch
 
@@ -49,8 +48,6 @@ class KnownPrior(BallPrior):
     portraits: branches that know the views that a function of the cameras gives.
     """
 
-    camera_embedding = None
-
     def __init__(
         self,
         image_size: int = 16,
@@ -79,13 +76,6 @@ class KnownPrior(BallPrior):
         share = level.alpha * variance / (level.alpha.square() * variance + level.sigma.square())
         x0_hat = truth + share * away + self.network(away)
         return from_x0(self.kind, x0_hat, noisy, level)
-
-    def add_camera_embedding(self) -> None:
-        """It knows the cameras."""
-
-    @contextmanager
-    def camera_conditioned(self):
-        yield
 
     def _truth(self, cameras: Camera, radius: float) -> torch.Tensor:
         """Views of the ball scaled by `radius`, made once for each set of cameras."""

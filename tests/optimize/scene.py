@@ -11,6 +11,7 @@ import torch
 from nerf2mesh.distill import DistillConfig, cosine_level, from_x0
 from nerf2mesh.fields import FieldConfig, HashGridField
 from nerf2mesh.optimize import GivenPixels, LoopState, OptimizeConfig, Problem
+from nerf2mesh.priors import PriorDefaults, SeesCameras
 from nerf2mesh.priors.builtin.network import decode_rgba, encode_rgba
 from nerf2mesh.render import OccupancyGrid, RendererConfig, VolumeRenderer
 from nerf2mesh.types import Camera, Observations, View
@@ -35,7 +36,7 @@ def ball_views(cameras: Camera, scale: float = 1.0) -> torch.Tensor:
     return small.reshape(*cameras.batch_shape, *small.shape[1:])
 
 
-class BallPrior:
+class BallPrior(SeesCameras, PriorDefaults):
     """The analytic prior; see `priors.base.Prior`."""
 
     kind = "v"

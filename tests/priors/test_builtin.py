@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from nerf2mesh.api import fit
 from nerf2mesh.distill import to_x0
 from nerf2mesh.priors import PriorConfig, load_prior
-from nerf2mesh.priors.base import predict_branches
 from nerf2mesh.priors.builtin.network import DenoiserConfig
 from nerf2mesh.priors.builtin.prior import PACKAGED, BuiltinPrior, reduced_rgba
 from nerf2mesh.priors.builtin.weight_files import export_network
@@ -121,7 +120,7 @@ def predictions(prior: BuiltinPrior, observations: Observations) -> dict[str, to
     noisy = torch.randn(1, 2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     cameras = Camera.orbit(torch.tensor([[0.0, 120.0]]), 10.0, width_px=16)
     branches = ("conditional", "unconditional", "negative", "front", "side", "back")
-    return predict_branches(prior, noisy, torch.tensor([0.8]), cameras, condition, branches)
+    return prior.predict_branches(noisy, torch.tensor([0.8]), cameras, condition, branches)
 
 
 def test_branches_with_words_alone_and_beside_a_picture(reader: Path) -> None:

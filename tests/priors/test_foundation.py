@@ -9,7 +9,6 @@ import socket
 import pytest
 import torch
 
-from nerf2mesh.priors import predict_branches
 from tests.priors import tiny
 from tests.priors.conftest import Models, four_cameras, noisy_latents, observations
 
@@ -65,7 +64,7 @@ def test_branches_in_one_forward_are_the_branches_one_by_one(models: Models, kin
     prior, condition = models.shared(kind)
     noisy, t, cameras = noisy_latents(prior, 2), torch.tensor([0.3, 0.8]), four_cameras(2)
     with torch.no_grad():
-        together = predict_branches(prior, noisy, t, cameras, condition, BRANCHES)
+        together = prior.predict_branches(noisy, t, cameras, condition, BRANCHES)
         assert tuple(together) == BRANCHES
         for branch in BRANCHES:
             alone = prior.predict(noisy, t, cameras, condition, branch=branch)
@@ -85,8 +84,7 @@ def test_rows_may_go_through_in_parts(models: Models, kind: str) -> None:
     noisy, t = noisy_latents(prior), torch.tensor([0.5])
     with torch.no_grad():
         whole, pieces = (
-            predict_branches(p, noisy, t, four_cameras(), condition, ("conditional", "negative"))
-            for p in (prior, parts)
+            p.predict_branches(noisy, t, four_cameras(), condition, ("conditional", "negative")) for p in (prior, parts)
         )
     for branch, value in whole.items():
         torch.testing.assert_close(pieces[branch], value, atol=2e-5, rtol=2e-5)

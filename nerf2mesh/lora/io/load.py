@@ -12,8 +12,7 @@ from nerf2mesh.lora import adapters
 from nerf2mesh.lora.io import naming
 from nerf2mesh.lora.io.files import DENOISER, LoraFile, read
 from nerf2mesh.lora.lowrank import LowRank, to_state
-from nerf2mesh.priors.base import Prior
-from nerf2mesh.priors.foundation.text import Change
+from nerf2mesh.priors.base import Prior, TextChange
 from nerf2mesh.report import sha256_file
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
@@ -28,7 +27,7 @@ class Loaded:
     unmatched: tuple[str, ...]
     """Names of layers that the network does not have."""
     skipped: dict[str, int]
-    """Layers of text encoders that the prior does not hold (it frees them, or never had them)."""
+    """Layers of text encoders that the prior does not have."""
 
     def message(self) -> str:
         """In one line what was left out; "" where nothing was."""
@@ -44,8 +43,7 @@ def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: floa
     """Puts a file on the prior as adapter `name`, active with weight 1; replaces an adapter of that name.
 
     Any of the formats of `files`, for any network. Left-out layers give one warning that names them. Layers of text
-    encoders go onto the encoder that the prior holds, or, where it loads its encoders only to embed words, onto those
-    of later calls of `condition`, with `text_weight`.
+    encoders go onto those that later calls of `condition` load to embed words, with `text_weight`.
 
     Raises:
         ValueError: an unreadable file, or one of which no layer of the denoiser is on this prior.
@@ -58,16 +56,7 @@ def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: floa
         applied[DENOISER] = len(layers)
     for part in TEXT_ENCODERS:
         given = file.parts.get(part, {})
-        encoder = text_encoder(prior, part)
-        if given and encoder is not None:
-            found, missing = fitted(given, encoder)
-            unmatched += [f"{part}.{module}" for module in missing]
-            if found:
-                adapters.load_layers(encoder, name, found)
-                adapters.stack(encoder, adapters.stacked(encoder) | {name: text_weight})
-                applied[part] = len(found)
-        elif given and part in [encoder.name for encoder in getattr(prior, "encoders", ())]:
-            prior.text_changes.setdefault(part, {})[name] = _when_loaded(file, part, name, text_weight)
+        if given and prior.change_text_encoder(part, name, _when_loaded(file, part, name, text_weight)):
             applied[part] = len(given)
         elif given:
             skipped[part] = len(given)
@@ -101,7 +90,7 @@ def fitted(given: dict[str, LowRank], network: nn.Module) -> tuple[dict[str, Low
     return layers, unmatched
 
 
-def _when_loaded(file: LoraFile, part: str, name: str, weight: float) -> Change:
+def _when_loaded(file: LoraFile, part: str, name: str, weight: float) -> TextChange:
     """The adapter for a text encoder that is loaded later."""
 
     def apply(encoder: nn.Module) -> None:
@@ -113,13 +102,7 @@ def _when_loaded(file: LoraFile, part: str, name: str, weight: float) -> Change:
             adapters.load_layers(encoder, name, found)
             adapters.stack(encoder, adapters.stacked(encoder) | {name: weight})
 
-    return Change(f"{sha256_file(file.path)} {weight}", apply)
-
-
-def text_encoder(prior: Prior, part: str) -> nn.Module | None:
-    """The prior's text encoder, where it holds one now."""
-    found = getattr(prior, part, None)
-    return found if isinstance(found, nn.Module) else None
+    return TextChange(f"{sha256_file(file.path)} {weight}", apply)
 
 
 def read_adapter(path: Path) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from nerf2mesh.distill.noise import from_x0, to_epsilon, to_x0
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.config import LoraConfig
 from nerf2mesh.lora.frames import Frames, learn
-from nerf2mesh.priors.base import Condition, Prior, predict_branches
+from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.types import Camera
 
 CLASS_GUIDANCE, SAMPLING_STEPS = 7.5, 25
@@ -54,7 +54,7 @@ def fit_pictures(
     pool, device = given if renderings is None else given.joined(renderings), next(prior.network.parameters()).device
 
     def loss() -> Tensor:
-        images, cameras = draw_pictures(pool, n_views(prior), prior.image_size, generator)
+        images, cameras = draw_pictures(pool, prior.n_views, prior.image_size, generator)
         with torch.no_grad():
             latents = prior.encode(images.to(device))
         total = denoising_loss(prior, latents, cameras, condition, generator)
@@ -93,11 +93,6 @@ def draw_pictures(frames: Frames, n: int, size: int, generator: torch.Generator)
     return images.permute(0, 2, 3, 1)[None], cameras
 
 
-def n_views(prior: Prior) -> int:
-    """How many views the prior wants together."""
-    return getattr(prior, "n_views", 1)
-
-
 @torch.no_grad()
 def class_pictures(
     prior: Prior, condition: Condition, cameras: Camera, n: int, generator: torch.Generator
@@ -122,7 +117,7 @@ def sample_latents(
     times = torch.linspace(T_HIGH, 0.0, SAMPLING_STEPS + 1, device=device)
     for now, then in itertools.pairwise(times):
         level, after = prior.level(now[None]), prior.level(then[None])
-        found = predict_branches(prior, x, now[None], cameras, condition, ("conditional", "unconditional"))
+        found = prior.predict_branches(x, now[None], cameras, condition, ("conditional", "unconditional"))
         free = found["unconditional"]
         guided = free + CLASS_GUIDANCE * (found["conditional"] - free)
         x = after.add(to_x0(prior.kind, guided, x, level), to_epsilon(prior.kind, guided, x, level))

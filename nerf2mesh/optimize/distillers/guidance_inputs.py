@@ -26,7 +26,7 @@ from nerf2mesh.distill import (
     to_epsilon,
     to_x0,
 )
-from nerf2mesh.priors.base import Branch, Condition, Prior, predict_branches
+from nerf2mesh.priors.base import Branch, Condition, Prior
 from nerf2mesh.types import Camera
 from nerf2mesh.utils.device_copy import to_device
 
@@ -73,7 +73,7 @@ class GuidanceInputs:
     def predict(self, noisy: Tensor, time: Tensor, *branches: Branch) -> dict[Branch, Tensor]:
         """The network's own predictions, under several branches."""
         t = to_device(time, noisy.device)
-        return predict_branches(self.prior, noisy, t, self.cameras, self.condition, branches)
+        return self.prior.predict_branches(noisy, t, self.cameras, self.condition, branches)
 
     def epsilons(self, noisy: Tensor, time: Tensor, *branches: Branch) -> tuple[Tensor, ...]:
         """Predicted noise under each branch."""

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerf2mesh.distill.noise import NoiseLevel
-from nerf2mesh.priors.base import Branch, SeesCameras
+from nerf2mesh.priors.base import Branch, PriorDefaults, SeesCameras
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.network import (
     ABSENT,
@@ -31,6 +31,7 @@ from nerf2mesh.priors.builtin.network import (
 from nerf2mesh.priors.builtin.weight_files import read_network
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.procedural.captions import READ, unread_words, word_numbers
+from nerf2mesh.report import file_facts
 from nerf2mesh.types import Camera, Observations
 from nerf2mesh.utils.precision import fast_dtype
 
@@ -53,7 +54,7 @@ class GivenFrames:
     hidden: bool = False
 
 
-class BuiltinPrior(SeesCameras):
+class BuiltinPrior(SeesCameras, PriorDefaults):
     """See `priors.base.Prior`. The network is frozen; adapters are added by the lora room."""
 
     kind = "v"
@@ -62,7 +63,6 @@ class BuiltinPrior(SeesCameras):
     def __init__(self, network: MultiViewDenoiser, *, precision: str = "auto", source: Path | None = None) -> None:
         self.network = network.requires_grad_(False).eval()
         self.image_size = network.config.image_size
-        self.render_px = network.config.image_size // network.config.patch
         self.dtype = fast_dtype(precision, next(network.parameters()).device)
         self.source = source
         self.background = torch.full((3,), 0.5)
@@ -73,6 +73,15 @@ class BuiltinPrior(SeesCameras):
         path = Path(config.weights) if config.weights else PACKAGED
         network = read_network(path).to(device)
         return BuiltinPrior(network, precision=config.precision, source=path)
+
+    @property
+    def render_px(self) -> int:
+        """The side of the network's finest features."""
+        return self.network.config.image_size // self.network.config.patch
+
+    def about(self) -> dict[str, object]:
+        """The weight file's name, size and SHA-256."""
+        return {} if self.source is None else file_facts(self.source)
 
     @property
     def device(self) -> torch.device:

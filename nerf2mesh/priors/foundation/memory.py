@@ -191,7 +191,7 @@ class _MetaPrior(nn.Module):
 def _example_rows(prior: FoundationPrior, condition: Any, n_views: int, n_branches: int) -> tuple[Rows, Tensor, Tensor]:
     """Rows as `predict_branches` makes them, without storage."""
     cameras = Camera.orbit(torch.arange(n_views)[None] * 360.0 / n_views, 10.0, width_px=prior.image_size)
-    if getattr(prior, "controlnet", None) is not None and prior.config.control_from == "rendering":
+    if prior.follows_rendering:
         prior.shown = torch.zeros(n_views, 3, prior.network_size, prior.network_size, device=prior.device)
     one = prior._rows(condition, cameras, "conditional") | {"pose": torch.zeros(n_views, 16)}
     rows = {key: value.to("meta").repeat(n_branches, *(1,) * (value.ndim - 1)) for key, value in one.items()}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nerf2mesh.distill.noise import Kind, NoiseLevel
-from nerf2mesh.priors.base import Branch
+from nerf2mesh.priors.base import Branch, TextChange
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.foundation import prompts, text
 from nerf2mesh.priors.foundation.camera_embedding import CameraEmbedding, PoseHook, pose_numbers
@@ -26,7 +26,7 @@ from nerf2mesh.priors.foundation.components import Components
 from nerf2mesh.priors.foundation.pictures import over, resized
 from nerf2mesh.priors.foundation.resolve import Source
 from nerf2mesh.priors.foundation.schedule import Schedule, expanded_time, read_schedule
-from nerf2mesh.priors.foundation.text import Change, Embedding, Encoder
+from nerf2mesh.priors.foundation.text import Embedding, Encoder
 from nerf2mesh.types import Camera, Observations
 from nerf2mesh.utils.device_copy import to_device
 from nerf2mesh.utils.precision import dtype_name, fast_dtype
@@ -47,6 +47,8 @@ class FoundationPrior(ABC):
     """See `priors.base.Prior`. The network is frozen; text encoders are gone once `condition` has returned."""
 
     has_alpha = False
+    n_views = 1
+    follows_rendering = False
     network_name = "unet"
     encoders: tuple[Encoder, ...] = ()
     default_background = 0.5
@@ -66,7 +68,7 @@ class FoundationPrior(ABC):
         self.schedule: Schedule = self._read_schedule()
         grey = self.default_background if config.background is None else config.background
         self.background = torch.full((3,), grey)
-        self.text_changes: dict[str, dict[str, Change]] = {}
+        self.text_changes: dict[str, dict[str, TextChange]] = {}
         """By text encoder and by adapter: done to the encoder whenever words are embedded."""
         self.pose = PoseHook()
         self._prepare_checkpointing()
@@ -81,6 +83,11 @@ class FoundationPrior(ABC):
     @property
     def kind(self) -> Kind:
         return self.schedule.kind
+
+    @property
+    def render_px(self) -> int:
+        """The images' own size."""
+        return self.image_size
 
     @property
     def device(self) -> torch.device:
@@ -105,6 +112,9 @@ class FoundationPrior(ABC):
         b, v = latents.shape[:2]
         rgb = self._decode_rows(latents.flatten(0, 1)) * 0.5 + 0.5
         return rgb.permute(0, 2, 3, 1).unflatten(0, (b, v))
+
+    def show(self, images: Tensor, depth: Tensor | None = None, cameras: Camera | None = None) -> None:  # noqa: B027
+        """See `priors.base.Prior`; by default predictions follow no rendering."""
 
     def over_background(self, images: Tensor) -> Tensor:
         """[B, V, h, w, 3] from premultiplied RGBA; RGB comes back as it is."""
@@ -144,6 +154,7 @@ class FoundationPrior(ABC):
         branches: tuple[Branch, ...],
     ) -> dict[Branch, Tensor]:
         """All branches as rows of one forward (of several, with `rows_per_forward`)."""
+        branches = tuple(dict.fromkeys(branches))
         b, v = noisy.shape[:2]
         filled = [self._rows(condition, cameras, branch) for branch in branches]
         rows = {key: torch.cat([row[key] for row in filled]) for key in filled[0]}
@@ -152,6 +163,13 @@ class FoundationPrior(ABC):
         time = expanded_time(self.schedule.timestep(t.to(noisy.device)), v, len(branches))
         out = torch.cat([self._forward_part(x, time, rows, part) for part in self._parts(len(x), v)])
         return dict(zip(branches, out.float().unflatten(0, (len(branches), b, v)).unbind(0)))
+
+    def change_text_encoder(self, part: str, adapter: str, change: TextChange) -> bool:
+        """Kept in `text_changes` until words are embedded; False where no encoder of the prior has that name."""
+        if part not in [encoder.name for encoder in self.encoders]:
+            return False
+        self.text_changes.setdefault(part, {})[adapter] = change
+        return True
 
     @property
     def camera_embedding(self) -> CameraEmbedding | None:

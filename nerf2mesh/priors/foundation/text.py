@@ -10,15 +10,16 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nerf2mesh.priors.base import TextChange
 from nerf2mesh.priors.foundation.components import DTYPES, Components, quiet
 from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
@@ -46,14 +47,6 @@ class Encoder:
     instruction: str = ""
 
 
-@dataclass(frozen=True)
-class Change:
-    """What is done to a text encoder once it is loaded (adapters); `digest` names it in the cache."""
-
-    digest: str
-    apply: Callable[[nn.Module], None]
-
-
 def embed(
     components: Components,
     encoder: Encoder,
@@ -62,7 +55,7 @@ def embed(
     device: str,
     precision: str,
     cache: Path,
-    changes: Sequence[Change] = (),
+    changes: Sequence[TextChange] = (),
 ) -> list[Embedding]:
     """One embedding a prompt, from the cache where it is there."""
     digest = "".join(digests(components, (encoder.name, encoder.tokenizer), cache).values())
@@ -100,7 +93,7 @@ def _run(
     prompts: list[str],
     device: str,
     precision: str,
-    changes: Sequence[Change],
+    changes: Sequence[TextChange],
 ) -> dict[str, Embedding]:
     tokenizer = components.tokenizer(encoder.tokenizer)
     model = components.load(encoder.name, DTYPES[precision]).to(device)

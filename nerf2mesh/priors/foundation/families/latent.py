@@ -43,6 +43,7 @@ class StableDiffusionPrior(FoundationPrior):
             self.image_prompt = image_prompt.attach(self.network, config, self.dtype, device)
             self.needs_words = False
         self.shown: Tensor | None = None
+        self.follows_rendering = self.controlnet is not None and config.control_from == "rendering"
 
     def show(self, images: Tensor, depth: Tensor | None = None, cameras: Camera | None = None) -> None:
         """What the ControlNet is to follow in the next predictions, where it follows the rendering.
@@ -50,7 +51,7 @@ class StableDiffusionPrior(FoundationPrior):
         `encode` does this with the images [B, V, h, w, 4] it is given. For control=depth or normal the loop has to say
         more: depth [B, V, h, w] along the ray and the cameras [B, V].
         """
-        if self.controlnet is None or self.config.control_from != "rendering":
+        if not self.follows_rendering:
             return
         if self.config.control in EDGES or depth is not None:
             depth = None if depth is None else depth.detach()
