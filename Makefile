@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PIP_FLAGS ?= -q
 BIN := $(VENV)/bin
-PICTURE ?= nerf2mesh/assets/demo/bob.png
+PICTURE ?= nerf2mesh/assets/demo/duck.png
 BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.py $(shell find csrc -type f)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -55,6 +55,12 @@ lint: $(VENV)/.ready-dev  ## ruff's checks and formatting, pyright's types, the 
 
 DATA ?= data
 
+docs: $(VENV)/.ready-docs  ## The docs site in site/ (open site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+examples: $(VENV)/.ready-dev  ## All examples at tiny size
+	$(BIN)/python -m pytest tests/test_examples.py
+
 bench: $(VENV)/.ready-dev  ## The fidelity benchmark on three real meshes, which are fetched into DATA=data
 	$(BIN)/nerf2mesh-bench fetch $(DATA) spot bob avocado
 	$(BIN)/nerf2mesh-bench protocol=core objects=[spot,bob,avocado] seeds=[0] data_dir=$(DATA)
@@ -83,7 +89,7 @@ notebook: $(VENV)/.ready-dev  ## Execute notebooks/quickstart.ipynb in place
 	$(BIN)/jupyter-execute --inplace notebooks/quickstart.ipynb
 
 clean:  ## Remove what was built, but neither the environment nor results
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache nerf2mesh/kernels/*.so
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache nerf2mesh/kernels/*.so
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); install Python 3.10 or newer, or say make PYTHON=..."; exit 2; }
@@ -94,6 +100,10 @@ $(BIN)/python:
 $(VENV)/.ready: $(BUILD_FILES) | $(BIN)/python
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e .
 	@touch $@
+
+$(VENV)/.ready-docs: $(BUILD_FILES) | $(BIN)/python
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[docs]"
+	@touch $@ $(VENV)/.ready
 
 $(VENV)/.ready-dev: $(BUILD_FILES) | $(BIN)/python
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[dev]"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nerf2mesh.config import Config, load_config
+from nerf2mesh.optimize import GuidanceInputs, LatentGradient
+from nerf2mesh.priors import Prior
 from nerf2mesh.run.fit import run_fit
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations
@@ -19,6 +21,8 @@ def fit(
     config: Config | None = None,
     overrides: Sequence[str] = (),
     output_dir: str | Path | None = None,
+    prior: Prior | None = None,
+    loss: Callable[[GuidanceInputs], LatentGradient] | None = None,
 ) -> Result:
     """Turns one picture into a textured mesh.
 
@@ -29,6 +33,9 @@ def fit(
         overrides: Hydra's overrides (such as "preset=preview", "seed=3"), from which the configuration is composed.
         output_dir: the run folder (see `run.RunFolder`); None keeps everything in memory. The same call on the same
             folder continues a run that was stopped, and repeats only what is missing.
+        prior: your own (see `priors.base.Prior`) instead of the configured one; move it to the device yourself.
+        loss: your own distillation loss instead of `distill.loss`: from a step's views, with the prior at hand, to the
+            gradient on the latents. Neither is part of what a run folder checks: take a new folder for new code.
 
     Raises:
         ValueError: in one line, what is wrong with the arguments, the input, a setting, a file or the run, and what to
@@ -37,7 +44,7 @@ def fit(
     config = _configured(image, config, overrides, output_dir)
     if observations is not None:
         _refuse_other_input(config)
-    return run_fit(config, overrides, observations)
+    return run_fit(config, overrides, observations, prior=prior, loss=loss)
 
 
 def _configured(

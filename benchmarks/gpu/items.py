@@ -118,7 +118,7 @@ def picture_to_glb() -> Figures:
     need("hydra", "mcubes", "trimesh", "xatlas", "cv2")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        picture = ROOT / "nerf2mesh" / "assets" / "demo" / "bob.png"
+        picture = ROOT / "nerf2mesh" / "assets" / "demo" / "duck.png"
         choices = ["preset=standard", "device=cuda", f"input.image={picture}", f"output_dir={out}"]
         code, text = command([sys.executable, "-m", "nerf2mesh.cli", *choices], 900)
         if code or not (out / "timings.json").exists():

@@ -11,7 +11,7 @@ from nerf2mesh.report import StageClock
 
 from .speed import Figures, host_syncs
 
-PICTURE = Path(__file__).resolve().parents[2] / "nerf2mesh" / "assets" / "demo" / "bob.png"
+PICTURE = Path(__file__).resolve().parents[2] / "nerf2mesh" / "assets" / "demo" / "duck.png"
 
 
 def problem(device: str, overrides: list[str]):

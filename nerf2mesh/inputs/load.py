@@ -84,9 +84,9 @@ def _notes(picture: Picture, found: Foreground, window: Window) -> dict[str, obj
     }
 
 
-def demo_picture(name: str = "bob") -> Path:
-    """A picture that comes with the package, "bob" or "spot", taken from azimuth 35 and elevation 20 degrees (CC0)."""
+def demo_picture(name: str = "duck") -> Path:
+    """A picture that comes with the package, "duck" or "wizard", taken from azimuth 35 and elevation 20 degrees."""
     path = Path(__file__).resolve().parents[1] / "assets" / "demo" / f"{name}.png"
     if not path.is_file():
-        raise ValueError(f"demo_picture: wanted bob or spot, got {name!r}; choose one of them")
+        raise ValueError(f"demo_picture: wanted duck or wizard, got {name!r}; choose one of them")
     return path

@@ -9,7 +9,8 @@ import torch
 
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.optimize.config import OptimizeConfig
-from nerf2mesh.optimize.distillers import Distiller, make_distiller
+from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, make_distiller
+from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.edit_source import load_source, start_from
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Numbers
@@ -48,6 +49,8 @@ class Problem:
     """Added to the first prior's gradient (Magic123)."""
     source: VolumeRenderer | None = None
     """The object to edit (distill.loss=dds); `prepare` loads it."""
+    loss: Callable[[GuidanceInputs], LatentGradient] | None = None
+    """Instead of the one that `distill.loss` names."""
 
     @property
     def device(self) -> torch.device:
@@ -57,7 +60,8 @@ class Problem:
     def ring(self) -> int:
         """How many views a prior denoises together, which it knows evenly spaced at one elevation only; or 0."""
         priors = [self.prior, *([self.second.prior] if self.second else [])]
-        return max(getattr(prior, "n_views", 0) for prior in priors)
+        most = max(prior.n_views for prior in priors)
+        return most if most > 1 else 0
 
     @property
     def reference(self) -> Camera:
@@ -76,7 +80,8 @@ def prepare(state: LoopState, problem: Problem) -> Distiller:
             if state.step == 0:
                 start_from(problem.source, state)
                 state.remember_beginning()
-        state.add_part("distiller", make_distiller(problem.prior, problem.distill, state.generators))
+        distiller = make_distiller(problem.prior, problem.distill, state.generators)
+        state.add_part("distiller", Stateless(problem.loss) if problem.loss else distiller)
         if problem.second is not None:
             other = problem.second
             state.add_part("second", make_distiller(other.prior, other.distill, state.generators))

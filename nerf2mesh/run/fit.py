@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
-from nerf2mesh.optimize import LAST, GivenPixels, LoopState, Problem
+from nerf2mesh.optimize import LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
+from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import StageClock
@@ -24,12 +26,28 @@ from nerf2mesh.types import Observations
 from nerf2mesh.utils.locks import alone_in
 
 
-def run_fit(config: Config, overrides: Sequence[str] = (), observations: Observations | None = None) -> Result:
+@dataclass(frozen=True)
+class OwnCode:
+    """What the caller brings instead of what the configuration names."""
+
+    prior: Prior | None = None
+    loss: Callable[[GuidanceInputs], LatentGradient] | None = None
+
+
+def run_fit(
+    config: Config,
+    overrides: Sequence[str] = (),
+    observations: Observations | None = None,
+    *,
+    prior: Prior | None = None,
+    loss: Callable[[GuidanceInputs], LatentGradient] | None = None,
+) -> Result:
     """The whole run that `config` describes.
 
     Args:
         overrides: what `config` was composed from, noted in the run folder.
         observations: the input where it is ready; None reads the one that `config.input` names.
+        prior, loss: instead of those that `config` names; see `api.fit`.
 
     Raises:
         ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
@@ -44,7 +62,7 @@ def run_fit(config: Config, overrides: Sequence[str] = (), observations: Observa
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)
     with alone_in(config.output_dir if ranks.is_first else None):
-        return _run(config, overrides, observations, ranks, device, clock)
+        return _run(config, overrides, observations, ranks, device, clock, OwnCode(prior, loss))
 
 
 def _run(
@@ -54,11 +72,12 @@ def _run(
     ranks: Ranks,
     device: str,
     clock: StageClock,
+    own: OwnCode,
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
     folder = RunFolder.open(config, overrides, observations) if ranks.is_first else None
     with clock.stage("prior"):
-        guidance = load_guidance(config, observations, device)
+        guidance = load_guidance(config, observations, device, own.prior)
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
     occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
@@ -83,6 +102,7 @@ def _run(
         clock=clock,
         average=ranks.average if ranks.count > 1 else None,
         loggers=config.report.loggers,
+        loss=own.loss,
     )
     quiet, asked = config.report.quiet or not ranks.is_first, config.distill
     watched = memory.watched(

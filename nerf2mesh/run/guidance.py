@@ -25,14 +25,14 @@ class Guidance:
         return {"prior": self.prior} | ({"second prior": self.second.prior} if self.second else {})
 
 
-def load_guidance(config: Config, observations: Observations, device: str) -> Guidance:
-    """The priors that `config` names, on `device`, conditioned on `observations`.
+def load_guidance(config: Config, observations: Observations, device: str, own_prior: Prior | None = None) -> Guidance:
+    """The priors that `config` names (or the caller's own), on `device`, conditioned on `observations`.
 
     Raises:
         ValueError: a file is missing or foreign, a setting does not fit the model, or the input lacks what the prior
             needs (a picture, a prompt).
     """
-    prior = load_prior(config.prior, device)
+    prior = own_prior or load_prior(config.prior, device)
     load_styles(prior, config.lora)
     condition = prior.condition(observations)
     if config.second is None:

@@ -104,12 +104,12 @@ def test_config_bounds(bad: dict[str, float]) -> None:
         InputConfig(**bad)
 
 
-@pytest.mark.parametrize("name", ["bob", "spot"])
+@pytest.mark.parametrize("name", ["duck", "wizard"])
 def test_demo_pictures(name: str) -> None:
     notes = load_observations(InputConfig(image=str(demo_picture(name)))).notes
     assert notes["foreground"] == "alpha" and 0.05 < notes["mask_share"] < 0.6 and notes["warnings"] == []
 
 
 def test_unknown_demo_picture() -> None:
-    with pytest.raises(ValueError, match="wanted bob or spot, got 'cat'"):
+    with pytest.raises(ValueError, match="wanted duck or wizard, got 'cat'"):
         demo_picture("cat")

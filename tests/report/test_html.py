@@ -206,7 +206,13 @@ def test_viewer_script_reads_the_glb(run_folder: Path) -> None:
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_report_lives_in_a_browser(run_folder: Path) -> None:
     _report(run_folder)
-    flags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=3000"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--virtual-time-budget=3000",
+    ]
     picture = run_folder / "shot.png"
     command = [
         BROWSER,

@@ -1,0 +1,108 @@
+"""Hook of the docs site: every setting, its default and its meaning, read from the config dataclasses.
+
+The sources are parsed, not imported, so that the page needs neither torch nor Hydra and cannot differ from the code. A
+page that holds the line `<!-- settings: nerf2mesh/config.py Config -->` gets the tables of that class in its place.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = re.compile(r"^<!-- settings: (\S+) (\w+) -->$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a config dataclass; `default` is its source text, empty where there is none."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A config dataclass: its docstring, its plain settings, and the classes of its fields that are groups."""
+
+    about: str
+    settings: tuple[Setting, ...]
+    groups: dict[str, str]
+
+
+def read_group(path: Path, name: str) -> Group:
+    """The dataclass `name` of the file `path`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    settings, groups = [], {}
+    for node, after in zip(found.body, [*found.body[1:], None]):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        kind = ast.unparse(node.annotation)
+        inner = re.search(r"\w+Config", kind)
+        if inner:
+            groups[node.target.id] = inner[0]
+            continue
+        settings.append(Setting(node.target.id, kind, _default(node.value), _text(after)))
+    return Group(ast.get_docstring(found) or "", tuple(settings), groups)
+
+
+def _default(value: ast.expr | None) -> str:
+    """The default as it is written in YAML or on the command line."""
+    if isinstance(value, ast.Call):
+        factory = next((keyword.value for keyword in value.keywords if keyword.arg == "default_factory"), None)
+        named = ast.unparse(factory) if factory is not None else ""
+        return {"list": "[]", "dict": "{}"}.get(named, named)
+    if isinstance(value, ast.Constant):
+        return {None: "null", True: "true", False: "false", "": '""'}.get(value.value, str(value.value))
+    return "" if value is None else ast.unparse(value)
+
+
+def _text(node: ast.stmt | None) -> str:
+    """The attribute docstring that follows a field."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return " ".join(node.value.value.split())
+    return ""
+
+
+def class_file(path: Path, name: str) -> Path:
+    """The file that defines a class which `path` defines or imports, directly or through a room's `__init__`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
+        return path
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
+            module = ROOT / node.module.replace(".", "/")
+            return class_file(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"), name)
+    raise ValueError(f"settings: {path} does not know {name}")
+
+
+def tables(path: Path, name: str, prefix: str = "", level: int = 2) -> str:
+    """Markdown of a class and, below it, of its groups."""
+    group = read_group(path, name)
+    lines = [f"{'#' * level} {prefix.rstrip('.') or name}", "", group.about, ""]
+    if group.settings:
+        lines += ["| setting | default | type | meaning |", "|---|---|---|---|"]
+        lines += [_row(prefix, setting) for setting in group.settings]
+        lines += [""]
+    for field, inner in group.groups.items():
+        lines += [tables(class_file(path, inner), inner, f"{prefix}{field}.", level + 1)]
+    return "\n".join(lines)
+
+
+def _row(prefix: str, setting: Setting) -> str:
+    cells = (f"`{prefix}{setting.name}`", f"`{setting.default}`" if setting.default else "", f"`{setting.kind}`")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (*cells, _plain(setting.meaning))) + " |"
+
+
+def _plain(text: str) -> str:
+    return text.replace("<", "&lt;").replace("*", "\\*")
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Called by mkdocs for every page."""
+    return MARK.sub(lambda found: tables(ROOT / found[1], found[2]), markdown)
