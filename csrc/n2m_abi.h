@@ -1,8 +1,9 @@
 // The C ABI of the native library: the only file that Python mirrors (nerf2mesh/kernels/_lib.py).
 //
-// Every pointer is to contiguous memory of the caller. float unless said otherwise. Functions return 0, or an error code
-// for n2m_error. CUDA entry points have the same names with the suffix _cuda and take a stream as their last argument;
-// they only enqueue work, never allocate and never synchronize.
+// Every pointer is to contiguous memory of the caller. float unless said otherwise. Functions return 0, or an error code.
+// Null pointers, sizes, ranges, indices and numbers that are not finite are checked before anything is read or written (on a
+// GPU without looking at arrays); how long an array is only the caller knows. CUDA entry points have the same names with the
+// suffix _cuda and take a stream as their last argument; they only enqueue work, never allocate and never synchronize.
 #pragma once
 #include <stdint.h>
 
@@ -13,7 +14,7 @@ extern "C" {
 #define N2M_API __attribute__((visibility("default")))
 #define N2M_ABI_VERSION 1
 
-enum n2m_status { N2M_OK = 0, N2M_UNSUPPORTED = 1, N2M_OUT_OF_MEMORY = 2, N2M_CUDA_ERROR = 1000 };
+enum n2m_status { N2M_OK = 0, N2M_UNSUPPORTED = 1, N2M_OUT_OF_MEMORY = 2, N2M_INVALID = 4, N2M_CUDA_ERROR = 1000 };
 
 // One level of the hash grid. `offset` and `size` count entries (n_features values each), `hashed` is 0 or 1.
 typedef struct {
@@ -39,6 +40,8 @@ typedef void (*n2m_range_fn)(int64_t begin, int64_t end, void* context);
 typedef int32_t (*n2m_parallel_fn)(int64_t begin, int64_t end, int64_t grain, n2m_range_fn body, void* context);
 
 N2M_API int32_t n2m_abi_version(void);
+// "NAME: expected X, got Y" of this thread's last call that was refused (N2M_INVALID, or 1, 2 and 4 of the mesh tools).
+N2M_API const char* n2m_last_error(void);
 N2M_API const char* n2m_cpu_isa(void);
 // Caps the instruction set ("scalar", "avx2", "avx512"); 0 if this machine has it. For tests.
 N2M_API int32_t n2m_set_isa(const char* name);

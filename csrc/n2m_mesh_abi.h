@@ -43,13 +43,14 @@ typedef struct {
   int32_t* layers;     /* [n_cameras, height, width] faces that cover the pixel's samples, seen or hidden */
 } n2m_raster_images;
 
-/* Returns 0, or 1 for a face index out of range, 2 for a bad size, 3 for not enough memory. */
+/* Returns 0, or 1 for a face index out of range, 2 for a bad size, 3 for not enough memory, 4 for a null pointer or a number out
+   of its range; n2m_last_error names the argument. A vertex that is not finite makes its faces invisible. */
 N2M_API int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images);
 
 /* Collapses edges of a mesh [n_vertices, 3], [n_faces, 3] in place, cheapest first, down to target_faces. Never makes an
    edge of more than two faces; vertices at an open or branching edge stay. On return the arrays hold the new mesh and
-   counts[0], counts[1] its numbers of vertices and faces, which may miss the target. Returns 0, 1 for a face index out of
-   range, 3 for not enough memory. */
+   counts[0], counts[1] its numbers of vertices and faces, which may miss the target. Returns as n2m_rasterize does; vertices
+   must be finite. */
 N2M_API int32_t n2m_simplify(double* vertices, int64_t n_vertices, int32_t* faces, int64_t n_faces, int64_t target_faces,
                              int64_t* counts);
 

@@ -25,13 +25,25 @@ USER_ERROR, INTERRUPTED = 2, 130
 _NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
 
 
+def share_the_cores() -> None:
+    """Lets idle threads sleep soon. Call it before torch is loaded, which is when GNU OpenMP reads its settings.
+
+    GNU OpenMP's threads spin for milliseconds after every parallel loop. Where other programs use the same cores, the
+    thread that has work waits for the one that spins, and a step takes many times as long. What the user sets stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # what it takes by itself where it knows of too few cores
+
+
 def main() -> None:
     """nerf2mesh: one picture becomes a mesh."""
+    share_the_cores()
     sys.exit(run_app(_fit, "config"))
 
 
 def train_prior() -> None:
     """nerf2mesh-train-prior: train the built-in prior on procedural shapes and on meshes."""
+    share_the_cores()
 
     def register() -> None:
         from hydra.core.config_store import ConfigStore
@@ -45,6 +57,7 @@ def train_prior() -> None:
 
 def train_lora() -> None:
     """nerf2mesh-train-lora: train a style adapter on pairs of pictures and models."""
+    share_the_cores()
 
     def register() -> None:
         from hydra.core.config_store import ConfigStore
@@ -58,6 +71,7 @@ def train_lora() -> None:
 
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
+    share_the_cores()
     from nerf2mesh.sweep.commands import COMMANDS
 
     word = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -75,7 +75,7 @@ N2M_RASTER_FN void edge_function(const double* qj, const double* qk, double* a, 
   *c = sign * (p[0] * q[1] - p[1] * q[0]);
 }
 
-// False for a triangle seen edge-on, which covers nothing.
+// False for a triangle seen edge-on, which covers nothing, and for one whose numbers are not finite.
 N2M_RASTER_FN bool setup_triangle(const RasterVertex& v0, const RasterVertex& v1, const RasterVertex& v2, RasterTriangle* out) {
   const double* q[3] = {v0.q, v1.q, v2.q};
   for (int i = 0; i < 3; ++i) edge_function(q[(i + 1) % 3], q[(i + 2) % 3], &out->a[i], &out->b[i], &out->c[i]);
@@ -86,6 +86,7 @@ N2M_RASTER_FN bool setup_triangle(const RasterVertex& v0, const RasterVertex& v1
     out->a[i] *= sign;
     out->b[i] *= sign;
     out->c[i] *= sign;
+    if (!std::isfinite(out->a[i]) || !std::isfinite(out->b[i]) || !std::isfinite(out->c[i])) return false;
     out->owns_edge[i] = out->a[i] > 0.0 || (out->a[i] == 0.0 && out->b[i] > 0.0);
   }
   return true;

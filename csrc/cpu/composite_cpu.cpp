@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "core/check.h"
 #include "cpu/flat_cpu.h"
 #include "cpu/parallel.h"
 
@@ -16,6 +17,15 @@ int64_t longest(const int32_t* packed_info, int64_t begin, int64_t end) {
   int32_t most = 0;
   for (int64_t r = begin; r < end; ++r) most = packed_info[2 * r + 1] > most ? packed_info[2 * r + 1] : most;
   return most;
+}
+
+// Whether there are samples; the rest of the pointers follows from that.
+bool check_rays(int64_t n_rays, int32_t n_channels, float stop, const int32_t* packed_info, bool* any) {
+  *any = false;
+  if (!check_composite(n_rays, n_channels, stop) || !check_pointer("packed_info", packed_info, n_rays > 0)) return false;
+  if (!check_packing(n_rays, packed_info)) return false;
+  *any = longest(packed_info, 0, n_rays) > 0;
+  return true;
 }
 
 struct Forward {
@@ -88,6 +98,13 @@ extern "C" {
 int32_t n2m_composite_forward(int64_t n_rays, int32_t n_channels, float stop, const float* density, const float* channels,
                               const float* t, const float* dt, const int32_t* packed_info, float* out, float* opacity,
                               float* depth, float* distortion, float* weights) {
+  bool any;
+  if (!check_rays(n_rays, n_channels, stop, packed_info, &any)) return N2M_INVALID;
+  const bool rays = n_rays > 0, wide = n_channels > 0;
+  if (!check_pointers({{"density", density, any}, {"channels", channels, any && wide}, {"t", t, any}, {"dt", dt, any},
+                       {"weights", weights, any}, {"out", out, rays && wide}, {"opacity", opacity, rays}, {"depth", depth, rays},
+                       {"distortion", distortion, rays}}))
+    return N2M_INVALID;
   const Forward pass{n_channels, stop, density, channels, t, dt, out, opacity, depth, distortion, weights};
   std::atomic<bool> enough{true};
   parallel_chunks(n_rays, RAYS_PER_TASK, [&](int64_t begin, int64_t end) {
@@ -107,6 +124,12 @@ int32_t n2m_composite_backward(int64_t n_rays, int32_t n_channels, float stop, c
                                const float* grad_depth, const float* grad_distortion, float* grad_density,
                                float* grad_channels) {
   (void)density;
+  bool any;
+  if (!check_rays(n_rays, n_channels, stop, packed_info, &any)) return N2M_INVALID;
+  const bool wide = any && n_channels > 0;
+  if (!check_pointers({{"channels", channels, wide}, {"t", t, any}, {"dt", dt, any}, {"opacity", opacity, any}, {"depth", depth, any},
+                       {"weights", weights, any}, {"grad_density", grad_density, any}, {"grad_channels", grad_channels, wide}}))
+    return N2M_INVALID;
   const Backward pass{n_channels, stop,     channels,     t,          dt,              opacity,      depth,
                       weights,    grad_out, grad_opacity, grad_depth, grad_distortion, grad_density, grad_channels};
   parallel_chunks(n_rays, RAYS_PER_TASK, [&](int64_t begin, int64_t end) {

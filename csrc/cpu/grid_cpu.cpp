@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/check.h"
 #include "cpu/flat_cpu.h"
 #include "cpu/grid_cpu.h"
 #include "cpu/parallel.h"
@@ -53,8 +54,6 @@ const FlatKernels& flat_kernels() {
 namespace {
 
 int log2_of(int n_features) { return n_features == 1 ? 0 : n_features == 2 ? 1 : n_features == 4 ? 2 : n_features == 8 ? 3 : -1; }
-
-bool supported(const n2m_grid& g) { return (g.n_dims == 2 || g.n_dims == 3) && log2_of(g.n_features) >= 0; }
 
 int64_t padded(int64_t n) { return (n + MAX_LANES - 1) / MAX_LANES * MAX_LANES; }
 
@@ -154,8 +153,12 @@ bool forward_chunk(const ForwardArgs& a, int64_t begin, int64_t n) {
   return true;
 }
 
+// The pointers that every pass reads.
+bool check_pass(const n2m_grid* g, int64_t n, const float* points, const void* params, bool needs_params) {
+  return check_grid(g, n) && check_pointer("points", points, n > 0) && check_pointer("params", params, needs_params && n > 0);
+}
+
 int32_t run_forward(const ForwardArgs& args, int64_t n) {
-  if (!supported(args.g)) return N2M_UNSUPPORTED;
   std::atomic<bool> enough{true};
   parallel_chunks(n, chunk_points(args.g, n), [&](int64_t begin, int64_t end) {
     if (!forward_chunk(args, begin, end - begin)) enough = false;
@@ -234,6 +237,7 @@ extern "C" {
 const char* n2m_cpu_isa(void) { return name_of(kernels); }
 
 int32_t n2m_set_isa(const char* name) {
+  if (!check_pointer("name", name)) return N2M_INVALID;
   const GridKernels* best = best_kernels();
   const GridKernels* wanted = nullptr;
   if (strcmp(name, "scalar") == 0) wanted = &grid_scalar;
@@ -247,17 +251,21 @@ int32_t n2m_set_isa(const char* name) {
 }
 
 int32_t n2m_grid_forward(const n2m_grid* g, int64_t n, const float* points, const void* params, float* out) {
+  if (!check_pass(g, n, points, params, true) || !check_pointer("out", out, n > 0)) return refused(g);
   return run_forward({*g, points, params, nullptr, out, nullptr}, n);
 }
 
 int32_t n2m_grid_jvp(const n2m_grid* g, int64_t n, const float* points, const void* params, const float* tangent,
                      float* out, float* out_tangent) {
+  if (!check_pass(g, n, points, params, true) || !check_pointer("tangent", tangent, n > 0)) return refused(g);
+  if (!check_pointer("out", out, n > 0) || !check_pointer("out_tangent", out_tangent, n > 0)) return refused(g);
   return run_forward({*g, points, params, tangent, out, out_tangent}, n);
 }
 
 int32_t n2m_grid_backward(const n2m_grid* g, int64_t n, const float* points, const float* grad_out, const float* tangent,
                           const float* grad_tangent, float* grad_params) {
-  if (!supported(*g)) return N2M_UNSUPPORTED;
+  if (!check_pass(g, n, points, nullptr, false) || !check_gradients(n, grad_out, tangent, grad_tangent)) return refused(g);
+  if (!check_pointer("grad_params", grad_params, n > 0)) return refused(g);
   constexpr int64_t SWEEP = 131072;  // bounds the scratch memory; a constant, because it fixes the order of the sums
   const BackwardArgs args{*g, points, grad_out, tangent, grad_tangent, nullptr};
   for (int64_t begin = 0; begin < n && g->n_active > 0; begin += SWEEP)
@@ -267,7 +275,8 @@ int32_t n2m_grid_backward(const n2m_grid* g, int64_t n, const float* points, con
 
 int32_t n2m_grid_input_grad(const n2m_grid* g, int64_t n, const float* points, const void* params, const float* grad_out,
                             const float* tangent, const float* grad_tangent, float* grad_points) {
-  if (!supported(*g)) return N2M_UNSUPPORTED;
+  if (!check_pass(g, n, points, params, true) || !check_gradients(n, grad_out, tangent, grad_tangent)) return refused(g);
+  if (!check_pointer("grad_points", grad_points, n > 0)) return refused(g);
   const BackwardArgs args{*g, points, grad_out, tangent, grad_tangent, params};
   std::atomic<bool> enough{true};
   parallel_chunks(n, chunk_points(*g, n), [&](int64_t begin, int64_t end) {

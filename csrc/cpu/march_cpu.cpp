@@ -1,6 +1,7 @@
 // Marching on the CPU: one pass that counts and remembers the hit lattice points as bits, one that writes the samples.
 #include <string.h>
 
+#include "core/check.h"
 #include "core/march.h"
 #include "cpu/parallel.h"
 
@@ -35,6 +36,26 @@ const uint8_t* summarize(const n2m_march& m, const uint8_t* bits) {
   return blocks;
 }
 
+bool check_inputs(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
+                  const uint64_t* masks, int64_t mask_words, const int32_t* packed_info) {
+  const bool any = n_rays > 0;
+  return check_march(m, n_rays) && (masks == nullptr || check_count("mask_words", mask_words, 1, MAX_LATTICE / 64)) &&
+         check_pointers({{"origins", origins, any}, {"directions", directions, any}, {"bits", bits, any}, {"packed_info", packed_info, any}});
+}
+
+// The rays' places must not overlap: each is written by one thread.
+bool check_places(int64_t n_rays, const int32_t* packed_info, int64_t* end) {
+  *end = 0;
+  if (!check_packing(n_rays, packed_info)) return false;
+  for (int64_t r = 0; r < n_rays; ++r) {
+    if (packed_info[2 * r + 1] == 0) continue;
+    if (packed_info[2 * r] < *end)
+      return refuse("packed_info: expected starts in the order of the rays, got %d of ray %lld", packed_info[2 * r], static_cast<long long>(r));
+    *end = int64_t{packed_info[2 * r]} + packed_info[2 * r + 1];
+  }
+  return true;
+}
+
 }  // namespace
 
 extern "C" {
@@ -42,6 +63,10 @@ extern "C" {
 int32_t n2m_march_count(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
                         const uint8_t* bits, const float* jitter, uint64_t* masks, int64_t mask_words,
                         int32_t* packed_info, int64_t* n_samples) {
+  if (!check_inputs(m, n_rays, origins, directions, bits, masks, mask_words, packed_info)) return N2M_INVALID;
+  if (!check_pointer("n_samples", n_samples)) return N2M_INVALID;
+  *n_samples = 0;
+  if (n_rays == 0) return N2M_OK;
   const uint8_t* blocks = summarize(*m, bits);
   parallel_chunks(n_rays, RAYS_PER_TASK, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -59,7 +84,7 @@ int32_t n2m_march_count(const n2m_march* m, int64_t n_rays, const float* origins
   });
   int64_t total = 0;
   for (int64_t r = 0; r < n_rays; ++r) {
-    packed_info[2 * r] = static_cast<int32_t>(total);
+    packed_info[2 * r] = static_cast<int32_t>(total < INT32_MAX ? total : INT32_MAX);
     total += packed_info[2 * r + 1];
   }
   *n_samples = total;
@@ -69,6 +94,12 @@ int32_t n2m_march_count(const n2m_march* m, int64_t n_rays, const float* origins
 int32_t n2m_march_fill(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
                        const uint8_t* bits, const float* jitter, const uint64_t* masks, int64_t mask_words,
                        const int32_t* packed_info, float* t, float* dt, int32_t* ray_index) {
+  int64_t n_places;
+  if (!check_inputs(m, n_rays, origins, directions, bits, masks, mask_words, packed_info)) return N2M_INVALID;
+  if (!check_places(n_rays, packed_info, &n_places)) return N2M_INVALID;
+  const bool any = n_places > 0;
+  if (!check_pointer("t", t, any) || !check_pointer("dt", dt, any) || !check_pointer("ray_index", ray_index, any)) return N2M_INVALID;
+  if (!any) return N2M_OK;
   const uint8_t* blocks = masks ? nullptr : summarize(*m, bits);
   parallel_chunks(n_rays, RAYS_PER_TASK, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {

@@ -3,18 +3,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "core/check.h"
 #include "n2m_abi.h"
 
 namespace n2m {
 namespace {
 
 constexpr int64_t HUGE_PAGE = 1 << 21;
+constexpr int MAX_THREADS = 1024;
 std::atomic<n2m_parallel_fn> torch_parallel{nullptr};
 std::atomic<int> n_threads{1};
 
@@ -26,10 +30,7 @@ class Pool {
     std::unique_lock<std::mutex> only_one(entry_, std::try_to_lock);
     if (!only_one.owns_lock() || owner_ != getpid()) return body(0, n, context);
     std::unique_lock<std::mutex> lock(state_);
-    while (static_cast<int64_t>(workers_.size()) < n - 1) {
-      workers_.emplace_back([this, i = static_cast<int64_t>(workers_.size()) + 1] { work(i); });
-      workers_.back().detach();
-    }
+    n = std::min(n, grow(n - 1) + 1);
     body_ = body, context_ = context, n_ = n, pending_ = n - 1;
     ++generation_;
     wake_.notify_all();
@@ -40,6 +41,18 @@ class Pool {
   }
 
  private:
+  // Up to n workers, or as many as the system gives: an exception must not cross the C ABI.
+  int64_t grow(int64_t n) {
+    try {
+      while (static_cast<int64_t>(workers_.size()) < n) {
+        workers_.emplace_back([this, i = static_cast<int64_t>(workers_.size()) + 1] { work(i); });
+        workers_.back().detach();
+      }
+    } catch (const std::system_error&) {
+    }
+    return static_cast<int64_t>(workers_.size());
+  }
+
   void work(int64_t index) {
     uint64_t seen = 0;
     std::unique_lock<std::mutex> lock(state_);
@@ -72,7 +85,7 @@ Pool& pool() {
 }
 
 struct Buffers {
-  static constexpr int SLOTS = 4;
+  static constexpr int SLOTS = 6;
   void* data[SLOTS] = {};
   int64_t size[SLOTS] = {};
   ~Buffers() {
@@ -113,9 +126,11 @@ void* scratch(int slot, int64_t n_bytes) {
 
 extern "C" {
 int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
+const char* n2m_last_error(void) { return n2m::error_text(); }
 void n2m_set_parallel(n2m_parallel_fn parallel) { n2m::torch_parallel = parallel; }
 void n2m_prefer_huge_pages(void* memory, int64_t n_bytes) {
 #ifdef MADV_HUGEPAGE
+  if (memory == nullptr || n_bytes <= 0 || n_bytes > n2m::MAX_COUNT) return;
   const uintptr_t size = n2m::HUGE_PAGE, begin = reinterpret_cast<uintptr_t>(memory);
   const uintptr_t first = (begin + size - 1) / size * size, last = (begin + static_cast<uintptr_t>(n_bytes)) / size * size;
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
@@ -123,5 +138,5 @@ void n2m_prefer_huge_pages(void* memory, int64_t n_bytes) {
   (void)memory, (void)n_bytes;
 #endif
 }
-void n2m_set_threads(int32_t n_threads) { n2m::n_threads = n_threads < 1 ? 1 : n_threads; }
+void n2m_set_threads(int32_t n_threads) { n2m::n_threads = std::min(std::max(n_threads, 1), n2m::MAX_THREADS); }
 }

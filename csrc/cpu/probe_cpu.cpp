@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "cpu/parallel.h"
 #include "n2m_abi.h"
 
@@ -60,6 +61,7 @@ extern "C" {
 
 // Eight random entries per point and level, read or (write = 1) read, changed and written.
 N2M_API int32_t n2m_probe_lookups(const n2m_grid* g, int64_t n, float* params, int32_t write) {
+  if (!check_grid(g, n) || !check_pointer("params", params)) return N2M_INVALID;
   switch (g->n_features) {
     case 1: probe<1>(*g, n, params, write != 0); break;
     case 2: probe<2>(*g, n, params, write != 0); break;
@@ -72,6 +74,7 @@ N2M_API int32_t n2m_probe_lookups(const n2m_grid* g, int64_t n, float* params, i
 
 // to = from, in parallel: n floats read and written.
 N2M_API int32_t n2m_probe_copy(int64_t n, const float* from, float* to) {
+  if (!check_count("n", n) || !check_pointer("from", from, n > 0) || !check_pointer("to", to, n > 0)) return N2M_INVALID;
   parallel_chunks(n, 1 << 18, [&](int64_t begin, int64_t end) { memcpy(to + begin, from + begin, (end - begin) * sizeof(float)); });
   return N2M_OK;
 }

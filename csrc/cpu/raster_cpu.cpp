@@ -4,10 +4,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <limits>
-#include <new>
 #include <vector>
 
+#include "core/check.h"
 #include "core/raster.h"
 #include "cpu/parallel.h"
 #include "n2m_mesh_abi.h"
@@ -16,6 +17,7 @@ namespace n2m {
 namespace {
 
 constexpr int64_t kMaxBandSamples = 1 << 20;
+constexpr int64_t kMaxSide = 1 << 17;  // samples; a band of one row of pixels then takes 128 MB at most
 constexpr int kSpanWidth = 8;  // below this the division for a tighter span costs more than it saves
 
 struct Sample {
@@ -38,6 +40,13 @@ struct Box {
   int x0, x1, y0, y1;  // samples, ends included
 };
 
+// Cuts [first, last] to the samples of [low, high], or to nothing. Clamped before they are integers: a place may be anywhere.
+void narrow(double low, double high, int* first, int* last) {
+  const double begin = *first, end = *last;
+  *first = (int)std::min(std::max(begin, std::floor(low - 0.5)), end + 1.0);
+  *last = (int)std::max(std::min(end, std::ceil(high - 0.5)), begin - 1.0);
+}
+
 // The samples a triangle can touch; a triangle that crosses the camera's plane may reach everywhere.
 bool sample_box(const RasterVertex* const v[3], double near_depth, int width, int first, int last, Box* box) {
   int n_front = 0;
@@ -54,10 +63,10 @@ bool sample_box(const RasterVertex* const v[3], double near_depth, int width, in
         hi[k] = std::max(hi[k], p);
       }
     }
-    box->x0 = (int)std::max((double)box->x0, std::floor(lo[0] - 0.5));
-    box->x1 = (int)std::min((double)box->x1, std::ceil(hi[0] - 0.5));
-    box->y0 = (int)std::max((double)box->y0, std::floor(lo[1] - 0.5));
-    box->y1 = (int)std::min((double)box->y1, std::ceil(hi[1] - 0.5));
+    for (int k = 0; k < 2; ++k)
+      if (!std::isfinite(lo[k]) || !std::isfinite(hi[k])) return false;
+    narrow(lo[0], hi[0], &box->x0, &box->x1);
+    narrow(lo[1], hi[1], &box->y0, &box->y1);
   }
   return box->x0 <= box->x1 && box->y0 <= box->y1;
 }
@@ -85,7 +94,7 @@ void fill_triangle(const RasterTriangle& t, const RasterVertex* const v[3], cons
       const double scale = 1.0 / (e[0] + e[1] + e[2]);
       const double b0 = e[0] * scale, b1 = e[1] * scale;
       const double depth = b0 * v[0]->depth + b1 * v[1]->depth + (1.0 - b0 - b1) * v[2]->depth;
-      if (depth <= near_depth) continue;
+      if (!(depth > near_depth && std::isfinite(depth))) continue;
       if (!buffers->layers.empty()) ++buffers->layers[row + x];
       Sample& sample = buffers->samples[row + x];
       if ((float)depth < sample.depth) sample = {(float)depth, face, (float)b0, (float)b1};
@@ -220,6 +229,30 @@ void resolve_band(const n2m_raster_mesh& mesh, const n2m_raster_views& views, co
   }
 }
 
+bool check_sizes(const n2m_raster_mesh& mesh, const n2m_raster_views& views) {
+  const int64_t scale = views.supersample;
+  return check_count("n_vertices", mesh.n_vertices, 0, INT32_MAX) && check_count("n_faces", mesh.n_faces, 0, INT32_MAX / 3) &&
+         check_count("n_cameras", views.n_cameras, 0, 1 << 20) && check_count("supersample", scale, 1, 64) &&
+         check_count("height", views.height, 1, kMaxSide / scale) && check_count("width", views.width, 1, kMaxSide / scale) &&
+         (!mesh.texture || (check_count("texture_height", mesh.texture_height, 1, 1 << 20) &&
+                            check_count("texture_width", mesh.texture_width, 1, 1 << 20) &&
+                            check_count("texture_channels", mesh.texture_channels, 3, 4)));
+}
+
+bool check_values(const n2m_raster_mesh& mesh, const n2m_raster_views& views) {
+  const bool any = views.n_cameras > 0;
+  if (!check_pointer("vertices", mesh.vertices, mesh.n_vertices > 0) || !check_pointer("faces", mesh.faces, mesh.n_faces > 0)) return false;
+  if (!check_pointer("cameras", views.cameras, any) || !check_all_finite("cameras", views.cameras, 20 * int64_t{views.n_cameras}))
+    return false;
+  for (int64_t i = 0; i < views.n_cameras; ++i)
+    for (int k = 16; k < 18; ++k)
+      if (views.cameras[20 * i + k] == 0.0)
+        return refuse("cameras: expected focal lengths other than 0, got 0 of camera %lld", static_cast<long long>(i));
+  if (views.lights && !check_all_finite("lights", views.lights, 3 * int64_t{views.n_cameras})) return false;
+  if (!check_finite("ambient", views.ambient) || !check_finite("near", views.near_depth)) return false;
+  return views.orthographic || check_range("near", views.near_depth, 0.0, 1e300);
+}
+
 std::vector<Band> cut_bands(const n2m_raster_views& views, int n_threads) {
   const int64_t row_samples = (int64_t)views.width * views.supersample * views.supersample;
   int rows = (int)std::max<int64_t>(1, kMaxBandSamples / row_samples);
@@ -236,9 +269,10 @@ std::vector<Band> cut_bands(const n2m_raster_views& views, int n_threads) {
 
 extern "C" int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images) {
   using namespace n2m;
-  if (views->n_cameras < 0 || views->height < 1 || views->width < 1 || views->supersample < 1) return 2;
-  for (int64_t i = 0; i < 3 * mesh->n_faces; ++i)
-    if (mesh->faces[i] < 0 || mesh->faces[i] >= mesh->n_vertices) return 1;
+  if (!check_pointer("mesh", mesh) || !check_pointer("views", views) || !check_pointer("images", images)) return N2M_INVALID;
+  if (!check_sizes(*mesh, *views)) return 2;
+  if (!check_values(*mesh, *views)) return N2M_INVALID;
+  if (!check_indices("faces", mesh->faces, 3 * mesh->n_faces, mesh->n_vertices)) return 1;
   if (views->n_cameras == 0) return 0;
   std::atomic<bool> failed{false};
   try {
@@ -249,11 +283,11 @@ extern "C" int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_v
         const RasterCamera camera = make_camera(views->cameras + 20 * bands[i].camera, views->orthographic != 0, views->supersample);
         draw_band(*mesh, *views, camera, bands[i], images->layers != nullptr, &buffers);
         resolve_band(*mesh, *views, *images, camera, bands[i], buffers);
-      } catch (const std::bad_alloc&) {
+      } catch (const std::exception&) {
         failed = true;  // an exception must not cross the pool
       }
     });
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     failed = true;
   }
   return failed ? 3 : 0;

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <new>
+#include <exception>
 #include <queue>
 #include <vector>
 
+#include "core/check.h"
 #include "n2m_mesh_abi.h"
 
 namespace n2m {
@@ -272,13 +273,18 @@ class Simplifier {
 
 extern "C" int32_t n2m_simplify(double* vertices, int64_t n_vertices, int32_t* faces, int64_t n_faces, int64_t target_faces,
                                 int64_t* counts) {
-  for (int64_t i = 0; i < 3 * n_faces; ++i)
-    if (faces[i] < 0 || faces[i] >= n_vertices) return 1;
+  using namespace n2m;
+  if (!check_count("n_vertices", n_vertices, 0, INT32_MAX) || !check_count("n_faces", n_faces, 0, INT32_MAX / 3)) return 2;
+  if (!check_count("target_faces", target_faces)) return 2;
+  if (!check_pointer("vertices", vertices, n_vertices > 0) || !check_pointer("faces", faces, n_faces > 0)) return N2M_INVALID;
+  if (!check_pointer("counts", counts)) return N2M_INVALID;
+  if (!check_indices("faces", faces, 3 * n_faces, n_vertices)) return 1;
+  if (!check_all_finite("vertices", vertices, 3 * n_vertices)) return N2M_INVALID;
   try {
     n2m::Simplifier simplifier(vertices, n_vertices, faces, n_faces);
     simplifier.run(target_faces);
     simplifier.compact(counts);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {  // no memory, or more than a vector may hold
     return 3;
   }
   return 0;

@@ -122,6 +122,11 @@ N2M_API int32_t n2m_composite_forward_cuda(int64_t n_rays, int32_t n_channels, f
                                            const float* channels, const float* t, const float* dt, const int32_t* packed_info,
                                            float* out, float* opacity, float* depth, float* distortion, float* weights,
                                            void* stream) {
+  const bool any = n_rays > 0;
+  if (!check_composite(n_rays, n_channels, stop)) return N2M_INVALID;
+  if (!check_pointers({{"packed_info", packed_info, any}, {"out", out, any && n_channels > 0}, {"opacity", opacity, any},
+                       {"depth", depth, any}, {"distortion", distortion, any}}))
+    return N2M_INVALID;
   if (n_rays == 0) return N2M_OK;
   const CompositeArgs a{n_rays, n_channels, stop, density, channels, t, dt, packed_info};
   forward<<<blocks_for(n_rays * WARP), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a, out, opacity, depth, distortion, weights);
@@ -133,6 +138,9 @@ N2M_API int32_t n2m_composite_backward_cuda(int64_t n_rays, int32_t n_channels, 
                                             const float* opacity, const float* depth, const float* weights,
                                             const float* grad_out, const float* grad_opacity, const float* grad_depth,
                                             const float* grad_distortion, float* grad_density, float* grad_channels, void* stream) {
+  const bool any = n_rays > 0;
+  if (!check_composite(n_rays, n_channels, stop)) return N2M_INVALID;
+  if (!check_pointers({{"packed_info", packed_info, any}, {"opacity", opacity, any}, {"depth", depth, any}})) return N2M_INVALID;
   if (n_rays == 0) return N2M_OK;
   const CompositeArgs a{n_rays, n_channels, stop, density, channels, t, dt, packed_info};
   const Gradients g{opacity, depth, weights, grad_out, grad_opacity, grad_depth, grad_distortion, grad_density, grad_channels};

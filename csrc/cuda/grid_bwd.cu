@@ -187,6 +187,9 @@ using namespace n2m;
 extern "C" N2M_API int32_t n2m_grid_backward_cuda(const n2m_grid* g, int64_t n, const float* points, const float* grad_out,
                                                   const float* tangent, const float* grad_tangent, float* grad_params,
                                                   void* stream) {
+  if (!check_grid(g, n)) return refused(g);
+  if (!check_gradients(n, grad_out, tangent, grad_tangent)) return N2M_INVALID;
+  if (!check_pointers({{"points", points, n > 0}, {"grad_params", grad_params, n > 0}})) return N2M_INVALID;
   if (n == 0 || g->n_active == 0) return N2M_OK;
   const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
   const cudaStream_t on = static_cast<cudaStream_t>(stream);

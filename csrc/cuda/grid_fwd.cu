@@ -149,9 +149,15 @@ void launch_input_grad(const InputGradArgs& a, bool half, cudaStream_t stream) {
   }
 }
 
-int32_t run_forward(const n2m_grid& g, int64_t n, const float* points, const void* params, const float* tangent, float* out,
+int32_t run_forward(const n2m_grid* grid, int64_t n, const float* points, const void* params, const float* tangent, float* out,
                     float* out_tangent, void* stream) {
+  if (!check_grid(grid, n)) return refused(grid);
+  const bool any = n > 0, both = any && (tangent || out_tangent);
+  if (!check_pointers({{"points", points, any}, {"params", params, any}, {"out", out, any}, {"tangent", tangent, both},
+                       {"out_tangent", out_tangent, both}}))
+    return N2M_INVALID;
   if (n == 0) return N2M_OK;
+  const n2m_grid& g = *grid;
   const ForwardArgs a{copy_levels(g), n, g.n_levels, g.n_active, g.smoothstep != 0, points, tangent, params, out, out_tangent};
 #define CALL(D, NF) launch_forward<D, NF>(a, g.half != 0, static_cast<cudaStream_t>(stream))
   N2M_DISPATCH_GRID(g, CALL)
@@ -167,19 +173,23 @@ using namespace n2m;
 extern "C" {
 
 N2M_API int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
+N2M_API const char* n2m_last_error(void) { return error_text(); }
 
 N2M_API int32_t n2m_grid_forward_cuda(const n2m_grid* g, int64_t n, const float* points, const void* params, float* out, void* stream) {
-  return run_forward(*g, n, points, params, nullptr, out, nullptr, stream);
+  return run_forward(g, n, points, params, nullptr, out, nullptr, stream);
 }
 
 N2M_API int32_t n2m_grid_jvp_cuda(const n2m_grid* g, int64_t n, const float* points, const void* params, const float* tangent,
                                   float* out, float* out_tangent, void* stream) {
-  return run_forward(*g, n, points, params, tangent, out, out_tangent, stream);
+  return run_forward(g, n, points, params, tangent, out, out_tangent, stream);
 }
 
 N2M_API int32_t n2m_grid_input_grad_cuda(const n2m_grid* g, int64_t n, const float* points, const void* params,
                                          const float* grad_out, const float* tangent, const float* grad_tangent,
                                          float* grad_points, void* stream) {
+  if (!check_grid(g, n)) return refused(g);
+  if (!check_gradients(n, grad_out, tangent, grad_tangent)) return N2M_INVALID;
+  if (!check_pointers({{"points", points, n > 0}, {"params", params, n > 0}, {"grad_points", grad_points, n > 0}})) return N2M_INVALID;
   if (n == 0) return N2M_OK;
   const InputGradArgs a{copy_levels(*g), n, g->n_levels, g->n_active, g->smoothstep != 0, points,
                         grad_out, tangent, grad_tangent, params, grad_points};

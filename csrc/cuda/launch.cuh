@@ -3,12 +3,13 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
+#include "core/check.h"
 #include "n2m_abi.h"
 
 namespace n2m {
 
 constexpr int THREADS = 256;
-constexpr int MAX_LEVELS = 32;
+constexpr int MAX_LEVELS = MAX_GRID_LEVELS;
 constexpr unsigned WARP = 32, ALL_LANES = 0xffffffffu;
 
 inline unsigned blocks_for(int64_t n, int per_block = THREADS) { return static_cast<unsigned>((n + per_block - 1) / per_block); }

@@ -105,6 +105,13 @@ __global__ void __launch_bounds__(THREADS) fill_samples(const __grid_constant__ 
     march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) { return k >> 6 < a.mask_words || write(k); });
 }
 
+bool check_inputs(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
+                  const uint64_t* masks, int64_t mask_words, const int32_t* packed_info) {
+  const bool any = n_rays > 0;
+  return check_march(m, n_rays) && (masks == nullptr || check_count("mask_words", mask_words, 1, MAX_LATTICE / 64)) &&
+         check_pointers({{"origins", origins, any}, {"directions", directions, any}, {"bits", bits, any}, {"packed_info", packed_info, any}});
+}
+
 MarchArgs make_args(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
                     const float* jitter, const uint64_t* masks, int64_t mask_words) {
   auto* words = reinterpret_cast<unsigned long long*>(const_cast<uint64_t*>(masks));
@@ -121,6 +128,8 @@ extern "C" {
 N2M_API int32_t n2m_march_count_cuda(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
                                      const uint8_t* bits, const float* jitter, uint64_t* masks, int64_t mask_words,
                                      int32_t* packed_info, int64_t* n_samples, void* stream) {
+  if (!check_inputs(m, n_rays, origins, directions, bits, masks, mask_words, packed_info)) return N2M_INVALID;
+  if (!check_pointer("n_samples", n_samples)) return N2M_INVALID;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
   if (n_rays > 0) count_samples<<<blocks_for(n_rays), THREADS, 0, on>>>(a, packed_info);
@@ -131,6 +140,7 @@ N2M_API int32_t n2m_march_count_cuda(const n2m_march* m, int64_t n_rays, const f
 N2M_API int32_t n2m_march_fill_cuda(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions,
                                     const uint8_t* bits, const float* jitter, const uint64_t* masks, int64_t mask_words,
                                     const int32_t* packed_info, float* t, float* dt, int32_t* ray_index, void* stream) {
+  if (!check_inputs(m, n_rays, origins, directions, bits, masks, mask_words, packed_info)) return N2M_INVALID;
   if (n_rays == 0) return N2M_OK;
   const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
   fill_samples<<<blocks_for(n_rays), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a, packed_info, t, dt, ray_index);

@@ -98,6 +98,9 @@ extern "C" {
 N2M_API int32_t n2m_update_occupancy_cuda(int64_t n_cells, float* ema, uint8_t* bits, int64_t n, const int64_t* cells,
                                           const float* values, float decay, float threshold, int32_t below_mean, void* stream) {
   if (below_mean) return N2M_UNSUPPORTED;  // the mean is torch's to take
+  if (!check_occupancy(n_cells, n, decay, threshold)) return N2M_INVALID;
+  if (!check_pointers({{"ema", ema, n_cells > 0}, {"bits", bits, n_cells > 0}, {"cells", cells, n > 0}, {"values", values, n > 0}}))
+    return N2M_INVALID;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   if (n_cells == 0) return N2M_OK;
   decay_cells<<<blocks_for(n_cells), THREADS, 0, on>>>(n_cells, ema, decay);
@@ -109,6 +112,8 @@ N2M_API int32_t n2m_update_occupancy_cuda(int64_t n_cells, float* ema, uint8_t* 
 N2M_API int32_t n2m_adam_cuda(int64_t n, float* param, float* grad, float* mean, float* square, float lr, float beta1, float beta2,
                               float eps, float decay, float bias1, float bias2, float grad_scale, int32_t row_size,
                               int32_t skip_zero_rows, int32_t zero_grad, void* stream) {
+  if (!check_adam(n, lr, beta1, beta2, eps, decay, bias1, bias2, grad_scale, row_size)) return N2M_INVALID;
+  if (!check_pointers({{"param", param, n > 0}, {"grad", grad, n > 0}, {"mean", mean, n > 0}, {"square", square, n > 0}})) return N2M_INVALID;
   if (n == 0) return N2M_OK;
   const AdamRates rates = adam_rates(lr, beta1, beta2, eps, decay, bias1, bias2, grad_scale);
   const AdamArgs a{n, param, grad, mean, square, rates, row_size, skip_zero_rows != 0, zero_grad != 0};

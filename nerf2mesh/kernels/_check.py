@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .layout import GridLayout
+
 Sizes = tuple[int | None, ...]
 
 
@@ -30,3 +32,49 @@ def check_tensor(
         raise ValueError(f"{name}: {kinds} wanted, got {str(value.dtype).removeprefix('torch.')}; convert with .to()")
     if like is not None and value.device != like.device:
         raise ValueError(f"{name}: device {like.device} wanted, as for the other tensors, got {value.device}")
+
+
+def check_size(name: str, value: Tensor | None, n_values: int, dtype: torch.dtype = torch.float32) -> None:
+    """Number and type of the values behind a pointer; None passes. Costs next to nothing, unlike `check_tensor`."""
+    if value is not None and (value.numel() != n_values or value.dtype != dtype):
+        raise ValueError(f"{name}: expected {n_values} values of {dtype}, got {value.numel()} of {value.dtype}")
+
+
+def check_grid_sizes(
+    layout: GridLayout,
+    points: Tensor,
+    params: Tensor | None = None,
+    grad_out: Tensor | None = None,
+    tangent: Tensor | None = None,
+    grad_tangent: Tensor | None = None,
+) -> None:
+    """The operators may be called directly: nothing that the library reads may be shorter than it takes it to be."""
+    n = len(points)
+    check_size("points", points, n * layout.n_dims)
+    if params is not None:
+        check_size("params", params, layout.n_params, params.dtype if params.dtype == torch.float16 else torch.float32)
+    check_size("grad_out", grad_out, n * layout.n_outputs)
+    check_size("tangent", tangent, n * layout.n_dims)
+    check_size("grad_tangent", grad_tangent, n * layout.n_outputs)
+
+
+def check_packing(packed_info: Tensor, n_samples: int) -> None:
+    """ValueError where a ray's samples lie outside the arrays. On the CPU only: a GPU would have to be waited for."""
+    if packed_info.is_cuda or not len(packed_info):
+        return
+    last = packed_info.sum(1, dtype=torch.int64)
+    if int(packed_info.min()) < 0 or int(last.max()) > n_samples:
+        raise ValueError(
+            f"packed_info: (start, count) of rays within {n_samples} samples wanted, "
+            f"got a smallest entry {int(packed_info.min())} and an end at {int(last.max())}"
+        )
+
+
+def check_samples(density: Tensor, channels: Tensor, t: Tensor, dt: Tensor, packed_info: Tensor) -> None:
+    """Samples of one length, and rays that lie within them."""
+    n = density.numel()
+    for name, value in (("density", density), ("t", t), ("dt", dt)):
+        check_size(name, value, n)
+    check_size("channels", channels, n * channels.shape[1])
+    check_size("packed_info", packed_info, 2 * len(packed_info), torch.int32)
+    check_packing(packed_info, n)

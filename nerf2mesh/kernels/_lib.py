@@ -52,7 +52,7 @@ SIGNATURES = {
     "update_occupancy": [I64, P, P, I64, P, P, F32, F32, I32],
     "adam": [I64, P, P, P, P, F32, F32, F32, F32, F32, F32, F32, F32, I32, I32, I32],
 }
-ERRORS = {1: "unsupported sizes", 2: "out of memory"}
+UNSUPPORTED, OUT_OF_MEMORY, INVALID, CUDA_ERROR = 1, 2, 4, 1000
 
 
 @lru_cache(maxsize=256)
@@ -71,10 +71,20 @@ def grid_struct(layout: GridLayout, n_active: int, half: bool) -> Grid:
     return made
 
 
-def check(status: int, name: str) -> None:
+def refusal(library: ctypes.CDLL, name: str) -> ValueError:
+    """The error for a call of `name` that the library refused: its own words, "ARGUMENT: expected X, got Y"."""
+    reason = library.n2m_last_error().decode() if hasattr(library, "n2m_last_error") else "an argument is out of range"
+    return ValueError(f"{reason} (native {name})")
+
+
+def check(library: ctypes.CDLL, status: int, name: str) -> None:
+    """Raises what a kernel's status stands for: ValueError, MemoryError, or RuntimeError for CUDA's own errors."""
+    if status in (UNSUPPORTED, INVALID):
+        raise refusal(library, name)
+    if status == OUT_OF_MEMORY:
+        raise MemoryError(f"no memory for the scratch buffers of native {name}; take fewer rays or points at once")
     if status:
-        reason = ERRORS.get(status, f"CUDA error {status - 1000}" if status >= 1000 else f"status {status}")
-        raise RuntimeError(f"nerf2mesh native {name}: {reason}")
+        raise RuntimeError(f"native {name}: CUDA error {status - CUDA_ERROR}")
 
 
 def _open(file_name: str) -> ctypes.CDLL:
@@ -90,6 +100,8 @@ def _open(file_name: str) -> ctypes.CDLL:
 
 
 def _declare(library: ctypes.CDLL, suffix: str, extra: list[type]) -> None:
+    if hasattr(library, "n2m_last_error"):  # a library that was built before it has none
+        library.n2m_last_error.restype = c_char_p
     for name, arguments in SIGNATURES.items():
         function = getattr(library, f"n2m_{name}{suffix}")
         function.argtypes, function.restype = [*arguments, *extra], c_int32
@@ -114,8 +126,9 @@ def cpu() -> ctypes.CDLL | None:
     library.n2m_cpu_isa.restype = c_char_p
     library.n2m_prefer_huge_pages.argtypes = [c_void_p, c_int64]
     _lend_threads(library)
-    if os.environ.get("N2M_ISA"):
-        check(library.n2m_set_isa(os.environ["N2M_ISA"].encode()), f"instruction set {os.environ['N2M_ISA']}")
+    isa = os.environ.get("N2M_ISA")
+    if isa and library.n2m_set_isa(isa.encode()):
+        raise ValueError(f"N2M_ISA: expected scalar, avx2 or avx512 and a processor that has it, got {isa!r}")
     return library
 
 

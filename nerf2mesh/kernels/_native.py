@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import _lib, reference
+from ._check import check_grid_sizes, check_samples, check_size
 from ._ops import LIBRARY
 from .layout import layout_from
 
@@ -21,17 +22,18 @@ def has_native(like: Tensor) -> bool:
 
 
 def call(name: str, like: Tensor, *arguments: object) -> None:
-    """Runs a native function where `like` is; tensors become pointers. RuntimeError when it reports a failure."""
+    """Runs a native function where `like` is; tensors become pointers. Raises what `_lib.check` makes of its status."""
     values = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
     if like.is_cuda:
         with torch.cuda.device(like.device):
             stream = torch.cuda.current_stream(like.device).cuda_stream
-            status = getattr(_lib.cuda(), f"n2m_{name}_cuda")(*values, stream)
+            library = _lib.cuda()
+            status = getattr(library, f"n2m_{name}_cuda")(*values, stream)
     else:
         library = _lib.cpu()
         library.n2m_set_threads(torch.get_num_threads())
         status = getattr(library, f"n2m_{name}")(*values)
-    _lib.check(status, name)
+    _lib.check(library, status, name)
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
@@ -51,22 +53,11 @@ def aligned(t: Tensor) -> Tensor:
     return t.clone() if t.is_cuda and t.data_ptr() % 16 else t
 
 
-def check_packing(packed_info: Tensor, n_samples: int) -> None:
-    """ValueError where a ray's samples lie outside the arrays. On the CPU only: a GPU would have to be waited for."""
-    if packed_info.is_cuda or not len(packed_info):
-        return
-    last = packed_info.sum(1, dtype=torch.int64)
-    if int(packed_info.min()) < 0 or int(last.max()) > n_samples:
-        raise ValueError(
-            f"packed_info: (start, count) of rays within {n_samples} samples wanted, "
-            f"got a smallest entry {int(packed_info.min())} and an end at {int(last.max())}"
-        )
-
-
 def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: float, n_active: int) -> Tensor:
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         return reference.hash_grid_encode(points, params, layout, n_active)
+    check_grid_sizes(layout, points, params)
     points, params = packed(points, params)
     out = fresh(points, len(points), layout.n_outputs)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
@@ -77,7 +68,10 @@ def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: fl
 def grid_jvp(points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int], growth: float, n_active: int):
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
-        return tuple(t.detach() for t in reference.hash_grid_jvp(points, params, tangent, layout, n_active))
+        with torch.inference_mode(False):
+            inputs = _recordable(points, params, tangent)
+            return tuple(t.detach() for t in reference.hash_grid_jvp(*inputs, layout, n_active))
+    check_grid_sizes(layout, points, params, None, tangent)
     points, params, tangent = packed(points, params, tangent)
     out, out_tangent = (fresh(points, len(points), layout.n_outputs) for _ in range(2))
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
@@ -90,6 +84,7 @@ def grid_backward(points, grad_out, tangent, grad_tangent, geometry: list[int], 
     if not has_native(points):
         params = points.new_zeros(layout.n_params)
         return _twin_gradient(points, params, params, grad_out, tangent, grad_tangent, layout, n_active)
+    check_grid_sizes(layout, points, None, grad_out, tangent, grad_tangent)
     points, grad_out, tangent, grad_tangent = packed(points, grad_out, tangent, grad_tangent)
     grad_params = fresh(points, layout.n_params).zero_()
     grid = _lib.grid_struct(layout, n_active, False)
@@ -101,6 +96,7 @@ def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, g
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         return _twin_gradient(points, params, points, grad_out, tangent, grad_tangent, layout, n_active)
+    check_grid_sizes(layout, points, params, grad_out, tangent, grad_tangent)
     points, params, grad_out, tangent, grad_tangent = packed(points, params, grad_out, tangent, grad_tangent)
     grad_points = fresh(points, *points.shape)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
@@ -109,11 +105,18 @@ def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, g
     return grad_points
 
 
+def _recordable(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Copies of inference tensors, which autograd refuses; call it outside of inference mode."""
+    return [t.clone() if t is not None and t.is_inference() else t for t in tensors]
+
+
 def _twin_gradient(points, params, wanted, grad_out, tangent, grad_tangent, layout, n_active: int) -> Tensor:
     """Gradient with respect to `wanted` (points or params) of <grad_out, out> + <grad_tangent, out_tangent>."""
     for_points = wanted is points
-    points, params = points.detach().requires_grad_(), params.detach().requires_grad_()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        points, params, *rest = _recordable(points, params, grad_out, tangent, grad_tangent)
+        points, params = points.detach().requires_grad_(), params.detach().requires_grad_()
+        grad_out, tangent, grad_tangent = rest
         total = points.new_zeros(()) + 0.0 * points.sum() + 0.0 * params.sum()
         if grad_tangent is not None:
             out, out_tangent = reference.hash_grid_jvp(points, params, tangent, layout, n_active)
@@ -131,6 +134,10 @@ def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, 
         lattice = {"near": near, "far": far, "step_size": step, "jitter": jitter, "n_cascades": n_cascades}
         found = reference.march_rays(origins, directions, bits, resolution, capacity=capacity, **lattice)
         return *_pad(found[:3], capacity, origins.is_cuda), found[3], torch.tensor(found.n_samples + found.overflow)
+    check_size("origins", origins, 3 * len(origins))
+    check_size("directions", directions, origins.numel())
+    check_size("bits", bits, n_cascades * resolution**3 // 8, torch.uint8)
+    check_size("jitter", jitter, len(origins))
     origins, directions, bits, jitter = packed(origins, directions, bits, jitter)
     n_rays = len(origins)
     # One bit per lattice point that a ray can have; very fine lattices march twice instead of remembering.
@@ -169,7 +176,7 @@ def _pad(buffers: tuple[Tensor, ...], capacity: int | None, fixed: bool) -> list
 
 
 def composite(density, channels, t, dt, packed_info, stop: float):
-    check_packing(packed_info, density.shape[0])
+    check_samples(density, channels, t, dt, packed_info)
     if not has_native(density):
         return tuple(x.detach() for x in reference.composite(density, channels, t, dt, packed_info, stop=stop))
     inputs = packed(density, channels, t, dt, packed_info)
@@ -186,18 +193,24 @@ def composite_backward(
     stop: float,
 ):  # fmt: skip
     grads = (grad_out, grad_opacity, grad_depth, grad_distortion)
+    check_samples(density, channels, t, dt, packed_info)
+    n_rays, n_channels = packed_info.shape[0], channels.shape[1]
+    check_size("weights", weights, density.numel())
+    check_size("grad_out", grad_out, n_rays * n_channels)
+    for per_ray in (opacity, depth, *grads[1:]):
+        check_size("opacity, depth, grads", per_ray, n_rays)
     if not has_native(density):
         return _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop)
     inputs = packed(density, channels, t, dt, packed_info, opacity, depth, weights, *grads)
     # Samples of no ray (the padding of a fixed capacity) keep a zero gradient.
     grad_density, grad_channels = density.new_zeros(density.shape), channels.new_zeros(channels.shape)
-    sizes = (packed_info.shape[0], channels.shape[1])
-    call("composite_backward", density, *sizes, stop, *inputs, grad_density, grad_channels)
+    call("composite_backward", density, n_rays, n_channels, stop, *inputs, grad_density, grad_channels)
     return grad_density, grad_channels
 
 
 def _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop: float):
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        density, channels, t, dt, *grads = _recordable(density, channels, t, dt, *grads)
         density, channels = density.detach().requires_grad_(), channels.detach().requires_grad_()
         outputs = reference.composite(density, channels, t, dt, packed_info, stop=stop)[:4]
         total = 0.0 * density.sum() + 0.0 * channels.sum()
@@ -210,6 +223,10 @@ def update_occupancy(ema, bits, cells, values, decay: float, threshold: float, b
         first, last = int(cells.min()), int(cells.max())
         if first < 0 or last >= ema.numel():
             raise ValueError(f"cells: indices from 0 to {ema.numel() - 1} wanted, got {first} to {last}")
+    check_size("ema", ema, 8 * bits.numel())
+    check_size("bits", bits, ema.numel() // 8, torch.uint8)
+    check_size("cells", cells, values.numel(), torch.int64)
+    check_size("values", values, cells.numel())
     if not has_native(ema) or (below_mean and ema.is_cuda):  # on a GPU the mean is torch's to take
         reference.update_occupancy(ema, bits, cells, values, decay, threshold, below_mean=below_mean)
         return
@@ -239,6 +256,8 @@ def adam(
         options |= {"skip_zero_rows": skip_zero_rows, "zero_grad": zero_grad}
         reference.adam_step(param, grad, mean, square, step=step, lr=lr, betas=(beta1, beta2), eps=eps, **options)
         return
+    for name, value in (("param", param), ("grad", grad), ("mean", mean), ("square", square)):
+        check_size(name, value, param.numel())
     rates = (lr, beta1, beta2, eps, weight_decay, 1 - beta1**step, 1 - beta2**step, grad_scale)
     flags = (row_size, int(skip_zero_rows), int(zero_grad))
     call("adam", param, param.numel(), param, grad, mean, square, *rates, *flags)

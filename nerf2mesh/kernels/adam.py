@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,10 @@ def adam_step(
         raise ValueError(f"step: a count from 1 wanted, got {step}")
     if row_size < 1 or param.numel() % row_size:
         raise ValueError(f"row_size: a divisor of {param.numel()} wanted, got {row_size}")
+    rates = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "grad_scale": grad_scale}
+    for name, value in rates.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}: expected a finite number, got {value}")
     options = (weight_decay, step, grad_scale, row_size, skip_zero_rows, zero_grad)
     with torch.no_grad():
         torch.ops.n2m.adam(param, grad, mean, square, lr, *betas, eps, *options)

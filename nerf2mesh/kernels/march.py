@@ -78,6 +78,9 @@ def _check_lattice(bits: Tensor, like: Tensor, resolution, n_cascades, near, far
             "n_cascades: 1 to 8 wanted, and a resolution divisible by 4 for more than one, "
             f"got {n_cascades} at {resolution}"
         )
+    n_cells = n_cascades * resolution**3
+    if n_cells > 2**32:  # their numbers are unsigned 32-bit
+        raise ValueError(f"resolution, n_cascades: expected at most 2^32 cells, got {n_cells}; take fewer cascades")
     smallest = 2.0 * 3.0**0.5 * 2 ** (n_cascades - 1) / MAX_LATTICE
     if not step_size >= smallest:
         raise ValueError(f"step_size: a positive number of at least {smallest:.2g} wanted, got {step_size}")

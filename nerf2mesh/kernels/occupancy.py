@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -31,4 +33,6 @@ def update_occupancy(
     check_tensor("bits", bits, (ema.numel() // 8,), (torch.uint8,), like=ema)
     check_tensor("cells", cells, (None,), (torch.int64,), like=ema)
     check_tensor("values", values, tuple(cells.shape), like=ema)
+    if not math.isfinite(decay) or math.isnan(threshold):
+        raise ValueError(f"decay, threshold: expected numbers, got {decay} and {threshold}")
     torch.ops.n2m.update_occupancy(ema, bits, cells, values.detach(), decay, threshold, below_mean)

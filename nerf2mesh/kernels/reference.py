@@ -6,12 +6,14 @@ second derivatives. Clarity first; memory grows with samples times levels.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from .composite import Composited
 from .layout import GridLayout
-from .march import Samples
+from .march import MAX_LATTICE, Samples
 
 PRIMES = (1, 2654435761, 805459861)
 UINT32 = 0xFFFFFFFF
@@ -98,7 +100,8 @@ def march_rays(
     leave = faces.amax(0).masked_fill(parallel, torch.inf).amin(-1).clamp(max=far)
     missed = (parallel & (rays_o.abs() > half)).any(-1) | ~(enter < leave) | parallel.all(-1)
     enter, leave = enter.masked_fill(missed, 0.0), leave.masked_fill(missed, 0.0)
-    n_steps = int(((leave - enter).max() / step_size).ceil()) + 2 if len(rays_o) else 0
+    longest = float((leave - enter).max()) if len(rays_o) else 0.0
+    n_steps = min(math.ceil(longest / step_size) + 2, MAX_LATTICE) if len(rays_o) else 0
     offset = 0.5 if jitter is None else jitter[:, None]
     k = torch.arange(n_steps, device=rays_o.device, dtype=rays_o.dtype) + offset
     t = (k * torch.tensor(step_size, dtype=rays_o.dtype)).expand(len(rays_o), -1) + enter[:, None]
@@ -111,7 +114,8 @@ def _occupied(points: Tensor, bits: Tensor, resolution: int, n_cascades: int) ->
     reach = points.abs().amax(-1)
     cascade = sum((reach > 2.0**c).long() for c in range(n_cascades - 1)) if n_cascades > 1 else reach.long() * 0
     inside = points * torch.exp2(-cascade.to(points.dtype))[..., None]
-    cell = ((inside + 1) * (0.5 * resolution)).clamp(0, resolution - 1).long()
+    # A ray from very far away has places that are no number; they count as the first cell, as in the kernels.
+    cell = ((inside + 1) * (0.5 * resolution)).nan_to_num(nan=0.0).clamp(0, resolution - 1).long()
     index = ((cascade * resolution + cell[..., 0]) * resolution + cell[..., 1]) * resolution + cell[..., 2]
     return (bits[index >> 3].int() >> (index & 7).int()) & 1 == 1
 

@@ -11,61 +11,18 @@ from __future__ import annotations
 import ctypes
 import warnings
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nerf2mesh.kernels import _lib
+from nerf2mesh.render.raster_arrays import CImages, CMesh, CViews, MeshArrays, ViewArrays, check_arrays
 from nerf2mesh.types import Camera, Rendering
 
 SHADINGS = ("albedo", "lambert", "normal")
 GREY = 0.8
 """Color of a mesh that has none."""
-
-
-class _Mesh(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("vertices", "faces", "normals", "colors", "uv", "texture")]
-    _fields_ += [(name, ctypes.c_int64) for name in ("n_vertices", "n_faces")]
-    _fields_ += [(name, ctypes.c_int32) for name in ("texture_height", "texture_width", "texture_channels")]
-    _fields_ += [("grey", ctypes.c_float)]
-
-
-class _Views(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("cameras", "lights")]
-    _fields_ += [(name, ctypes.c_int32) for name in ("n_cameras", "height", "width", "supersample", "orthographic")]
-    _fields_ += [("ambient", ctypes.c_float), ("near_depth", ctypes.c_double)]
-
-
-class _Images(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_void_p) for name in ("rgb", "opacity", "depth", "normal", "face", "barycentric", "layers")
-    ]
-
-
-class MeshArrays(NamedTuple):
-    """What the rasterizer reads of a mesh, in its own types; see csrc/n2m_mesh_abi.h."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
-    normals: np.ndarray | None = None
-    colors: np.ndarray | None = None
-    uv: np.ndarray | None = None
-    texture: np.ndarray | None = None
-
-
-class ViewArrays(NamedTuple):
-    """Cameras [n, 20] (camera_to_world, focal_px, principal_px) and how to sample and light them."""
-
-    cameras: np.ndarray
-    height: int
-    width: int
-    supersample: int = 1
-    orthographic: bool = False
-    lights: np.ndarray | None = None
-    ambient: float = 0.0
-    near: float = 1e-3
 
 
 @cache
@@ -101,8 +58,6 @@ def rasterize_mesh(
     """
     if shading not in SHADINGS:
         raise ValueError(f"shading: one of {SHADINGS} wanted, got {shading!r}")
-    if supersample < 1:
-        raise ValueError(f"supersample: 1 or more samples per axis wanted, got {supersample}")
     lights = _lights(camera, light_direction) if shading == "lambert" else None
     views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic, lights, ambient, near)
     images = rasterize_arrays(_mesh_arrays(mesh, smooth), views)
@@ -146,7 +101,11 @@ def rasterize_arrays(
     *,
     outputs: tuple[str, ...] = ("rgb", "opacity", "depth", "normal", "face", "barycentric"),
 ) -> dict[str, np.ndarray]:
-    """The native kernel on plain arrays; returns the images named in `outputs`, each [n, h, w, ...]."""
+    """The native kernel on plain arrays; returns the images named in `outputs`, each [n, h, w, ...].
+
+    Faces with a corner that is not finite, or too far away for the arithmetic, are left out. ValueError for the rest.
+    """
+    check_arrays(mesh, views)
     library = native_library()
     if library is None:
         from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
@@ -155,8 +114,8 @@ def rasterize_arrays(
     n_cameras = len(views.cameras)
     images = allocate_images(outputs, n_cameras, views.height, views.width)
     texture_shape = (0, 0, 0) if mesh.texture is None else mesh.texture.shape
-    c_mesh = _Mesh(*map(_pointer, mesh), len(mesh.vertices), len(mesh.faces), *texture_shape, GREY)
-    c_views = _Views(
+    c_mesh = CMesh(*map(_pointer, mesh), len(mesh.vertices), len(mesh.faces), *texture_shape, GREY)
+    c_views = CViews(
         _pointer(views.cameras),
         _pointer(views.lights),
         n_cameras,
@@ -167,12 +126,13 @@ def rasterize_arrays(
         views.ambient,
         views.near,
     )
-    c_images = _Images(**{name: _pointer(image) for name, image in images.items()})
+    c_images = CImages(**{name: _pointer(image) for name, image in images.items()})
     library.n2m_set_threads(torch.get_num_threads())
     status = library.n2m_rasterize(ctypes.byref(c_mesh), ctypes.byref(c_views), ctypes.byref(c_images))
     if status == 3:
-        raise MemoryError(f"rasterizer: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
-    assert status == 0, f"n2m_rasterize returned {status}"
+        raise MemoryError(f"rasteriser: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
+    if status:
+        raise _lib.refusal(library, "rasterize")
     return images
 
 

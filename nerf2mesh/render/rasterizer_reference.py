@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nerf2mesh.render.rasterizer import GREY, MeshArrays, ViewArrays, allocate_images
+from nerf2mesh.render.raster_arrays import MeshArrays, ViewArrays
+from nerf2mesh.render.rasterizer import GREY, allocate_images
 
 CHUNK_SAMPLES = 1 << 20
 
@@ -23,7 +24,8 @@ def rasterize_arrays_reference(
     """See `rasterize_arrays`."""
     images = allocate_images(outputs, len(views.cameras), views.height, views.width)
     for n in range(len(views.cameras)):
-        image = _one_view(mesh, views, n)
+        with np.errstate(all="ignore"):  # vertices may be anywhere; what comes out of it is left out
+            image = _one_view(mesh, views, n)
         for name in outputs:
             images[name][n] = image[name]
     return images
@@ -75,6 +77,7 @@ def _boxes(
     low[in_front < 3], high[in_front < 3] = 0.0, [width, height]
     low, high = np.clip(low, 0, [width, height]), np.clip(high, 0, [width, height])
     side = np.where(in_front > 0, (high - low).max(1), 0) * ((high - low).min(1) > 0)
+    side[~np.isfinite(q[faces]).all((1, 2)) | ~np.isfinite(side)] = 0
     size = 1
     while size < 2 * max(width, height):
         chosen = np.flatnonzero((side > size // 2) & (side <= size))
@@ -92,14 +95,15 @@ def _hits(q, depth, faces, chosen, x, y, height: int, width: int, near: float) -
     edge = edge * np.sign(determinant)[:, None, None]
     e = [edge[:, k, :1] * (x + 0.5) + (edge[:, k, 1:2] * (y + 0.5) + edge[:, k, 2:]) for k in range(3)]
     owns = (edge[..., 0] > 0) | ((edge[..., 0] == 0) & (edge[..., 1] > 0))
-    hit = (x < width) & (y < height) & (determinant != 0.0)[:, None]
+    sound = (determinant != 0.0) & np.isfinite(determinant) & np.isfinite(edge).all((1, 2))
+    hit = (x < width) & (y < height) & sound[:, None]
     for k in range(3):
         hit &= (e[k] > 0) | ((e[k] == 0) & owns[:, k, None])
     row, column = np.nonzero(hit)
     b = np.stack([e[k][row, column] for k in range(3)], axis=1)
     b /= b.sum(1, keepdims=True)
     d = (b * depth[faces[chosen[row]]]).sum(1).astype(np.float32)
-    keep = d > near
+    keep = (d > near) & np.isfinite(d)
     row, column, b, d = row[keep], column[keep], b[keep], d[keep]
     at = (y[row, column] * width + x[row, column]).astype(np.int64)
     return at, d, chosen[row].astype(np.int32), b

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
-from nerf2mesh.kernels import GridLayout
+from nerf2mesh.kernels import GridLayout, available
+
+needs_native = pytest.mark.skipif(
+    available()["cpu"] is None,
+    reason="there is no native library, whose operators are compared with their torch twins here",
+)
 
 
 def relative_error(got: Tensor, wanted: Tensor) -> float:

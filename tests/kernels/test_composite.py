@@ -11,7 +11,7 @@ from torch import Tensor
 from nerf2mesh import kernels
 from nerf2mesh.kernels import reference
 
-from .compare import relative_error
+from .compare import needs_native, relative_error
 
 
 def ragged(counts: list[int], n_channels: int = 3) -> tuple[Tensor, ...]:
@@ -45,6 +45,7 @@ def test_distortion_is_the_double_sum() -> None:
     assert out.distortion.item() == pytest.approx((pairs + (w * w * dt).sum() / 3).item(), rel=1e-5)
 
 
+@needs_native
 @pytest.mark.parametrize("counts", [[5], [0, 3, 0, 40, 1, 0], [64] * 9, [700, 2]])
 @pytest.mark.parametrize("stop", [0.0, 0.05])
 @pytest.mark.parametrize("n_channels", [0, 1, 7])
@@ -63,6 +64,42 @@ def test_values_and_gradients(counts: list[int], stop: float, n_channels: int) -
         assert relative_error(got, wanted) < 1e-5, i
 
 
+def loop_over_samples(inputs: tuple[Tensor, ...], stop: float) -> list[list[float]]:
+    """Colour, opacity and depth of every ray, sample after sample in Python's doubles."""
+    density, channels, t, dt, info = (x.tolist() for x in inputs)
+    rows = []
+    for start, count in info:
+        passed, row = 1.0, [0.0] * (len(channels[0]) + 2)
+        for s in range(start, start + count):
+            w = passed * -math.expm1(-density[s] * dt[s]) if passed >= stop else 0.0
+            row = [total + w * value for total, value in zip(row, [*channels[s], 1.0, t[s]])]
+            passed *= math.exp(-density[s] * dt[s])
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("stop", [0.0, 0.4])
+def test_against_plain_python(stop: float) -> None:
+    inputs = ragged([0, 3, 40, 1, 0, 17], 2)
+    out = kernels.composite(*inputs, stop=stop)
+    got = torch.cat([out.channels, out.opacity[:, None], out.depth[:, None]], dim=1)
+    assert relative_error(got, torch.tensor(loop_over_samples(inputs, stop))) < 1e-5
+
+
+def test_gradient_is_the_slope() -> None:
+    """Central differences of the sum of all outputs, in the direction of every sample's density."""
+    density, channels, t, dt, info = ragged([4, 0, 3], 2)
+
+    def total(values: Tensor) -> Tensor:
+        return sum(part.double().sum() for part in kernels.composite(values, channels, t, dt, info)[:4])
+
+    leaf = density.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(total(leaf), leaf)
+    steps = 1e-2 * torch.eye(7)
+    slopes = torch.stack([(total(density + step) - total(density - step)) / 2e-2 for step in steps])
+    assert relative_error(gradient, slopes.float()) < 2e-3
+
+
 def test_gradcheck_of_the_twin() -> None:
     density, channels, t, dt, info = (x.double() if x.is_floating_point() else x for x in ragged([4, 0, 3]))
 
@@ -72,6 +109,7 @@ def test_gradcheck_of_the_twin() -> None:
     assert torch.autograd.gradcheck(function, (density.requires_grad_(), channels.requires_grad_()))
 
 
+@needs_native
 def test_each_output_alone_has_a_gradient() -> None:
     density, channels, t, dt, info = ragged([6, 9])
     for i in range(4):

@@ -14,7 +14,7 @@ from benchmarks.gpu import check, loop, parity, speed
 from benchmarks.gpu.items import ITEMS, Item, NotRun
 from nerf2mesh.kernels import reference
 
-from .compare import small_layout
+from .compare import needs_native, small_layout
 
 
 def test_plan_names_every_item(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +73,7 @@ def test_marching_rows_see_a_difference() -> None:
     assert parity.marching_rows(other, "cpu", 50)["march: known to one alone [share]"] > 0.01
 
 
+@needs_native
 def test_speed_at_toy_sizes() -> None:
     found = speed.march_and_composite("cpu", rival="torch", n_rays=16, repeats=1)
     assert found["torch over ours"] > 0 and found["samples"] > 0

@@ -12,7 +12,7 @@ from torch import Tensor
 from nerf2mesh import kernels
 from nerf2mesh.kernels import GridLayout, _lib, reference
 
-from .compare import assert_same_support, relative_error, small_layout
+from .compare import assert_same_support, needs_native, relative_error, small_layout
 
 SHAPES = [(d, f, i) for d in (2, 3) for f in (1, 2, 4, 8) for i in ("linear", "smoothstep")]
 
@@ -74,6 +74,7 @@ def derivatives(module, points: Tensor, params: Tensor, layout: GridLayout) -> d
     return dict(zip(names, (out, to_points, to_params, *second, value, along, *jvp)))
 
 
+@needs_native
 @pytest.mark.parametrize(("n_dims", "n_features", "interpolation"), SHAPES)
 def test_every_derivative_against_the_twin(n_dims: int, n_features: int, interpolation: str) -> None:
     layout = small_layout(n_dims=n_dims, n_features=n_features, interpolation=interpolation)
@@ -114,6 +115,19 @@ def test_spatial_gradient_as_a_forward_operator() -> None:
     u = torch.randn_like(points)
     (to_cotangent,) = torch.autograd.grad((got * u).sum(), inputs[2])
     assert relative_error(to_cotangent, kernels.hash_grid_jvp(points, params, u, layout)[1]) < 1e-5
+
+
+def test_spatial_gradient_in_inference_mode() -> None:
+    layout = small_layout()
+    points, params = draw(layout)
+    cotangent = torch.randn(len(points), layout.n_outputs)
+    wanted = kernels.hash_grid_vjp(points, params, cotangent, layout)
+    wanted_along = kernels.hash_grid_jvp(points, params, points, layout)[1]
+    with torch.inference_mode():
+        inside = points.clone()
+        got = kernels.hash_grid_vjp(inside, params, cotangent.clone(), layout)
+        along = kernels.hash_grid_jvp(inside, params, inside, layout)[1]
+    assert torch.equal(got, wanted) and torch.equal(along, wanted_along)
 
 
 @pytest.mark.parametrize("n_active", [0, 1, 3])
@@ -179,12 +193,35 @@ def test_views_and_empty_batches() -> None:
     assert nothing.grad.shape == (0, 3) and not params.grad.any()
 
 
-def test_wild_points_stay_inside_memory() -> None:
+def test_points_far_outside_wrap_around() -> None:
     layout = small_layout()
     _, params = draw(layout)
-    points = torch.tensor([[1e9, -1e9, 0.5], [float("inf"), 0.0, 0.0], [float("nan"), 0.1, 0.2], [-3.7, 8.2, 1e30]])
-    out = kernels.hash_grid_encode(points.requires_grad_(), params.requires_grad_(), layout)
-    out.nan_to_num().sum().backward()
+    points = torch.tensor([[-3.7, 8.2, 0.4], [100.3, -1000.25, 7.0], [-1.0, -0.01, 1.01]])
+    out = kernels.hash_grid_encode(points, params.requires_grad_(), layout)
+    for level in range(layout.n_levels):
+        wanted = torch.tensor([encode_one(p, params, layout, level) for p in points.tolist()])
+        assert relative_error(out.detach()[:, 2 * level : 2 * level + 2], wanted) < 2e-3  # cells of 1e5, in float32
+    (gradient,) = torch.autograd.grad(out.sum(), params)
+    shares = torch.stack([part.sum() for part in gradient.split([size * 2 for size in layout.sizes])])
+    assert torch.allclose(shares, torch.full_like(shares, 6.0), atol=1e-4), (
+        "weights of a point sum to one on every level"
+    )
+
+
+def test_points_that_are_no_number_touch_nothing_else() -> None:
+    """The neighbours in a batch keep their bits, and a wild point never gives an innocent number."""
+    layout = small_layout(n_features=4)
+    points, params = draw(layout, 64)
+    wanted = kernels.hash_grid_encode(points, params, layout)
+    wild = torch.tensor([[math.inf, 0.0, 0.0], [math.nan, 0.1, 0.2], [0.5, -math.inf, 1e30]])
+    mixed = torch.cat([points[:30], wild, points[30:]]).requires_grad_()
+    out = kernels.hash_grid_encode(mixed, params.requires_grad_(), layout)
+    assert torch.equal(torch.cat([out[:30], out[33:]]), wanted)
+    assert not torch.isfinite(out[30:33]).any()
+    weight = torch.ones_like(out)
+    to_points, to_params = torch.autograd.grad((out * weight).sum(), (mixed, params))
+    assert torch.isfinite(torch.cat([to_points[:30], to_points[33:]])).all()
+    assert to_params.shape == params.shape
 
 
 @pytest.mark.parametrize(

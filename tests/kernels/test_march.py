@@ -11,9 +11,10 @@ from nerf2mesh import kernels
 from nerf2mesh.kernels import reference
 from nerf2mesh.types import Camera
 
-from .compare import random_bits, rays
+from .compare import needs_native, random_bits, rays
 
 
+@needs_native
 @pytest.mark.parametrize(
     ("resolution", "n_cascades", "step"),
     [(64, 1, 0.0068), (64, 1, 0.0004), (16, 3, 0.03), (64, 2, 0.01), (10, 1, 0.02)],
@@ -75,6 +76,7 @@ def test_capacity_cuts_the_last_samples_and_says_so() -> None:
     assert kernels.march_rays(origins, directions, bits, 16, step_size=0.02, capacity=10**6).overflow == 0
 
 
+@needs_native
 def test_directions_of_any_length() -> None:
     """t counts in units of |direction|: a short direction has more lattice points, none of which may be lost."""
     origins, directions = rays(64)
@@ -88,11 +90,66 @@ def test_directions_of_any_length() -> None:
             assert torch.equal(a, b)
 
 
-def test_rays_from_very_far_stay_inside_memory() -> None:
-    origins = torch.tensor([[1e30, 0.1, 0.1], [1e20, 1e20, 1e20], [float("inf"), 0, 0], [float("nan"), 0, 0]])
+def march_one(
+    origin: list[float], direction: list[float], bits: list[int], resolution: int, step: float
+) -> list[float]:
+    """Places of one ray's samples, every lattice point tested: exact where all numbers are short binary fractions."""
+    enter, leave = 0.0, math.inf
+    for o, d in zip(origin, direction):
+        if d == 0.0:
+            enter = math.inf if abs(o) > 1.0 else enter
+            continue
+        near, far = sorted(((-1.0 - o) / d, (1.0 - o) / d))
+        enter, leave = max(enter, near), min(leave, far)
+    hits, t = [], enter + 0.5 * step
+    while t < leave:
+        cell = [min(int((o + t * d + 1.0) * resolution / 2), resolution - 1) for o, d in zip(origin, direction)]
+        index = (cell[0] * resolution + cell[1]) * resolution + cell[2]
+        if bits[index >> 3] >> (index & 7) & 1:
+            hits.append(t)
+        t += step
+    return hits
+
+
+@pytest.mark.parametrize("step", [0.0625, 0.015625])
+def test_against_plain_python(step: float) -> None:
+    bits = random_bits(16, 0.6)
+    origins = torch.randint(-12, 13, (60, 3)) / 8.0
+    directions = torch.tensor([0.0, 0.25, 0.5, 1.0, -0.25, -0.5, -1.0])[torch.randint(0, 7, (60, 3))]
+    directions[(directions == 0).all(-1), 0] = 1.0
+    s = kernels.march_rays(origins, directions, bits, 16, step_size=step)
+    wanted = [march_one(o, d, bits.tolist(), 16, step) for o, d in zip(origins.tolist(), directions.tolist())]
+    assert s.packed_info[:, 1].tolist() == [len(hits) for hits in wanted]
+    assert s.t.tolist() == [t for hits in wanted for t in hits] and s.n_samples > 100
+
+
+WILD = [0.0, 1.0, -3.7, 1e9, -1e20, 1e30, 1e-38, math.inf, -math.inf, math.nan]
+
+
+def test_wild_rays_stay_inside_memory_and_spare_the_others() -> None:
+    """Rays between wild ones keep their samples; what is counted of the wild ones is also written."""
+    origins, directions = rays(40)
+    bits = random_bits(16, 0.5)
+    plain = kernels.march_rays(origins, directions, bits, 16, step_size=0.05)
+    wild = torch.tensor(WILD)[torch.randint(0, len(WILD), (40, 6))]
+    both = torch.stack([origins, wild[:, :3]], 1).flatten(0, 1), torch.stack([directions, wild[:, 3:]], 1).flatten(0, 1)
+    both[1][both[1].abs() < 1e-30] = 0.0  # a vanishing direction has 2^24 samples
+    s = kernels.march_rays(*both, bits, 16, step_size=0.05)
+    kept = s.ray_index % 2 == 0
+    assert torch.equal(s.packed_info[::2, 1], plain.packed_info[:, 1])
+    assert torch.equal(s.t[kept], plain.t) and torch.equal(s.ray_index[kept] // 2, plain.ray_index)
+    assert s.packed_info.min() >= 0 and s.n_samples == int(s.packed_info[:, 1].sum()) == len(s.t)
+
+
+def test_rays_from_very_far() -> None:
+    origins = torch.tensor([[1e30, 0.1, 0.1], [1e20, 1e20, 1e20], [math.inf, 0, 0], [math.nan, 0, 0], [1e4, 0, 0]])
+    directions = torch.nn.functional.normalize(-origins, dim=-1)
+    directions[2:4] = torch.tensor([-1.0, 0.0, 0.0])
     bits = torch.full((64,), 255, dtype=torch.uint8)
-    s = kernels.march_rays(origins, torch.nn.functional.normalize(-origins, dim=-1), bits, 8, step_size=0.1)
-    assert s.packed_info[:, 1].max() < 100
+    s = kernels.march_rays(origins, directions, bits, 8, step_size=0.1)
+    # Where a float at that distance steps over the box there is nothing to find.
+    assert s.packed_info[:4, 1].tolist() == [0, 0, 0, 0]
+    assert 19 <= s.packed_info[4, 1] <= 21
 
 
 def test_a_ray_without_a_direction_has_no_samples() -> None:
@@ -144,6 +201,10 @@ def test_views_are_read_rightly() -> None:
         ({"occupancy_bits": torch.zeros(7, dtype=torch.uint8)}, "occupancy_bits: shape"),
         ({"occupancy_bits": torch.zeros(64)}, "occupancy_bits: uint8 wanted"),
         ({"resolution": 7}, "resolution: an even number"),
+        (
+            {"resolution": 1024, "n_cascades": 5},
+            r"resolution, n_cascades: expected at most 2\^32 cells, got 5368709120",
+        ),
         ({"capacity": -1}, "capacity"),
         ({"rays_d": torch.rand(5, 3)}, "rays_d: shape"),
     ],

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from nerf2mesh import kernels
 from nerf2mesh.kernels import GridLayout, reference
 
-from .compare import assert_same_support, random_bits, rays, relative_error
+from .compare import assert_same_support, needs_native, random_bits, rays, relative_error
 
+pytestmark = needs_native
 MANY = settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 

@@ -11,9 +11,24 @@ from torch import Tensor, nn
 from nerf2mesh import kernels
 from nerf2mesh.kernels import reference
 
-from .compare import relative_error
+from .compare import needs_native, relative_error
 
 
+@pytest.mark.parametrize("below_mean", [False, True])
+def test_occupancy_update_against_plain_python(below_mean: bool) -> None:
+    """Decay 0.5 and values of a few binary digits: no rounding anywhere."""
+    ema, bits = torch.randint(0, 64, (64,)) / 64.0, torch.zeros(8, dtype=torch.uint8)
+    cells, values = torch.randint(0, 64, (40,)), torch.randint(0, 64, (40,)) / 64.0
+    wanted = [x / 2 for x in ema.tolist()]
+    for cell, value in zip(cells.tolist(), values.tolist()):
+        wanted[cell] = max(wanted[cell], value)
+    limit = min(0.6, sum(wanted) / 64) if below_mean else 0.6
+    kernels.update_occupancy(ema, bits, cells, values, 0.5, 0.6, below_mean=below_mean)
+    assert ema.tolist() == wanted
+    assert [bits[i >> 3].item() >> (i & 7) & 1 for i in range(64)] == [int(x > limit) for x in wanted]
+
+
+@needs_native
 @pytest.mark.parametrize("below_mean", [False, True])
 def test_occupancy_update_against_the_twin(below_mean: bool) -> None:
     ema, bits = torch.rand(16**3), torch.zeros(16**3 // 8, dtype=torch.uint8)
@@ -39,6 +54,7 @@ def state(n: int, share: float = 1.0, row: int = 1) -> list[Tensor]:
     return [torch.randn(n), torch.randn(n) * touched, torch.randn(n), torch.rand(n)]
 
 
+@needs_native
 @pytest.mark.parametrize("n", [0, 1, 15, 4099, 70_000])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_adam_step_against_the_twin(n: int, weight_decay: float) -> None:
@@ -113,6 +129,9 @@ def test_adam_refuses() -> None:
         kernels.adam_step(p, g, m, v, step=0, lr=0.1)
     with pytest.raises(ValueError, match="row_size: a divisor of 8"):
         kernels.adam_step(p, g, m, v, step=1, lr=0.1, row_size=3)
+    for name in ("lr", "eps", "weight_decay", "grad_scale"):
+        with pytest.raises(ValueError, match=f"{name}: expected a finite number, got nan"):
+            kernels.adam_step(p, g, m, v, **{"step": 1, "lr": 0.1, name: float("nan")})
     for bad, message in ((torch.zeros(4).double(), "float32 wanted"), (torch.zeros(4, 4).T[1:], "contiguous")):
         bad.requires_grad_().grad = torch.ones_like(bad)
         with pytest.raises(ValueError, match=f"params: .*{message}"):

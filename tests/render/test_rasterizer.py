@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -174,16 +172,8 @@ def test_bad_arguments_are_named():
     camera = Camera.orbit(0.0, 0.0, width_px=8)
     with pytest.raises(ValueError, match="shading"):
         rasterize_mesh(box(), camera, shading="phong")
-    with pytest.raises(ValueError, match="supersample"):
-        rasterize_mesh(box(), camera, supersample=0)
+    for name, bad in (("supersample", 0), ("supersample", 65), ("near", float("nan")), ("near", -1.0)):
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            rasterize_mesh(box(), camera, **{name: bad})
     with pytest.raises(ValueError, match="finite"):
         rasterize_mesh(TriangleMesh(np.full((3, 3), np.nan), np.array([[0, 1, 2]])), camera)
-
-
-def test_sixteen_views_take_well_under_two_seconds():
-    if rasterizer.native_library() is None:
-        pytest.skip("native library not built")
-    mesh, camera = torus(n_around=96, n_tube=32), Camera.orbit(torch.arange(16) * 22.5, 20.0, width_px=256)
-    start = time.perf_counter()
-    rasterize_mesh(mesh, camera, supersample=2)
-    assert time.perf_counter() - start < 2.0

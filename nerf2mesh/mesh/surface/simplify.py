@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nerf2mesh.kernels._lib import refusal
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import native_library
 
@@ -47,7 +48,8 @@ def _native(library: ctypes.CDLL, mesh: TriangleMesh, target_faces: int) -> Tria
     )
     if status == 3:
         raise MemoryError(f"simplify: no memory for {mesh.n_faces} faces; extract at a lower resolution")
-    assert status == 0, f"n2m_simplify returned {status}"
+    if status:
+        raise refusal(library, "simplify")
     return _bare(mesh, vertices[: counts[0]].copy(), faces[: counts[1]].astype(np.int64))
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nerf2mesh.distill.noise import NoiseLevel, cosine_level
+from nerf2mesh.kernels.winograd import Conv2d, Conv3d
 from nerf2mesh.priors.builtin.lifting import (
     FrameGeometry,
     composite_along_rays,
@@ -60,7 +61,7 @@ class Modulated(nn.Module):
 
     def __init__(self, channels: int, embedding: int, dims: int) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else nn.Conv3d
+        conv = Conv2d if dims == 2 else Conv3d
         self.norm1, self.norm2 = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
         self.conv1, self.conv2 = conv(channels, channels, 3, padding=1), conv(channels, channels, 3, padding=1)
         self.film = nn.Linear(embedding, 2 * channels)

@@ -37,7 +37,7 @@ void grid_case(Random& random, bool large) {
   Layout layout = random_layout(random);
   n2m_grid& g = layout.grid;
   const int64_t n = large ? 131072 + random.below(999) : random_count(random);
-  const double wild = random.one_of({0.0, 0.05});
+  const double wild = random.one_of({0.0, 0.05, 0.5});
   Array<float> points = floats(n * g.n_dims, random, 0.0f, 1.0f, wild), tangent = floats(n * g.n_dims, random);
   Array<float> params = floats(layout.n_params, random), to_out = floats(n * layout.n_outputs, random);
   Array<float> to_tangent = floats(n * layout.n_outputs, random);

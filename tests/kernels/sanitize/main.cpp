@@ -65,6 +65,7 @@ int main(int n_arguments, char** arguments) {
   if (strcmp(arguments[1], "plant") == 0) return plant(arguments[2]);
   const int64_t rounds = atoll(arguments[1]);
   const uint64_t seed = strtoull(arguments[2], nullptr, 10);
+  refused_calls();
   int64_t done = 0;
   for (const char* isa : {"scalar", "avx2", "avx512"}) {
     if (n2m_set_isa(isa) != N2M_OK) continue;

@@ -59,13 +59,22 @@ inline Array<float> floats(int64_t n, Random& random, float low = -1.0f, float h
   return made;
 }
 
+// One NaN is as good as another: its sign and payload depend on the order of a sum's operands.
+template <class T>
+T plain(T value) {
+  return value != value ? std::numeric_limits<T>::quiet_NaN() : value;
+}
+
 using Bytes = std::vector<char>;
 template <class... Arrays>
 Bytes bytes_of(Arrays&... arrays) {
   Bytes all;
   auto add = [&](auto& a) {
-    const char* begin = reinterpret_cast<const char*>(a.data());
-    if (a.size()) all.insert(all.end(), begin, begin + a.size() * sizeof(a[0]));
+    for (int64_t i = 0; i < a.size(); ++i) {
+      const auto value = plain(a[i]);
+      const char* begin = reinterpret_cast<const char*>(&value);
+      all.insert(all.end(), begin, begin + sizeof value);
+    }
   };
   (add(arrays), ...);
   return all;
@@ -94,3 +103,4 @@ void update_case(Random& random);
 void probe_case(Random& random);
 void raster_case(Random& random);
 void simplify_case(Random& random);
+void refused_calls();
