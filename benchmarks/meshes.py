@@ -53,14 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = args.out / f"{name}.json"
         if not path.exists() or args.again:
             record = measure(name, args)
-            path.write_text(json.dumps(record, indent=1))
-        print(line(json.loads(path.read_text())), flush=True)
+            path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        print(line(json.loads(path.read_text(encoding="utf-8"))), flush=True)
     records = [
-        json.loads((args.out / f"{name}.json").read_text()) for name in NAMES if (args.out / f"{name}.json").exists()
+        json.loads((args.out / f"{name}.json").read_text(encoding="utf-8"))
+        for name in NAMES
+        if (args.out / f"{name}.json").exists()
     ]
     print(summary(records))
     if args.commit:
-        RESULT.write_text(json.dumps({"machine": machine_kind(), "date": today(), "objects": records}, indent=1) + "\n")
+        RESULT.write_text(
+            json.dumps({"machine": machine_kind(), "date": today(), "objects": records}, indent=1) + "\n",
+            encoding="utf-8",
+        )
         print(f"written: {RESULT.relative_to(ROOT)}")
     return 0 if passed(records) else 1
 

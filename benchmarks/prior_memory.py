@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [measure(name, options.views, options.precision) for name in options.names.split(",")]
     print(table(rows))
     if options.output:
-        options.output.write_text(json.dumps(rows, indent=2) + "\n")
+        options.output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

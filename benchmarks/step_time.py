@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in found.items():
         print(f"{name:60s} {value:10.4g}")
     if arguments.output:
-        arguments.output.write_text(json.dumps(found, indent=1))
+        arguments.output.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return 0
 
 

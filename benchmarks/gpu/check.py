@@ -111,6 +111,6 @@ def run_all(items: Sequence[Item], output: Path | None) -> int:
         print(f"{item.name}: {item.what}", flush=True)
         results[item.name] = run_item(item)
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps({"machine": about, "items": results}, indent=1) + "\n")
+        output.write_text(json.dumps({"machine": about, "items": results}, indent=1) + "\n", encoding="utf-8")
     print(f"{about['device']}, torch {about['torch']}\n{table(results)}\n{output}")
     return 1 if any(result["status"] == "failed" for result in results.values()) else 0

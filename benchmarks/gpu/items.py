@@ -123,7 +123,7 @@ def picture_to_glb() -> Figures:
         code, text = command([sys.executable, "-m", "nerf2mesh.cli", *choices], 900)
         if code or not (out / "timings.json").exists():
             return {"failed": text[-4000:]}
-        stages = json.loads((out / "timings.json").read_text())
+        stages = json.loads((out / "timings.json").read_text(encoding="utf-8"))
     seconds = {f"{name} [s]": stage["seconds"] for name, stage in stages.items()}
     parts = {f"{name}/{part} [s]": s for name, stage in stages.items() for part, s in stage["parts"].items()}
     return {**seconds, **parts, "picture to GLB [s]": sum(seconds.values())}

@@ -81,15 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "threads": arguments.threads,
     }
     if arguments.output:
-        arguments.output.write_text(json.dumps({"machine": machine, "metrics": metrics}, indent=1))
+        arguments.output.write_text(json.dumps({"machine": machine, "metrics": metrics}, indent=1), encoding="utf-8")
     path = HERE / "baseline.json"
     if arguments.update:
-        old = json.loads(path.read_text()) if path.exists() else {"tolerance": 0.6, "ratios": {}}
+        old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tolerance": 0.6, "ratios": {}}
         kept = (k for k in metrics if k.endswith(LOWER_IS_BETTER + HIGHER_IS_BETTER) and not k.endswith(UNSTEADY))
         old["ratios"] |= {k: round(metrics[k], 3) for k in kept}
-        path.write_text(json.dumps(old, indent=1) + "\n")
+        path.write_text(json.dumps(old, indent=1) + "\n", encoding="utf-8")
     if not arguments.gate:
         return 0
-    worse = worse_than(json.loads(path.read_text()), metrics)
+    worse = worse_than(json.loads(path.read_text(encoding="utf-8")), metrics)
     print("\n".join(["worse than the baseline:", *worse]) if worse else "within the baseline")
     return 1 if worse else 0

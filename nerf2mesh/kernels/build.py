@@ -43,7 +43,7 @@ class BuildError(RuntimeError):
 def run(command: list[str]) -> str:
     """The command's output; BuildError with its last lines when it fails or is not there."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     except OSError as error:
         raise BuildError(f"{command[0]}: {error.strerror}") from error
     if done.returncode != 0:
@@ -64,7 +64,7 @@ def inputs(source: Path, root: Path) -> list[Path]:
     found, open_ones = {source}, [source]
     while open_ones:
         path = open_ones.pop()
-        for name in re.findall(r'^\s*#include "([^"]+)"', path.read_text(), re.MULTILINE):
+        for name in re.findall(r'^\s*#include "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE):
             near = [p for p in (root / "csrc" / name, path.parent / name) if p.exists()]
             open_ones += [p for p in near if p not in found]
             found.update(near)
@@ -264,7 +264,9 @@ def demangle(names: list[str]) -> dict[str, str]:
     tool = shutil.which("c++filt")
     if not tool:
         return {name: name for name in names}
-    plain = subprocess.run([tool], input="\n".join(names), capture_output=True, text=True).stdout.splitlines()
+    plain = subprocess.run(
+        [tool], input="\n".join(names), capture_output=True, encoding="utf-8", errors="replace"
+    ).stdout.splitlines()
     short = [
         p.replace("(anonymous namespace)::", "").replace("void ", "").replace("n2m::", "").split("(")[0] for p in plain
     ]

@@ -106,7 +106,7 @@ def _of_files(folder: Path, config: ObjectDataConfig) -> list[ObjectEntry]:
 
 
 def _of_manifest(manifest: Path, config: ObjectDataConfig) -> list[ObjectEntry]:
-    lines = manifest.read_text().splitlines()
+    lines = manifest.read_text(encoding="utf-8").splitlines()
     return [_entry(manifest, i + 1, line, config) for i, line in enumerate(lines) if line.strip()]
 
 

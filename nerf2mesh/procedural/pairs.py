@@ -58,7 +58,7 @@ def write_pairs(
         seeds = range(start, min(start + _BATCH, first_seed + n))
         lines += _write_batch(folder, seeds, look, families, n_views, picture_px, view_px)
     path = folder / "items.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 

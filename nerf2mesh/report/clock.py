@@ -77,7 +77,7 @@ class StageClock:
 def reset_peak_memory() -> None:
     """Start a new peak; on Linux by the kernel's reset of VmHWM, elsewhere the peak stays that of the whole process."""
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     _cuda_call("reset_peak_memory_stats")
 
 
@@ -85,7 +85,7 @@ def peak_memory_bytes() -> tuple[int, int]:
     """(resident memory of this process, memory allocated on the GPU), the peaks since the last reset."""
     gpu = int(_cuda_call("max_memory_allocated") or 0)
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.split("VmHWM:")[1].split()[0]) * 1024, gpu
     except (OSError, IndexError, ValueError):
         unit = 1 if sys.platform == "darwin" else 1024

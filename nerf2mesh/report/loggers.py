@@ -63,8 +63,8 @@ class WandbLog:
         import wandb
 
         path = folder / "wandb_id"
-        run_id = path.read_text().strip() if path.exists() else uuid.uuid4().hex[:8]
-        path.write_text(run_id + "\n")
+        run_id = path.read_text(encoding="utf-8").strip() if path.exists() else uuid.uuid4().hex[:8]
+        path.write_text(run_id + "\n", encoding="utf-8")
         self._run = wandb.init(
             dir=str(folder),
             id=run_id,

@@ -30,14 +30,14 @@ class MetricsLog:
     def write(self, step: int, numbers: Mapping[str, float | int]) -> None:
         """`numbers` are named group/name, such as "loss/color"; a value that is not finite is stored as null."""
         row = {"step": int(step), "time_s": round(self._offset_s + time.monotonic() - self._started, 3)}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(row | {name: _number(value) for name, value in numbers.items()}))
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
     """The rows of a metrics.jsonl; a missing file gives none, torn lines are skipped."""
     try:
-        lines = Path(path).read_text(errors="replace").splitlines()
+        lines = Path(path).read_text(errors="replace", encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     rows = []

@@ -59,7 +59,10 @@ def viewer_iframe(
 def page(title: str, body: str, *, extra_style: str = "") -> str:
     """An HTML document with the report's style and the viewer's script inline."""
     here = resources.files("nerf2mesh.report")
-    style, script = here.joinpath("page.css").read_text(), here.joinpath("viewer.js").read_text()
+    style, script = (
+        here.joinpath("page.css").read_text(encoding="utf-8"),
+        here.joinpath("viewer.js").read_text(encoding="utf-8"),
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'

@@ -60,7 +60,7 @@ class RunFolder:
 def _check_same(path: Path, config: Config) -> None:
     if not path.exists():
         return
-    before, now = _comparable(path.read_text()), _comparable(to_yaml(config))
+    before, now = _comparable(path.read_text(encoding="utf-8")), _comparable(to_yaml(config))
     if before != now:
         changes = [line for line in difflib.unified_diff(before, now, lineterm="", n=0) if line[0] in "+-"]
         shown = ", ".join(line.replace("  ", "") for line in changes if not line.startswith(("+++", "---")))
@@ -72,7 +72,7 @@ def _check_same(path: Path, config: Config) -> None:
 
 def _check_views(path: Path, observations: Observations) -> None:
     found = _digest(observations)
-    if path.exists() and path.read_text().strip() != found:
+    if path.exists() and path.read_text(encoding="utf-8").strip() != found:
         raise ValueError(
             f"observations: expected those of the run in {path.parent}, got others (picture, camera or prompt differ); "
             "choose another output_dir, or delete it to start anew"

@@ -52,7 +52,7 @@ def run_bench(config: BenchConfig) -> Path | None:
             return None
         supervise(queue, launcher, workers, lease_s=launch.lease_s, say_every_s=launch.say_every_s)
     print(write_tables(folder, queue, config))
-    print(write_summary(queue).read_text(), file=sys.stderr)
+    print(write_summary(queue).read_text(encoding="utf-8"), file=sys.stderr)
     return folder
 
 

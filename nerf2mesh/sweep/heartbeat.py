@@ -89,7 +89,7 @@ class Watch:
     def read(self, worker: str) -> dict[str, object] | None:
         """The last beat; None without one, or while it is being written."""
         try:
-            return json.loads((self._folder / worker).read_text())
+            return json.loads((self._folder / worker).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
@@ -97,9 +97,9 @@ class Watch:
 def process_facts(pid: int) -> dict[str, object]:
     """What names a process of this machine for good: boot, process namespace, number and start time (Linux)."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         space = os.readlink("/proc/self/ns/pid")
-        start = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        start = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
     except (OSError, IndexError):
         return {"pid": pid}
     return {"pid": pid, "place": f"{boot} {space}", "start": start}
@@ -117,6 +117,6 @@ def _is_gone(body: dict[str, object]) -> bool:
         return True
     state = Path(f"/proc/{body['pid']}/stat")
     try:
-        return state.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+        return state.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] in "ZX"
     except OSError:
         return True

@@ -69,7 +69,7 @@ class LocalLauncher:
         for _ in range(count):
             self._count += 1
             log = self._spec.logs / f"worker-{os.getpid()}-{self._count}.log"
-            with log.open("w") as file:
+            with log.open("w", encoding="utf-8") as file:
                 process = subprocess.Popen(
                     command,
                     stdout=file,
@@ -85,7 +85,9 @@ class LocalLauncher:
     def refusal(self) -> str:
         for process, log in self.processes:
             if process.poll() == REFUSED:
-                lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                lines = [
+                    line for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()
+                ]
                 return lines[-1].removeprefix("error: ") if lines else f"a worker refused; see {log}"
         return ""
 

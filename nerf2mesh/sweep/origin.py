@@ -47,7 +47,7 @@ def _digests(methods: Iterable[Sequence[str]]) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{path}: expected the digests of the sweep's weights, got {error}; choose a new output_dir"

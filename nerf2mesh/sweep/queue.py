@@ -149,7 +149,7 @@ class Queue:
         """What the job returned; None before. A file that is not a whole result is moved aside, and said in `notes`."""
         path = self._result_path(job)
         try:
-            body = json.loads(path.read_text())
+            body = json.loads(path.read_text(encoding="utf-8"))
             if body["job"] != job:
                 raise ValueError(f"it belongs to {body['job']}")
             return body["result"]
@@ -197,7 +197,7 @@ def _spent(state: JobState) -> Event:
 
 def _read_jobs(path: Path) -> dict[str, Payload]:
     try:
-        jobs = json.loads(path.read_text())
+        jobs = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: expected the sweep's jobs, got {error}; start in a new folder") from error
     return jobs

@@ -96,7 +96,7 @@ def seconds_left(queue: Queue) -> float:
 def _said(folder: Path, job: str, beat: dict | None) -> str:
     """What a worker does, and how far its run has come where it is one (the last line of its numbers)."""
     words, path = str((beat or {}).get("said", "") or job), folder / "runs" / job / "run" / "metrics.jsonl"
-    steps = re.findall(r'"step": (\d+)', path.read_text()) if path.is_file() else []
+    steps = re.findall(r'"step": (\d+)', path.read_text(encoding="utf-8")) if path.is_file() else []
     return f"{words}, step {steps[-1]}" if steps else words
 
 

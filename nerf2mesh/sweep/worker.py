@@ -48,7 +48,7 @@ class Rules:
     @staticmethod
     def load(folder: Path) -> Rules:
         path = folder / "rules.json"
-        return Rules(**json.loads(path.read_text())) if path.is_file() else Rules()
+        return Rules(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Rules()
 
     def open(self, folder: Path) -> Queue:
         return Queue(folder, retries=self.retries, max_losses=self.max_losses)

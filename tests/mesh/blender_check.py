@@ -79,7 +79,7 @@ def check(name: str, mesh: TriangleMesh, camera: Camera, shown, folder: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     if done.returncode != 0 or not Path(job["result"]).exists():
         return {"format": name, "wrong": ["import failed"], "said": "\n" + (done.stderr or done.stdout)[-1500:]}
-    found = json.loads(Path(job["result"]).read_text())
+    found = json.loads(Path(job["result"]).read_text(encoding="utf-8"))
     return {"format": name, **judged(name, mesh, found, np.asarray(Image.open(job["picture"])) / 255.0, shown)}
 
 

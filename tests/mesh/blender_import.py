@@ -25,7 +25,7 @@ def main(job: dict) -> None:
     result["uv_layers"] = [layer.name for o in meshes for layer in o.data.uv_layers]
     result["faces"] = sum(len(o.data.polygons) for o in meshes)
     draw(meshes, job)
-    Path(job["result"]).write_text(json.dumps(result))
+    Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
 
 
 def read(path: str) -> None:
@@ -109,4 +109,4 @@ def draw(meshes: list, job: dict) -> None:
     bpy.ops.render.render(write_still=True)
 
 
-main(json.loads(Path(sys.argv[-1]).read_text()))
+main(json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8")))

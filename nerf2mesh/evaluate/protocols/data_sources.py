@@ -123,7 +123,7 @@ def geometry_sha256(obj: bytes) -> str:
 def _chicken_files() -> tuple[SourceFile, ...]:
     """The lines of gso_chicken.txt: NAME SHA-256 PATH. 16 true views, depth maps (uint16, z = v / 65535 * 1.8 + 0.6)
     and predicted views, 256 px, and the mesh."""
-    lines = Path(__file__).with_name("gso_chicken.txt").read_text().split("\n")
+    lines = Path(__file__).with_name("gso_chicken.txt").read_text(encoding="utf-8").split("\n")
     parts = [line.split() for line in lines if line]
     return tuple(
         SourceFile(path=f"gso_chicken/{name}", address=_SYNCDREAMER + path, sha256=sha256)

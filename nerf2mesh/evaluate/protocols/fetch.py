@@ -115,7 +115,7 @@ def _with_material(obj: bytes, stem: str, texture: str) -> tuple[bytes, bytes]:
 def _attribution(chosen: Iterable[Source], folder: Path) -> str:
     """Who made what, under which licence; of all that the folder has been given, this time and before."""
     path = folder / "ATTRIBUTION.md"
-    lines = path.read_text().splitlines()[4:] if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines()[4:] if path.is_file() else []
     kept = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
     for source in chosen:
         kept[f"{source.name}/"] = f"| {source.name}/ | {source.author} | {source.licence} | {source.page} |"

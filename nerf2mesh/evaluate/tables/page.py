@@ -68,7 +68,9 @@ def write_page(
     body.append("<pre>" + _text(failures(records)) + "</pre>")
     title = f"<title>{_text(results.protocol)}</title><style>{_STYLE}</style>"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
-    Path(path).write_text(f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n')
+    Path(path).write_text(
+        f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n', encoding="utf-8"
+    )
 
 
 def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:

@@ -74,7 +74,7 @@ class Results:
     def load(path: Path | str) -> Results:
         """The results of a JSON file. ValueError where it is not one, or of another format."""
         try:
-            data = json.loads(Path(path).read_text())
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
             records = tuple(Record(**record) for record in data.pop("records"))
             results = Results(records=records, **data)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -149,7 +149,7 @@ def _what_is_missing(prediction: object, is_baseline: bool) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"

@@ -158,7 +158,7 @@ class _Alphas:
         if _METADATA_KEY in header:
             entries = json.loads(header[_METADATA_KEY])
         elif path.name == _FOLDER_NAMES[0] and beside.is_file():
-            entries = json.loads(beside.read_text())
+            entries = json.loads(beside.read_text(encoding="utf-8"))
         elif "lora_alpha" in header:
             entries = {"lora_alpha": float(header["lora_alpha"])}
         else:

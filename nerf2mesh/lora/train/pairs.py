@@ -98,7 +98,7 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
             f"data: expected a folder with {ITEMS}, got {folder}; docs/adapters.md says what to write there"
         )
     notes, pairs, without = [], {}, []
-    for number, text in enumerate(path.read_text().splitlines(), 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not text.strip():
             continue
         pair = _checked(folder, number, text)

@@ -172,7 +172,7 @@ def _run(
             bar.update(loss=round(loss, 4))
             if state.step % config.checkpoint_every == 0 or state.step == last:
                 line = {"step": state.step, "loss": loss, "held_out": measure(prior.network, held_out)}
-                with (folder / "curve.jsonl").open("a") as file:
+                with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
                 state.save(folder / "state.pt", fingerprint)
 

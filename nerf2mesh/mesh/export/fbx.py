@@ -53,9 +53,11 @@ def glb_to_fbx(glb: Path, fbx: Path) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
         script = Path(folder) / "convert.py"
-        script.write_text(SCRIPT)
+        script.write_text(SCRIPT, encoding="utf-8")
         arguments = [*command, str(script), "--", str(glb.resolve()), str(fbx.resolve())]
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIME_LIMIT_S, cwd=folder)
+        done = subprocess.run(
+            arguments, capture_output=True, encoding="utf-8", errors="replace", timeout=TIME_LIMIT_S, cwd=folder
+        )
     if done.returncode != 0 or not fbx.exists():
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
         raise ValueError(f"path: Blender could not write {fbx.name} ({lines[-1][:200]}); save as .glb")

@@ -124,11 +124,13 @@ def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np
         source, target = Path(folder) / "in.obj", Path(folder) / "out.obj"
         lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
         lines += [f"f {a} {b} {c}" for a, b, c in (mesh.faces + 1).tolist()]
-        source.write_text("\n".join([*lines, ""]))
+        source.write_text("\n".join([*lines, ""]), encoding="utf-8")
         call = f"remesh_file({str(source)!r}, {str(target)!r}, target_face_count={n_polygons}, {QUAD_OPTIONS})"
         command = [sys.executable, "-c", f"from pyinstantmeshes import remesh_file; {call}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S, cwd=folder)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIME_LIMIT_S, cwd=folder
+            )
         except subprocess.TimeoutExpired as error:
             raise ValueError(
                 f"remesh: quads within {TIME_LIMIT_S:g} s wanted, got none; ask for fewer faces"
@@ -137,7 +139,7 @@ def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np
             raise ValueError(
                 f"remesh: Instant Meshes failed ({(done.stderr.strip() or 'no message').splitlines()[-1]})"
             )
-        words = [line.split() for line in target.read_text().splitlines()]
+        words = [line.split() for line in target.read_text(encoding="utf-8").splitlines()]
     vertices = [row[1:4] for row in words if row[:1] == ["v"]]
     quads = [[int(word.split("/")[0]) - 1 for word in row[1:]] for row in words if row[:1] == ["f"]]
     whole = [quad if len(quad) == 4 else [*quad, quad[-1]] for quad in quads if len(quad) in (3, 4)]

@@ -96,9 +96,11 @@ def _by_xatlas(mesh: TriangleMesh, size: int, padding: int, limit_s: float) -> t
         # Unit scale: xatlas drops charts whose area is tiny in its own units.
         scaled = (mesh.vertices - mesh.center) / max(float(np.ptp(mesh.bounds, axis=0).max()), 1e-30)
         np.savez(source, vertices=scaled, faces=mesh.faces, size=size, padding=padding)
-        command = [sys.executable, "-c", WORKER.read_text(), str(source), str(target)]
+        command = [sys.executable, "-c", WORKER.read_text(encoding="utf-8"), str(source), str(target)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=folder)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=limit_s, cwd=folder
+            )
         except subprocess.TimeoutExpired:
             return None, {"reason": f"xatlas did not end within {limit_s:g} s"}
         if done.returncode != 0 or not target.exists():

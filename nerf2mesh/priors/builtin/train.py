@@ -276,7 +276,7 @@ def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> T
             line |= {"loss": float(loss), "data_share": waited.share()} | validate(state.average, check, config)
             line |= check_objects(state.average, objects_check) if objects_check else {}
             line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
-            with (folder / "curve.jsonl").open("a") as file:
+            with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
         if time.perf_counter() - saved > config.checkpoint_s:

@@ -66,7 +66,7 @@ def read_network(path: Path) -> MultiViewDenoiser:
 def _read_diffusers(path: Path) -> MultiViewDenoiser:
     from nerf2mesh.priors.builtin.diffusers_model import MultiViewDenoiserModel
 
-    kind = json.loads((path / "config.json").read_text()).get("_class_name")
+    kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("_class_name")
     if kind != MultiViewDenoiserModel.__name__:
         raise ValueError(
             f"prior.weights: {path} has a {kind}, a {MultiViewDenoiserModel.__name__} wanted; see prior.name"

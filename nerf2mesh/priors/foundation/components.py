@@ -35,7 +35,7 @@ class Components:
         """ValueError where model_index.json is missing or no JSON."""
         path = folder / "model_index.json"
         try:
-            index = json.loads(path.read_text())
+            index = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(
                 f"prior.model: wanted a folder in the diffusers layout, {folder} has no model_index.json; "
@@ -58,7 +58,7 @@ class Components:
         for file in ("config.json", "scheduler_config.json"):
             path = self.folder / name / file
             if path.is_file():
-                return json.loads(path.read_text())
+                return json.loads(path.read_text(encoding="utf-8"))
         raise ValueError(f"prior.model: {self.folder} lacks {name}/config.json; get the whole model")
 
     def weight_files(self, name: str) -> list[Path]:

@@ -171,7 +171,7 @@ def _load(path: Path, device: str) -> Embedding:
 def _read_memo(cache: Path) -> dict[str, str]:
     """Digests of files that did not change since; a damaged list is begun anew."""
     try:
-        memo = json.loads((cache / "digests.json").read_text())
+        memo = json.loads((cache / "digests.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return memo if isinstance(memo, dict) else {}

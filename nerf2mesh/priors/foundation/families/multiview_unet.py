@@ -115,7 +115,7 @@ class MultiViewUNet(nn.Module):
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         config = {"_class_name": "MultiViewUNetModel"} | asdict(self.config)
-        (path / "config.json").write_text(json.dumps(config, indent=2))
+        (path / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         save_file(self.state_dict(), path / "diffusion_pytorch_model.safetensors")
 
     def _run(self, block: Block, *inputs: Any) -> Tensor:

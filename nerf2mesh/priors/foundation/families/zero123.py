@@ -56,7 +56,7 @@ class CameraProjection(nn.Module):
         path.mkdir(parents=True, exist_ok=True)
         width = self.proj.out_features
         config = {"_class_name": "CLIPCameraProjection", "embedding_dim": width, "additional_embeddings": POSE}
-        (path / "config.json").write_text(json.dumps(config, indent=2))
+        (path / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         save_file(self.state_dict(), path / "diffusion_pytorch_model.safetensors")
 
 
