@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "cpu/parallel.h"
 #include "n2m_abi.h"
 #include "n2m_winograd_abi.h"
@@ -20,8 +21,19 @@ const WinogradKernels& winograd_kernels() {
   return winograd_scalar;
 }
 
+constexpr int MAX_SIZE = 4096, MAX_CHANNELS = 1 << 14;
+
 bool supported(const WinogradShape& s) {
-  return (s.n_dims == 2 || s.n_dims == 3) && s.size > 0 && s.size % 2 == 0 && s.n_in % 16 == 0 && s.n_out % 16 == 0;
+  return s.size <= MAX_SIZE && s.n_in > 0 && s.n_in <= MAX_CHANNELS && s.n_out > 0 && s.n_out <= MAX_CHANNELS && (s.n_dims == 2 || s.n_dims == 3) && s.size > 0 && s.size % 2 == 0 && s.n_in % 16 == 0 && s.n_out % 16 == 0;
+}
+
+// What a call may be refused for, or N2M_OK.
+int32_t checked(const WinogradShape& s, int64_t n, std::initializer_list<Named> pointers) {
+  if (!supported(s)) {
+    refuse("n_dims, size, channels: expected 2 or 3, an even number and multiples of 16, got %d, %d, %d and %d", s.n_dims, s.size, s.n_in, s.n_out);
+    return N2M_UNSUPPORTED;
+  }
+  return check_count("n", n, 0, 1 << 20) && check_pointers(pointers) ? N2M_OK : N2M_INVALID;
 }
 
 float* planes(int slot, const WinogradShape& s, int channels) {
@@ -38,7 +50,8 @@ extern "C" {
 int32_t n2m_winograd_forward(int32_t n_dims, int64_t n, int32_t size, int32_t n_in, int32_t n_out, const float* x,
                              const float* weight, const float* bias, float* y) {
   const WinogradShape s{n_dims, size, n_in, n_out};
-  if (!supported(s)) return N2M_UNSUPPORTED;
+  const int32_t status = checked(s, n, {{"x", x, n > 0}, {"weight", weight, n > 0}, {"y", y, n > 0}});
+  if (status != N2M_OK) return status;
   const WinogradKernels& run = winograd_kernels();
   const int64_t n_tiles = s.tiles(n);
   std::atomic<bool> failed{false};
@@ -60,7 +73,8 @@ int32_t n2m_winograd_forward(int32_t n_dims, int64_t n, int32_t size, int32_t n_
 int32_t n2m_winograd_weight_gradient(int32_t n_dims, int64_t n, int32_t size, int32_t n_in, int32_t n_out, const float* x,
                                      const float* grad_y, float* grad_weight) {
   const WinogradShape s{n_dims, size, n_in, n_out};
-  if (!supported(s)) return N2M_UNSUPPORTED;
+  const int32_t status = checked(s, n, {{"x", x, n > 0}, {"grad_y", grad_y, n > 0}, {"grad_weight", grad_weight, true}});
+  if (status != N2M_OK) return status;
   const WinogradKernels& run = winograd_kernels();
   float *in = planes(4, s, n_in), *out = planes(5, s, n_out);
   if (in == nullptr || out == nullptr) return N2M_OUT_OF_MEMORY;

@@ -88,7 +88,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     at_bias = None if bias is None else bias.contiguous().data_ptr()
     sizes = (n_dims, x.shape[0], x.shape[-1], n_in, n_out)
     status = _library().n2m_winograd_forward(*sizes, x.data_ptr(), points.data_ptr(), at_bias, y.data_ptr())
-    _lib.check(status, "winograd_forward")
+    _lib.check(_library(), status, "winograd_forward")
     return y
 
 
@@ -101,7 +101,7 @@ def _weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
     points = x.new_empty(4**n_dims, n_in, n_out)
     sizes = (n_dims, x.shape[0], x.shape[-1], n_in, n_out)
     status = _library().n2m_winograd_weight_gradient(*sizes, x.data_ptr(), grad.data_ptr(), points.data_ptr())
-    _lib.check(status, "winograd_weight_gradient")
+    _lib.check(_library(), status, "winograd_weight_gradient")
     taps = _filter(n_dims).T @ points.flatten(1)
     return taps.unflatten(1, (n_in, n_out)).permute(2, 1, 0).reshape(weight.shape)
 

@@ -130,7 +130,7 @@ def rasterize_arrays(
     library.n2m_set_threads(torch.get_num_threads())
     status = library.n2m_rasterize(ctypes.byref(c_mesh), ctypes.byref(c_views), ctypes.byref(c_images))
     if status == 3:
-        raise MemoryError(f"rasteriser: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
+        raise MemoryError(f"rasterizer: no memory for {n_cameras} images of {views.width} x {views.height} pixels")
     if status:
         raise _lib.refusal(library, "rasterize")
     return images

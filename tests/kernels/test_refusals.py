@@ -13,6 +13,8 @@ from nerf2mesh.kernels import _lib
 from .compare import needs_native, rays, small_layout
 
 ops = torch.ops.n2m
+if _lib.cpu() is not None and not hasattr(_lib.cpu(), "n2m_last_error"):  # an older one would be called and crash
+    pytest.fail("the native library is older than these sources: python -m nerf2mesh.kernels.build", pytrace=False)
 N, RAYS = 30, 20
 
 

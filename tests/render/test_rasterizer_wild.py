@@ -27,7 +27,7 @@ OUTPUTS = ("opacity", "depth", "face", "barycentric", "layers")
 
 
 def front_camera(side: int = 24) -> np.ndarray:
-    return rasterizer._cameras(Camera.orbit(0.0, 0.0, width_px=side))[0]
+    return rasterizer.camera_arrays(Camera.orbit(0.0, 0.0, width_px=side))[0]
 
 
 def with_far_faces(places: np.ndarray) -> tuple[MeshArrays, int]:
