@@ -47,19 +47,35 @@ def read_group(path: Path, name: str) -> Group:
         if inner:
             groups[node.target.id] = inner[0]
             continue
-        settings.append(Setting(node.target.id, kind, _default(node.value), _text(after)))
+        settings.append(Setting(node.target.id, kind, _default(node.value, path), _text(after)))
     return Group(ast.get_docstring(found) or "", tuple(settings), groups)
 
 
-def _default(value: ast.expr | None) -> str:
-    """The default as it is written in YAML or on the command line."""
+def _default(value: ast.expr | None, path: Path) -> str:
+    """The default as it is written in YAML or on the command line; a named constant by its value."""
     if isinstance(value, ast.Call):
         factory = next((keyword.value for keyword in value.keywords if keyword.arg == "default_factory"), None)
         named = ast.unparse(factory) if factory is not None else ""
         return {"list": "[]", "dict": "{}"}.get(named, named)
-    if isinstance(value, ast.Constant):
-        return {None: "null", True: "true", False: "false", "": '""'}.get(value.value, str(value.value))
-    return "" if value is None else ast.unparse(value)
+    if isinstance(value, ast.Name):
+        file = defining_file(path, value.id)
+        return _default(_assigned(ast.parse(file.read_text(encoding="utf-8")), value.id), file)
+    if isinstance(value, ast.BinOp) and not any(isinstance(node, ast.Name) for node in ast.walk(value)):
+        return str(eval(compile(ast.Expression(value), str(path), "eval"), {"__builtins__": {}}))  # such as 1 << 18
+    if not isinstance(value, ast.Constant):
+        return "" if value is None else ast.unparse(value)
+    if value.value is None or isinstance(value.value, bool):
+        return {None: "null", True: "true", False: "false"}[value.value]
+    return str(value.value) if value.value != "" else '""'
+
+
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    """The value that a module gives a name."""
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return node.value
+    return None
 
 
 def _text(node: ast.stmt | None) -> str:
@@ -69,15 +85,16 @@ def _text(node: ast.stmt | None) -> str:
     return ""
 
 
-def class_file(path: Path, name: str) -> Path:
-    """The file that defines a class which `path` defines or imports, directly or through a room's `__init__`."""
+def defining_file(path: Path, name: str) -> Path:
+    """The file that defines a class or constant which `path` has or imports, also through a room's `__init__`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
+    here = any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body)
+    if here or _assigned(tree, name) is not None:
         return path
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
             module = ROOT / node.module.replace(".", "/")
-            return class_file(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"), name)
+            return defining_file(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"), name)
     raise ValueError(f"settings: {path} does not know {name}")
 
 
@@ -90,17 +107,17 @@ def tables(path: Path, name: str, prefix: str = "", level: int = 2) -> str:
         lines += [_row(prefix, setting) for setting in group.settings]
         lines += [""]
     for field, inner in group.groups.items():
-        lines += [tables(class_file(path, inner), inner, f"{prefix}{field}.", level + 1)]
+        lines += [tables(defining_file(path, inner), inner, f"{prefix}{field}.", level + 1)]
     return "\n".join(lines)
 
 
 def _row(prefix: str, setting: Setting) -> str:
     cells = (f"`{prefix}{setting.name}`", f"`{setting.default}`" if setting.default else "", f"`{setting.kind}`")
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (*cells, _plain(setting.meaning))) + " |"
+    return "| " + " | ".join((*cells, _plain(setting.meaning))) + " |"
 
 
 def _plain(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", "\\*")
+    return text.replace("<", "&lt;").replace("*", "\\*").replace("|", "\\|")
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -34,7 +34,7 @@ class DistillConfig:
     """One of LOSSES; docs/losses.md has their equations, `configs/distill/*.yaml` the published constants."""
     weight: float = 100.0
     """Of the distillation gradient; its unit is that of a mean squared error over the views' pixels. Only its ratio to
-    the terms of `optimize` counts; docs/prior.md has the figures for 10 to 300."""
+    the terms of `optimize` counts; docs/lab-log.md has the figures for 10 to 300."""
     weighting: str = "x0"
     """w(t), see `losses.score_weight`: "x0" pulls the view straight to the denoised one, "sds" is sigma^2
     (DreamFusion), "uniform" is 1, "fantasia3d" alpha sigma^2, "one_minus_alpha" 1 - alpha. Not for sjc, sdi, x0, rfds

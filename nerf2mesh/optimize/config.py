@@ -22,7 +22,7 @@ class OptimizeConfig:
     rays: int = 1024
     """Rays a step through the given pictures."""
     weight_color: float = 30.0
-    """Mean squared color error at the given views, in front of a random background; docs/prior.md has figures. Not of
+    """Mean squared color error at the given views, in front of a random background; docs/lab-log.md has figures. Not of
     drawings (input.domain)."""
     weight_mask: float = 5.0
     """Mean squared opacity error at the given views."""
