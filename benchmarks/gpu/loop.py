@@ -28,7 +28,15 @@ def problem(device: str, overrides: list[str]):
     state, renderer = api._new_run(config, device)
     pixels = GivenPixels(observations, torch.device(device))
     condition = prior.condition(observations)
-    return state, Problem(observations, prior, condition, renderer, pixels, config.optimize, config.distill)
+    return state, Problem(
+        observations=observations,
+        prior=prior,
+        condition=condition,
+        renderer=renderer,
+        pixels=pixels,
+        config=config.optimize,
+        distill=config.distill,
+    )
 
 
 def measure(device: str, preset: str = "standard", warm_up: int = 40, steps: int = 20) -> Figures:

@@ -2,7 +2,16 @@
 
 from nerf2mesh.distill.config import GRIDS, LOSSES, SCHEDULES, WEIGHTINGS, DistillConfig
 from nerf2mesh.distill.guidance import OVERHEAD_DEG, guidance_scale, guided, perp_neg, perp_neg_weights, rescaled
-from nerf2mesh.distill.inversion import STEPS, ddim_deviation, ddim_step, ism_steps, ladder, noise_of, sdi_steps
+from nerf2mesh.distill.inversion import (
+    STEPS,
+    ddim_deviation,
+    ddim_sample,
+    ddim_step,
+    ism_steps,
+    ladder,
+    noise_of,
+    sdi_steps,
+)
 from nerf2mesh.distill.losses import (
     csd_factors,
     csd_gradient,
@@ -46,6 +55,7 @@ __all__ = [
     "csd_factors",
     "csd_gradient",
     "ddim_deviation",
+    "ddim_sample",
     "ddim_step",
     "difference_gradient",
     "draw_time",

@@ -1,4 +1,4 @@
-"""DDIM inversion: from a clean picture along the prior's own path to a noisy one.
+"""DDIM: along the prior's own path from a noisy picture to a clean one (sampling) and back (inversion).
 
 Letters: levels s (cleaner) and t (noisier); e the predicted noise. Song et al. 2020 (arXiv 2010.02502), equation 12,
 read upwards: x0_hat = (x_s - sigma_s e) / alpha_s, x_t = alpha_t x0_hat + sigma_t e. The same step serves flows, where
@@ -6,6 +6,9 @@ it is the Euler step of the velocity.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,6 +20,25 @@ def ddim_step(noisy: Tensor, epsilon: Tensor, here: NoiseLevel, there: NoiseLeve
     """The noisy image carried from level `here` to `there` along the predicted noise; either may be the noisier."""
     x0_hat = (noisy - here.sigma * epsilon) / here.alpha
     return there.add(x0_hat, epsilon)
+
+
+def ddim_sample(
+    noisy: Tensor,
+    times: Iterable[Tensor],
+    denoise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    level_at: Callable[[Tensor], NoiseLevel],
+) -> Tensor:
+    """Deterministic sampling: DDIM (Song et al. 2020, arXiv 2010.02502, equation 12 with sigma_t = 0).
+
+    Args:
+        noisy: the image at the first time.
+        times: of the steps, falling; the result is at the last one.
+        denoise: gives the predicted clean image and noise, for an image at a time.
+        level_at: alpha and sigma at a time.
+    """
+    for here, there in pairwise(times):
+        noisy = level_at(there).add(*denoise(noisy, here))
+    return noisy
 
 
 def ddim_deviation(cleaner: NoiseLevel, noisier: NoiseLevel) -> Tensor:

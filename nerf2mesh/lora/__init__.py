@@ -2,7 +2,7 @@
 
 from nerf2mesh.lora.adapters import adapter_state, attach, load_state, names, remove, stack, stacked, train_only, using
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.frames import SUBJECT, Frames, active, style_name
+from nerf2mesh.lora.frames import SUBJECT, active, style_name
 from nerf2mesh.lora.io.export import export_adapter, save_adapter
 from nerf2mesh.lora.io.load import Loaded, load_adapter, read_adapter
 from nerf2mesh.lora.io.manifest import Manifest, Source
@@ -12,7 +12,6 @@ from nerf2mesh.lora.train.subject import fit_subject
 __all__ = [
     "SUBJECT",
     "ClassPictures",
-    "Frames",
     "Loaded",
     "LoraConfig",
     "Manifest",

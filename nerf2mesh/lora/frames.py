@@ -1,50 +1,16 @@
-"""Pictures that a subject adapter learns from, and the names and weights of the adapters of a run."""
+"""The loop that fits a subject adapter, and the names and weights of the adapters of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.types import Observations
 
 SUBJECT = "subject"
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Pictures to learn from: premultiplied RGBA [n, 4, s, s] any size, pose [n, 4, 4], focal [n] in image heights."""
-
-    images: Tensor
-    pose: Tensor
-    focal: Tensor
-    orthographic: bool
-
-    @staticmethod
-    def of(observations: Observations) -> Frames:
-        views = observations.views
-        images = [torch.cat([v.image[..., :3] * v.image[..., 3:], v.image[..., 3:]], dim=-1) for v in views]
-        return Frames(
-            torch.stack(images).permute(0, 3, 1, 2),
-            torch.stack([v.camera.camera_to_world for v in views]),
-            torch.stack([v.camera.focal_px[1] / v.camera.height_px for v in views]),
-            views[0].camera.orthographic,
-        )
-
-    def joined(self, other: Frames) -> Frames:
-        size = self.images.shape[-2:]
-        images = F.interpolate(other.images, size=size, mode="bilinear", antialias=True)
-        return Frames(
-            torch.cat([self.images, images]),
-            torch.cat([self.pose, other.pose]),
-            torch.cat([self.focal, other.focal]),
-            self.orthographic,
-        )
 
 
 def learn(

@@ -30,7 +30,7 @@ class SecondPrior:
     distill: DistillConfig
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Problem:
     """What stays the same during a run. Without given views there are no photometric terms."""
 

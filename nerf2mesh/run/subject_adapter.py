@@ -11,7 +11,6 @@ from nerf2mesh.config import Config
 from nerf2mesh.lora import (
     SUBJECT,
     ClassPictures,
-    Frames,
     LoraConfig,
     active,
     adapter_state,
@@ -25,6 +24,8 @@ from nerf2mesh.lora import (
 )
 from nerf2mesh.optimize import LoopState, Problem
 from nerf2mesh.priors import BuiltinPrior, Prior
+from nerf2mesh.priors.builtin.frames import Frames
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.report import Progress
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.ranks import Ranks
@@ -116,9 +117,4 @@ def _renderings(problem: Problem) -> Frames:
     side = min(max(problem.prior.image_size, 64), 256)
     cameras = Camera.stack([reference.turned(turn) for turn in turns]).resized(side, side)
     views = problem.renderer.render(cameras)
-    return Frames(
-        views.rgba.permute(0, 3, 1, 2).cpu(),
-        cameras.camera_to_world.cpu(),
-        (cameras.focal_px[:, 1] / cameras.height_px).cpu(),
-        reference.orthographic,
-    )
+    return Frames(views.rgba.permute(0, 3, 1, 2).cpu()[None], FrameGeometry.of(cameras.to("cpu")[None]))

@@ -10,8 +10,9 @@ import torch
 
 from nerf2mesh import lora
 from nerf2mesh.distill.noise import from_x0
-from nerf2mesh.lora import SUBJECT, Frames, LoraConfig, adapters
+from nerf2mesh.lora import SUBJECT, LoraConfig, adapters
 from nerf2mesh.lora.train.dreambooth import draw_pictures
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.types import Camera
 from tests.priors.conftest import Models, models, observations  # noqa: F401
 

@@ -113,7 +113,7 @@ def test_models_are_rendered_where_there_are_no_views(tmp_path: Path) -> None:
     assert notes == [] and frames.images.shape == (1, 6, 4, 24, 24)
     share = (frames.images[0, 1:, 3].float() / 255).mean(dim=(1, 2))
     assert (share > 0.05).all() and (share < 0.6).all()
-    position = frames.pose[0, :, :3, 3]
+    position = frames.geometry.pose[0, :, :3, 3]
     torch.testing.assert_close(position[0], Camera.orbit(0.0, 25.0).position)
     assert len({round(float(torch.atan2(p[1], p[0])), 2) for p in position[1:]}) == 5
     same = load_pairs(found, 24, 5, seed=0)
@@ -124,9 +124,9 @@ def test_the_first_of_one_frame_more_is_the_pictures_camera(tmp_path: Path) -> N
     entry = line(tmp_path, 0, (10, 200, 10))
     entry["cameras"]["frames"].insert(0, {"transform_matrix": pose(40.0), "camera_angle_x": 0.5})
     frames = load_pairs(read_pairs(write(tmp_path, [entry]))[0], 16, 3, seed=0)
-    torch.testing.assert_close(frames.pose[0, 0], torch.tensor(pose(40.0)))
-    assert float(frames.focal[0, 0]) == pytest.approx(0.5 / np.tan(0.25))
-    assert float(frames.focal[0, 1]) == pytest.approx(0.5 / np.tan(0.35))
+    torch.testing.assert_close(frames.geometry.pose[0, 0], torch.tensor(pose(40.0)))
+    assert float(frames.geometry.focal[0, 0]) == pytest.approx(0.5 / np.tan(0.25))
+    assert float(frames.geometry.focal[0, 1]) == pytest.approx(0.5 / np.tan(0.35))
 
 
 def test_duplicates_and_pictures_without_rights_are_named(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import torch
 
-from nerf2mesh.lora import SUBJECT, Frames, LoraConfig, fit_subject, names
+from nerf2mesh.lora import SUBJECT, LoraConfig, fit_subject, names
 from nerf2mesh.lora.train.subject import draw_batch
 from nerf2mesh.priors import PriorConfig, load_prior
-from nerf2mesh.priors.builtin.train import velocity_loss
+from nerf2mesh.priors.builtin.frames import Frames
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.loss import velocity_loss
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
@@ -15,7 +17,7 @@ def given_frames() -> Frames:
     seeds = [VALIDATION_SEED + 7]
     camera = sample_cameras(seeds, ViewConfig(n_views=1, size_px=64, orthographic_share=0.0))
     rgba = SceneRenderer().render(sample_scenes(seeds), camera)["rgba"][0]
-    return Frames(rgba.permute(0, 3, 1, 2), camera.camera_to_world[0], camera.focal_px[0, :, 1] / 64, False)
+    return Frames(rgba.permute(0, 3, 1, 2)[None], FrameGeometry.of(camera))
 
 
 def mean_loss(network, frames: Frames, seed: int) -> float:
@@ -23,9 +25,9 @@ def mean_loss(network, frames: Frames, seed: int) -> float:
     losses = []
     with torch.no_grad():
         for _ in range(12):
-            images, geometry, kind = draw_batch(frames, None, network.config.image_size, g)
-            t, noise = 0.1 + 0.8 * torch.rand(1, generator=g), torch.randn(images.shape, generator=g)
-            losses.append(float(velocity_loss(network, images, geometry, kind, t, noise)))
+            batch, kind = draw_batch(frames, None, network.config.image_size, g)
+            t, noise = 0.1 + 0.8 * torch.rand(1, generator=g), torch.randn(batch.images.shape, generator=g)
+            losses.append(float(velocity_loss(network, batch.images, batch.geometry, kind, t, noise)))
     return sum(losses) / len(losses)
 
 

@@ -89,4 +89,12 @@ def problem(
     prior, views = prior or BallPrior(), observations() if views is None else views
     pixels = GivenPixels(views, torch.device("cpu"))
     distill = distill or DistillConfig(supersample=1)
-    return state, Problem(views, prior, prior.condition(views), renderer, pixels, config, distill)
+    return state, Problem(
+        observations=views,
+        prior=prior,
+        condition=prior.condition(views),
+        renderer=renderer,
+        pixels=pixels,
+        config=config,
+        distill=distill,
+    )

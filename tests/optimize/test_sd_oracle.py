@@ -96,7 +96,15 @@ def test_vsd_on_stable_diffusion_learns_its_adapter_and_its_camera(folder: Path)
     state = LoopState.fresh(field, occupancy, config.lr_encoding, config.lr_network, 0)
     renderer = VolumeRenderer(RendererConfig(samples_per_ray=32, occupancy_resolution=16), field, occupancy)
     pixels = GivenPixels(PROMPT, torch.device("cpu"))
-    task = Problem(PROMPT, prior, condition, renderer, pixels, config, distill)
+    task = Problem(
+        observations=PROMPT,
+        prior=prior,
+        condition=condition,
+        renderer=renderer,
+        pixels=pixels,
+        config=config,
+        distill=distill,
+    )
     optimize(state, task)
     phi = state.parts["distiller"].phi
     assert all(float(p.abs().max()) > 0.0 for name, p in phi.weights.items() if ".lora_B." in name)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nerf2mesh.distill.noise import to_x0
+from nerf2mesh.distill import ddim_sample, guided, to_epsilon, to_x0
 from nerf2mesh.evaluate.metrics.images import psnr, ssim
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.prior import BuiltinPrior, GivenFrames
@@ -69,17 +68,17 @@ def sample_views(prior: BuiltinPrior, given: GivenFrames, cameras: Camera, sampl
     size = prior.image_size
     generator = torch.Generator().manual_seed(sampling.seed)
     x = torch.randn(1, v, 4, size, size, generator=generator).to(prior.device).expand(n, -1, -1, -1, -1)
-    ladder = torch.linspace(NOISIEST, 0.0, sampling.steps + 1, device=prior.device)
-    for here, there in pairwise(ladder):
-        t = here.expand(n)
-        velocity = prior.predict(x, t, cameras, given).float()
+
+    def denoise(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        velocity = prior.predict(noisy, t, cameras, given).float()
         if sampling.guidance != 1.0:
-            without = prior.predict(x, t, cameras, given, branch="unconditional").float()
-            velocity = without + sampling.guidance * (velocity - without)
-        level = prior.level(t)
-        x0 = to_x0("v", velocity, x, level).clamp(-1.0, 1.0)
-        x = prior.level(there.expand(n)).add(x0, (x - level.alpha * x0) / level.sigma)
-    return prior.decode(x).clamp(0.0, 1.0)
+            without = prior.predict(noisy, t, cameras, given, branch="unconditional").float()
+            velocity = guided(velocity, without, sampling.guidance)
+        x0 = to_x0("v", velocity, noisy, prior.level(t)).clamp(-1.0, 1.0)
+        return x0, to_epsilon("x0", x0, noisy, prior.level(t))
+
+    times = torch.linspace(NOISIEST, 0.0, sampling.steps + 1, device=prior.device)[:, None].expand(-1, n)
+    return prior.decode(ddim_sample(x, times, denoise, prior.level)).clamp(0.0, 1.0)
 
 
 def held_out_views(

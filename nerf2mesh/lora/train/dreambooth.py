@@ -8,7 +8,6 @@ not turn into the subject. A prior that wants several views together (`n_views`)
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.distill.noise import from_x0, to_epsilon, to_x0
+from nerf2mesh.distill import ddim_sample, from_x0, guided, to_epsilon, to_x0
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.frames import Frames, learn
+from nerf2mesh.lora.frames import learn
 from nerf2mesh.priors.base import Condition, Prior
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.types import Camera
 
 CLASS_GUIDANCE, SAMPLING_STEPS = 7.5, 25
@@ -80,16 +80,18 @@ def denoising_loss(
 
 
 def draw_pictures(frames: Frames, n: int, size: int, generator: torch.Generator) -> tuple[Tensor, Camera]:
-    """n pictures [1, n, size, size, 4], each zoomed a little as by another focal length, and their cameras [1, n]."""
-    pick = torch.randint(len(frames.images), (n,), generator=generator)
+    """n pictures [1, n, size, size, 4] of the one scene, each zoomed a little as by another focal length, and their
+    cameras [1, n]."""
+    pool, geometry = frames.images[0], frames.geometry
+    pick = torch.randint(len(pool), (n,), generator=generator)
     zoom = torch.empty(n).uniform_(0.9, 1.1, generator=generator)
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1.0 / zoom
-    images = F.interpolate(frames.images[pick], size=(size, size), mode="bilinear", antialias=True)
+    images = F.interpolate(pool[pick], size=(size, size), mode="bilinear", antialias=True)
     images = F.grid_sample(images, F.affine_grid(theta, [n, 4, size, size], align_corners=False), align_corners=False)
-    focal = (size * frames.focal[pick] * zoom)[None, :, None].expand(1, n, 2)
+    focal = (size * geometry.focal[0, pick] * zoom)[None, :, None].expand(1, n, 2)
     middle = torch.full((1, n, 2), 0.5 * size)
-    cameras = Camera(frames.pose[pick][None], focal, middle, size, size, frames.orthographic)
+    cameras = Camera(geometry.pose[0, pick][None], focal, middle, size, size, bool(geometry.orthographic[0]))
     return images.permute(0, 2, 3, 1)[None], cameras
 
 
@@ -111,14 +113,15 @@ def class_pictures(
 def sample_latents(
     prior: Prior, condition: Condition, cameras: Camera, shape: torch.Size, generator: torch.Generator
 ) -> Tensor:
-    """Deterministic sampling (DDIM, Song et al. 2020, equation 12 with eta 0) from noise, for any parametrization."""
+    """Latents of `shape` from noise, by DDIM with classifier-free guidance, for any parametrization."""
     device = next(prior.network.parameters()).device
     x, cameras = torch.randn(shape, generator=generator).to(device), cameras.to(device)
-    times = torch.linspace(T_HIGH, 0.0, SAMPLING_STEPS + 1, device=device)
-    for now, then in itertools.pairwise(times):
-        level, after = prior.level(now[None]), prior.level(then[None])
-        found = prior.predict_branches(x, now[None], cameras, condition, ("conditional", "unconditional"))
-        free = found["unconditional"]
-        guided = free + CLASS_GUIDANCE * (found["conditional"] - free)
-        x = after.add(to_x0(prior.kind, guided, x, level), to_epsilon(prior.kind, guided, x, level))
-    return x
+
+    def denoise(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        level = prior.level(t)
+        found = prior.predict_branches(noisy, t, cameras, condition, ("conditional", "unconditional"))
+        prediction = guided(found["conditional"], found["unconditional"], CLASS_GUIDANCE)
+        return to_x0(prior.kind, prediction, noisy, level), to_epsilon(prior.kind, prediction, noisy, level)
+
+    times = torch.linspace(T_HIGH, 0.0, SAMPLING_STEPS + 1, device=device)[:, None]
+    return ddim_sample(x, times, denoise, prior.level)

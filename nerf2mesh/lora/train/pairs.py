@@ -27,6 +27,7 @@ from torch import Tensor
 
 from nerf2mesh.inputs import InputConfig, load_observations
 from nerf2mesh.lora.io.manifest import Source
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.prior import reduced_rgba
 from nerf2mesh.report import sha256_file
@@ -60,28 +61,6 @@ class Pair:
         hashes = [sha256_file(path) for path in self.targets]
         about = {"source": str(self.entry.get("source", "")), "licence": str(self.entry["licence"])}
         return Source(**about, sha256=self.sha256, views_sha256=hashes)
-
-
-@dataclass(frozen=True)
-class Frames3d:
-    """Pairs ready to learn from: frame 0 is the picture, the others show the model.
-
-    images [n, V, 4, s, s] uint8 premultiplied RGBA, pose [n, V, 4, 4], focal [n, V] in image heights.
-    """
-
-    images: Tensor
-    pose: Tensor
-    focal: Tensor
-    orthographic: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def geometry(self) -> FrameGeometry:
-        return FrameGeometry(self.pose, self.focal, self.orthographic)
-
-    def of(self, which: Tensor) -> Frames3d:
-        return Frames3d(self.images[which], self.pose[which], self.focal[which], self.orthographic[which])
 
 
 def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pair], list[str]]:
@@ -124,14 +103,17 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
 
 def load_pairs(
     pairs: list[Pair], size: int, n_views: int, seed: int, on_pair: Callable[[], None] = lambda: None
-) -> Frames3d:
-    """Reads and renders the pairs at `size` pixels with `n_views` frames of each model (views repeat where fewer)."""
+) -> Frames:
+    """Reads and renders the pairs at `size` pixels with `n_views` frames of each model (views repeat where fewer).
+
+    Each pair is one scene, in uint8: frame 0 is the picture, the others show the model.
+    """
     rows = []
     for i, pair in enumerate(pairs):
         rows.append(_frames(pair, size, n_views, torch.Generator().manual_seed(seed * 1_000_003 + i)))
         on_pair()
     images, poses, focals, flat = (list(column) for column in zip(*rows))
-    return Frames3d(torch.stack(images), torch.stack(poses), torch.stack(focals), torch.tensor(flat))
+    return Frames(torch.stack(images), FrameGeometry(torch.stack(poses), torch.stack(focals), torch.tensor(flat)))
 
 
 def _frames(pair: Pair, size: int, n_views: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor, bool]:

@@ -1,7 +1,7 @@
 """Trains a style adapter on the built-in prior: from pictures in a style to what they show in the round.
 
 The network is shown the styled picture as its clean frame and learns to denoise ordinary views of the model
-(`priors.train.velocity_loss`): the adapter learns to read the style, what comes out stays ordinary. A tenth of the
+(`builtin.loss.velocity_loss`): the adapter learns to read the style, what comes out stays ordinary. A tenth of the
 pictures is hidden, so that the unconditional half of guidance keeps its meaning under the adapter.
 
 A run writes `<title>.safetensors` with its manifest, `curve.jsonl` and `state.pt`, from which the same command goes on.
@@ -20,9 +20,10 @@ from torch import nn
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.io.export import save_adapter
 from nerf2mesh.lora.io.manifest import Manifest
-from nerf2mesh.lora.train.pairs import Frames3d, Pair, load_pairs, read_pairs
+from nerf2mesh.lora.train.pairs import Pair, load_pairs, read_pairs
 from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.report import Progress, sha256_file
 from nerf2mesh.utils.atomic_write import atomic_write
 
@@ -137,12 +138,12 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
     fingerprint = _fingerprint(config, pairs)
     if (folder / "state.pt").exists():
         state.load(folder / "state.pt", fingerprint)
-    _run(state, prior, frames.of(learning), frames.of(held_out), config, folder, fingerprint, stop_after)
+    _run(state, prior, frames[learning], frames[held_out], config, folder, fingerprint, stop_after)
     path = folder / f"{config.title}.safetensors"
     if state.step >= config.steps:
-        measured = {"held_out": measure(prior.network, frames.of(held_out))}
+        measured = {"held_out": measure(prior.network, frames[held_out])}
         with adapters.using(prior.network, {}):
-            measured["held_out_base"] = measure(prior.network, frames.of(held_out))
+            measured["held_out_base"] = measure(prior.network, frames[held_out])
         manifest = _manifest(config, prior, pairs, measured)
         save_adapter(path, adapters.adapter_state(prior.network, STYLE), manifest)
     return path
@@ -158,8 +159,8 @@ def rate(config: StyleTrainConfig, step: int) -> float:
 def _run(
     state: StyleState,
     prior: BuiltinPrior,
-    frames: Frames3d,
-    held_out: Frames3d,
+    frames: Frames,
+    held_out: Frames,
     config: StyleTrainConfig,
     folder: Path,
     fingerprint: str,
@@ -177,7 +178,7 @@ def _run(
                 state.save(folder / "state.pt", fingerprint)
 
 
-def _step(state: StyleState, prior: BuiltinPrior, frames: Frames3d, config: StyleTrainConfig) -> float:
+def _step(state: StyleState, prior: BuiltinPrior, frames: Frames, config: StyleTrainConfig) -> float:
     batch = draw(
         frames,
         state.generator,

@@ -9,17 +9,19 @@ guidance learn the subject.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nerf2mesh.lora.config import LoraConfig
-from nerf2mesh.lora.frames import Frames, learn
+from nerf2mesh.lora.frames import learn
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
+from nerf2mesh.priors.builtin.loss import velocity_loss
 from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, encode_rgba
 from nerf2mesh.priors.builtin.prior import BuiltinPrior
-from nerf2mesh.priors.builtin.train import velocity_loss
 
 N_NOISY = 3
 
@@ -39,33 +41,31 @@ def fit_subject(
     """
 
     def loss() -> Tensor:
-        images, geometry, kind = draw_batch(given, renderings, prior.image_size, generator)
-        images, kind = images.to(prior.device), kind.to(prior.device)
-        geometry = FrameGeometry(*(value.to(prior.device) for value in vars(geometry).values()))
+        frames, kind = draw_batch(given, renderings, prior.image_size, generator)
+        frames, kind = frames.to(prior.device), kind.to(prior.device)
         t = torch.rand(1, generator=generator).clamp(0.02, 0.98).to(prior.device)
-        noise = torch.randn(images.shape, generator=generator).to(prior.device)
-        return velocity_loss(prior.network, images, geometry, kind, t, noise)
+        noise = torch.randn(frames.images.shape, generator=generator).to(prior.device)
+        return velocity_loss(prior.network, frames.images, frames.geometry, kind, t, noise)
 
     return learn(prior.network, config, loss, progress)
 
 
 def draw_batch(
     given: Frames, renderings: Frames | None, size: int, generator: torch.Generator
-) -> tuple[Tensor, FrameGeometry, Tensor]:
-    """One scene: the reference frame and N_NOISY augmented frames at `size`; images, geometry, kind."""
+) -> tuple[Frames, Tensor]:
+    """One scene at `size`, in network range: the reference frame and N_NOISY augmented ones; and their kind [1, V]."""
     pool = given if renderings is None else given.joined(renderings)
-    pick = torch.randint(len(pool.images), (N_NOISY,), generator=generator)
+    pick = torch.randint(pool.images.shape[1], (N_NOISY,), generator=generator)
     zoom = torch.empty(N_NOISY).uniform_(0.85, 1.2, generator=generator)
-    images = torch.cat([_sampled(given.images[:1], torch.ones(1), size), _sampled(pool.images[pick], zoom, size)])
-    pose = torch.cat([given.pose[:1], pool.pose[pick]])
-    focal = torch.cat([given.focal[:1], pool.focal[pick] * zoom])
-    if torch.rand((), generator=generator) < 0.5:
-        images = images.flip(-1)
-        pose = torch.tensor([1.0, -1.0, 1.0, 1.0])[:, None] * pose * torch.tensor([-1.0, 1.0, 1.0, 1.0])
+    reference = _sampled(given.images[0, :1], torch.ones(1), size)
+    images = torch.cat([reference, _sampled(pool.images[0, pick], zoom, size)])
+    pose = torch.cat([given.geometry.pose[:, :1], pool.geometry.pose[:, pick]], dim=1)
+    focal = torch.cat([given.geometry.focal[:, :1], pool.geometry.focal[:, pick] * zoom], dim=1)
+    frames = Frames(images[None], FrameGeometry(pose, focal, given.geometry.orthographic))
+    frames = frames.mirrored(torch.rand((), generator=generator)[None] < 0.5)
     kind = torch.full((1, 1 + N_NOISY), NOISY)
     kind[0, 0] = CLEAN if torch.rand((), generator=generator) < 0.5 else ABSENT
-    geometry = FrameGeometry(pose[None], focal[None], torch.tensor([given.orthographic]))
-    return encode_rgba(images)[None], geometry, kind
+    return replace(frames, images=encode_rgba(frames.images)), kind
 
 
 def _sampled(images: Tensor, zoom: Tensor, size: int) -> Tensor:

@@ -10,13 +10,12 @@ BSD  the same with another teacher: an adapter tuned on renderings that the untu
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nerf2mesh.distill import T_MIN, DistillConfig, ddim_step, difference_gradient, ladder, to_epsilon, to_x0
+from nerf2mesh.distill import T_MIN, DistillConfig, ddim_sample, difference_gradient, ladder, to_epsilon, to_x0
 from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs, LatentGradient
 from nerf2mesh.optimize.distillers.learner import AdapterLearner
 from nerf2mesh.priors.base import Prior
@@ -101,10 +100,13 @@ def denoised(inputs: GuidanceInputs) -> Tensor:
     c, kind = inputs.config, inputs.prior.kind
     noisy = inputs.level.add(inputs.latents, inputs.noise("phi"))
     times = ladder(inputs.time, T_MIN, c.inversion_stride)[::-1]
-    for here, there in pairwise(times):
-        level = inputs.level_at(here)
-        epsilon = to_epsilon(kind, inputs.guided(noisy, here, c.teacher_scale), noisy, level)
-        noisy = ddim_step(noisy, epsilon, level, inputs.level_at(there))
+
+    def denoise(noisy: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        level = inputs.level_at(time)
+        epsilon = to_epsilon(kind, inputs.guided(noisy, time, c.teacher_scale), noisy, level)
+        return to_x0("epsilon", epsilon, noisy, level), epsilon
+
+    noisy = ddim_sample(noisy, times, denoise, inputs.level_at)
     return to_x0(kind, inputs.guided(noisy, times[-1], c.teacher_scale), noisy, inputs.level_at(times[-1]))
 
 

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.priors.builtin.data import OtherScenes, Sources, data_card, held_out_scenes, on_device, training_batches
+from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
-from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, MultiViewDenoiser, encode_rgba, noise_level
+from nerf2mesh.priors.builtin.loss import velocity_loss
+from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, MultiViewDenoiser, encode_rgba
 from nerf2mesh.priors.builtin.object_check import check_objects
 from nerf2mesh.priors.builtin.optimizer import MuonAdamW
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
@@ -29,7 +31,6 @@ from nerf2mesh.priors.builtin.weight_files import (
 )
 from nerf2mesh.procedural.dataset import Batch
 from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_bytes, atomic_write_text
-from nerf2mesh.utils.precision import fast_dtype
 
 
 @dataclass
@@ -108,16 +109,10 @@ def draw_frames(
         shown = (kind == CLEAN).to(device)[..., None, None, None]
         images = torch.where(shown, batch["given"][row.to(device), order.to(device)], images)
     images = images.permute(0, 1, 4, 2, 3).float() / 255.0
-    geometry = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"]).frames(
-        order.to(device)
-    )
+    cameras = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"])
     mirror = torch.rand(n, generator=generator).to(device) < 0.5
-    images = torch.where(mirror[:, None, None, None, None], images.flip(-1), images)
-    side = torch.tensor([1.0, -1.0, 1.0, 1.0], device=device)
-    flipped = side[:, None] * geometry.pose * torch.tensor([-1.0, 1.0, 1.0, 1.0], device=device)
-    geometry = FrameGeometry(
-        torch.where(mirror[:, None, None, None], flipped, geometry.pose), geometry.focal, geometry.orthographic
-    )
+    frames = Frames(images, cameras.frames(order.to(device))).mirrored(mirror)
+    images, geometry = frames.images, frames.geometry
     swap = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]).to(device)
     rgba = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
     images = torch.gather(images, 2, rgba[:, None, :, None, None].expand_as(images))
@@ -142,27 +137,6 @@ def draw_words(
     told = torch.rand(n, 1, generator=generator).to(device)
     told = told < torch.where(hidden, config.words_alone, config.words_with_picture)
     return words * (told & (torch.rand(words.shape, generator=generator).to(device) >= config.drop_word))
-
-
-def velocity_loss(
-    network: torch.nn.Module,
-    images: Tensor,
-    geometry: FrameGeometry,
-    kind: Tensor,
-    t: Tensor,
-    noise: Tensor,
-    words: Tensor | None = None,
-) -> Tensor:
-    """Mean squared error of v over the noisy frames. Frame 0 of every scene is given, shown or hidden."""
-    level = noise_level(t[:, None, None, None, None], network.config.patch)
-    noisy_frame = (kind == NOISY)[:, :, None, None, None]
-    given = torch.where(noisy_frame, level.add(images, noise), images)
-    target = level.alpha * noise - level.sigma * images
-    dtype = fast_dtype("auto", images.device)
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        v = network(given, level.log_snr.reshape(-1), kind, geometry, words, n_given=1)
-    error = (v - target[:, 1:]).square() * noisy_frame[:, 1:]
-    return error.sum() / (noisy_frame[:, 1:].sum() * images[0, 0].numel())
 
 
 @torch.no_grad()
