@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nerf2mesh.objects.folder import ObjectFolder
 from nerf2mesh.objects.stream import ObjectScenes, check_batch
 from nerf2mesh.objects.train import MeshTrainConfig, object_scenes, train_on_meshes
 from nerf2mesh.priors.builtin import data as training_data
+from nerf2mesh.priors.builtin import train
 from nerf2mesh.priors.builtin.averaging import average_weights
 from nerf2mesh.priors.builtin.data import OtherScenes, mixed_batches
 from nerf2mesh.priors.builtin.network import CLEAN, DenoiserConfig, encode_rgba, noise_level
@@ -164,10 +166,16 @@ def test_scores_of_known_pictures() -> None:
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_training_on_meshes_continues_bit_for_bit(tmp_path: Path, folder: Path) -> None:
-    whole = train_on_meshes(config(tmp_path, folder, "whole", total_steps=4))
-    train_on_meshes(config(tmp_path, folder, "halves", total_steps=2))
-    halves = train_on_meshes(config(tmp_path, folder, "halves", total_steps=4))
+def test_training_on_meshes_continues_bit_for_bit(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off between two checkpoints while the rate falls, and taken up again."""
+    falling = {"total_steps": 4, "cooldown_share": 0.5, "checkpoint_s": 0.0}
+    whole = train_on_meshes(config(tmp_path, folder, "whole", **falling))
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(train, "validate", Mock(side_effect=InterruptedError))
+        train_on_meshes(config(tmp_path, folder, "halves", validate_every=3, **falling))
+    halves = train_on_meshes(config(tmp_path, folder, "halves", **falling))
     for a, b in zip(whole.network.parameters(), halves.network.parameters(), strict=True):
         assert torch.equal(a, b)
     lines = [json.loads(line) for line in (tmp_path / "whole" / "curve.jsonl").read_text().splitlines()]
