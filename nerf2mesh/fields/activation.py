@@ -8,6 +8,8 @@ Every activation has `forward(x)` and `inverse(sigma)` and increases, so that si
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,12 +23,12 @@ class _TruncatedExp(torch.autograd.Function):
     """exp(x) whose gradient stops growing at x = 15 (Mueller et al. 2022, instant-ngp)."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return torch.exp(x.clamp(max=2 * _EXP_LIMIT))
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,) = ctx.saved_tensors
         return grad * torch.exp(x.clamp(-_EXP_LIMIT, _EXP_LIMIT))
 
@@ -39,9 +41,11 @@ class SoftplusDensity(nn.Module):
         self.scale = scale
 
     def forward(self, logit: Tensor) -> Tensor:
+        """Densities (1 / world unit) of logits, any shape."""
         return F.softplus(logit) * self.scale
 
     def inverse(self, density: Tensor) -> Tensor:
+        """Logits of densities (1 / world unit), any shape."""
         y = (density / self.scale).clamp_min(_SMALLEST)
         return y + torch.log(-torch.expm1(-y))
 
@@ -54,9 +58,11 @@ class ExpDensity(nn.Module):
         self.scale = scale
 
     def forward(self, logit: Tensor) -> Tensor:
+        """Densities (1 / world unit) of logits, any shape."""
         return _TruncatedExp.apply(logit) * self.scale
 
     def inverse(self, density: Tensor) -> Tensor:
+        """Logits of densities (1 / world unit), any shape."""
         return torch.log((density / self.scale).clamp_min(_SMALLEST))
 
 
@@ -74,24 +80,31 @@ class LaplaceDensity(nn.Module):
 
     @property
     def beta(self) -> Tensor:
+        """Present sharpness, world units, positive."""
         return self.raw_beta.abs() + self.beta_min
 
     def forward(self, logit: Tensor) -> Tensor:
+        """Densities (1 / world unit) of logits, any shape."""
         beta = self.beta
         tail = 0.5 * torch.expm1(-logit.abs() / beta)
         return (0.5 - torch.sign(logit) * tail) / beta
 
     def inverse(self, density: Tensor) -> Tensor:
+        """Logits of densities (1 / world unit), any shape."""
         beta = self.beta
         p = (density * beta).clamp(_SMALLEST, 1 - 1e-7)
         return torch.where(p < 0.5, torch.log(2 * p), -torch.log(2 - 2 * p)) * beta
 
 
 def make_activation(kind: str, *, scale: float, beta: float) -> SoftplusDensity | ExpDensity | LaplaceDensity:
+    """The activation named `kind` (one of ACTIVATIONS); `scale` in 1 / world unit, `beta` in world units.
+
+    Raises ValueError for another name.
+    """
     if kind == "softplus":
         return SoftplusDensity(scale)
     if kind == "exp":
         return ExpDensity(scale)
     if kind == "laplace":
         return LaplaceDensity(beta)
-    raise ValueError(f"density_activation: one of {', '.join(ACTIVATIONS)} wanted, got {kind!r}")
+    raise ValueError(f"field.density_activation: expected {', '.join(ACTIVATIONS)}, got {kind!r}; choose one of these")

@@ -1,4 +1,4 @@
-"""The shape of a field, as numbers."""
+"""Settings of a field."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ ENCODING_GROWTH = 1.4472692374403782
 
 @dataclass(kw_only=True)
 class FieldConfig:
+    """Settings `field.*` of a `HashGridField`. Raises ValueError for a value outside its range."""
+
     encoding: str = "native"
     """"native" (compiled kernels), "torch" (their twins in plain torch, slow), "tcnn" (tiny-cuda-nn, CUDA)."""
     n_levels: int = 8
@@ -51,13 +53,19 @@ class FieldConfig:
     def __post_init__(self) -> None:
         for name in ("n_levels", "n_features", "start_levels", "hidden", "n_hidden", "color_hidden", "base_resolution"):
             if getattr(self, name) < 1:
-                raise ValueError(f"field.{name}: a whole number of at least 1 wanted, got {getattr(self, name)}")
+                raise ValueError(
+                    f"field.{name}: expected a whole number of at least 1, got {getattr(self, name)}; raise it"
+                )
         if self.density_scale <= 0 or self.blob_width <= 0:
             raise ValueError(
-                "field.density_scale, field.blob_width: numbers above 0 wanted, "
-                f"got {self.density_scale}, {self.blob_width}"
+                f"field.density_scale, field.blob_width: expected numbers above 0, got {self.density_scale} and "
+                f"{self.blob_width}; raise them"
             )
         if self.blob not in ("cone", "gaussian", "sphere", "none"):
-            raise ValueError(f"field.blob: one of cone, gaussian, sphere, none wanted, got {self.blob!r}")
+            raise ValueError(
+                f"field.blob: expected cone, gaussian, sphere or none, got {self.blob!r}; choose one of these"
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"field.precision: one of auto, float32, bfloat16 wanted, got {self.precision!r}")
+            raise ValueError(
+                f"field.precision: expected auto, float32 or bfloat16, got {self.precision!r}; choose one of these"
+            )

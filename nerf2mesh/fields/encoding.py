@@ -1,4 +1,4 @@
-"""Multiresolution hash encoding behind one door: native kernels, plain torch, or tiny-cuda-nn.
+"""Multiresolution hash encoding with one interface: native kernels, plain torch, or tiny-cuda-nn.
 
 Letters
     Points enter in [0, 1]^3. Parameters are one flat float32 vector, level-major, in tiny-cuda-nn's order, so that a
@@ -9,6 +9,7 @@ Source: Mueller et al. 2022, Instant Neural Graphics Primitives, section 3.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -32,7 +33,7 @@ class HashGridEncoding(nn.Module):
     def __init__(self, layout: GridLayout, backend: str = "native", generator: torch.Generator | None = None) -> None:
         super().__init__()
         if backend not in BACKENDS:
-            raise ValueError(f"encoding: one of {', '.join(BACKENDS)} wanted, got {backend!r}")
+            raise ValueError(f"field.encoding: expected {', '.join(BACKENDS)}, got {backend!r}; choose one of these")
         self.layout = layout
         self.backend = backend
         start = torch.rand(layout.n_params, generator=generator) * (2 * INITIAL_RANGE) - INITIAL_RANGE
@@ -40,7 +41,7 @@ class HashGridEncoding(nn.Module):
         self._tcnn: Callable[[Tensor], Tensor] | None = None
         if backend == "tcnn":
             module = _tcnn_encoding(layout)
-            self.params = nn.Parameter(start.to(module.params.device))
+            self.params = nn.Parameter(start.to(next(module.parameters()).device))
             # One parameter, registered here only: the checkpoint's keys do not depend on the backend.
             del module._parameters["params"]
             object.__setattr__(self, "_tcnn", module)
@@ -48,7 +49,10 @@ class HashGridEncoding(nn.Module):
     def forward(
         self, points: Float[Tensor, "n 3"], n_active_levels: int | None = None, *, frozen: bool = False
     ) -> Float[Tensor, "n features"]:
-        """Features of `points`; levels from `n_active_levels` on give zeros. `frozen`: parameters get no gradient."""
+        """Features of `points`; levels from `n_active_levels` on give zeros. `frozen`: parameters get no gradient.
+
+        Raises ValueError where tiny-cuda-nn is asked for points on a CPU.
+        """
         params = self.params.detach() if frozen else self.params
         if self._tcnn is not None:
             return self._forward_tcnn(points, params, n_active_levels)
@@ -58,8 +62,9 @@ class HashGridEncoding(nn.Module):
     def _forward_tcnn(self, points: Tensor, params: Tensor, n_active_levels: int | None) -> Tensor:
         if points.device.type != "cuda":
             raise ValueError(
-                f"encoding=tcnn: points on a CUDA device wanted, got {points.device}; use encoding=native here"
+                f"field.encoding=tcnn: expected points on a CUDA device, got {points.device}; use field.encoding=native"
             )
+        assert self._tcnn is not None
         self._tcnn.__dict__["params"] = params
         features = self._tcnn(points)
         if n_active_levels is None or n_active_levels >= self.layout.n_levels:
@@ -70,16 +75,15 @@ class HashGridEncoding(nn.Module):
         return features * mask
 
 
-def _tcnn_encoding(layout: GridLayout) -> nn.Module:
+def _tcnn_encoding(layout: GridLayout) -> Any:
     try:
         import tinycudann
     except (ImportError, OSError) as error:
         raise ValueError(
-            "encoding=tcnn: the package tinycudann is wanted and cannot be imported "
-            f"({error}); install it where nvcc and a GPU are present with\n"
-            "  pip install --no-build-isolation "
-            "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'\n"
-            "or use encoding=native, which computes the same features"
+            f"field.encoding=tcnn: expected the package tinycudann, got {str(error)!r}; "
+            "use field.encoding=native, which computes the same features, or install it where nvcc and a GPU are: "
+            "pip install --no-build-isolation "
+            "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'"
         ) from error
     config = {
         "otype": "HashGrid",
@@ -93,7 +97,7 @@ def _tcnn_encoding(layout: GridLayout) -> nn.Module:
     module = tinycudann.Encoding(layout.n_dims, config, dtype=torch.float32)
     if module.params.numel() != layout.n_params:
         raise ValueError(
-            f"encoding=tcnn: {layout.n_params} parameters wanted, this tiny-cuda-nn lays out {module.params.numel()}; "
-            "use encoding=native, or a per_level_scale whose level sizes do not fall on whole numbers"
+            f"field.encoding=tcnn: expected {layout.n_params} parameters, got {module.params.numel()} of this "
+            "tiny-cuda-nn; use field.encoding=native, or a field.per_level_scale whose level sizes are no whole numbers"
         )
     return module

@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def harmonics_count(degree: int) -> int:
-    """How many functions the degrees 0..degree have."""
+    """How many functions the degrees 0 to `degree` have. Raises ValueError for a degree that is not built in."""
     if not 0 <= degree <= 3:
-        raise ValueError(f"degree: 0, 1, 2 or 3 wanted, got {degree}")
+        raise ValueError(f"degree: expected 0, 1, 2 or 3, got {degree}; choose one of these")
     return (degree + 1) ** 2
 
 

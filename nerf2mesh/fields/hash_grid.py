@@ -36,6 +36,9 @@ class HashGridField(nn.Module):
     of `generator` alone.
     """
 
+    _active_levels: Tensor
+    _taps: Tensor
+
     def __init__(self, config: FieldConfig | None = None, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config = FieldConfig() if config is None else config
@@ -64,7 +67,9 @@ class HashGridField(nn.Module):
     @n_active_levels.setter
     def n_active_levels(self, value: int) -> None:
         if not 1 <= value <= self.config.n_levels:
-            raise ValueError(f"n_active_levels: 1 to {self.config.n_levels} wanted, got {value}")
+            raise ValueError(
+                f"n_active_levels: expected 1 to {self.config.n_levels}, got {value}; choose a value in this range"
+            )
         if value != getattr(self, "_n_active_levels", None):
             self._n_active_levels = int(value)
             self._active_levels.fill_(int(value))
@@ -76,6 +81,7 @@ class HashGridField(nn.Module):
 
     @property
     def view_dependent(self) -> bool:
+        """Whether color depends on the viewing direction."""
         return self.config.view_dependent
 
     @property
@@ -111,11 +117,14 @@ class HashGridField(nn.Module):
         return _in_blocks(lambda block: self.activation(self._logit(block, dtype=dtype)), points)
 
     def forward(self, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"] | None = None) -> FieldOutput:
-        """Density, sRGB in [0, 1] and logit of `points`; `directions` (unit) only where the field is view dependent."""
+        """Density, sRGB in [0, 1] and logit of `points`; `directions` (unit) only where the field is view dependent.
+
+        Raises ValueError where such a field gets no directions.
+        """
         harmonics = None
         if self.config.view_dependent:
             if directions is None:
-                raise ValueError("directions: unit vectors [n, 3] wanted by a view-dependent field, got None")
+                raise ValueError("directions: expected unit vectors [n, 3], got None; pass the directions of the rays")
             harmonics = spherical_harmonics(directions, self.config.direction_degree)
         logit, rgb = self.network(self._features(points), harmonics, self._dtype(points.device))
         logit = logit + self.blob(points)
@@ -134,7 +143,7 @@ class HashGridField(nn.Module):
         if mode == "analytic":
             return torch.cat([self._analytic_gradient(block) for block in points.split(_block(points))])
         if mode != "finite_difference":
-            raise ValueError(f"mode: 'analytic' or 'finite_difference' wanted, got {mode!r}")
+            raise ValueError(f"mode: expected 'analytic' or 'finite_difference', got {mode!r}; choose one of these")
         epsilon = 0.5 * self.cell_size if epsilon is None else epsilon
         taps = self._taps.to(points.dtype)
         moved = (points[None] + epsilon * taps[:, None]).reshape(-1, 3)

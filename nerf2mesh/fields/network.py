@@ -21,6 +21,8 @@ from nerf2mesh.fields.config import FieldConfig
 
 
 class FieldNetwork(nn.Module):
+    """Trunk and color head: see the module."""
+
     def __init__(
         self, n_inputs: int, n_directions: int, config: FieldConfig, generator: torch.Generator | None = None
     ) -> None:
@@ -64,7 +66,7 @@ def _padded(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _weights(layers: nn.ModuleList, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    return [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in layers]
+    return [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in layers if isinstance(layer, nn.Linear)]
 
 
 def _apply(x: Tensor, weights: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -78,6 +80,7 @@ def _layers(sizes: list[int], generator: torch.Generator | None) -> nn.ModuleLis
     layers = nn.ModuleList()
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+        assert isinstance(layer, nn.Linear)
         bound = math.sqrt(6 / n_in) if i < len(sizes) - 2 else math.sqrt(6 / (n_in + n_out))
         with torch.no_grad():
             layer.weight.copy_((torch.rand(n_out, n_in, generator=generator) * 2 - 1) * bound)

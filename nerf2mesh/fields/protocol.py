@@ -1,4 +1,4 @@
-"""What a renderer asks of a field; `HashGridField` is one, a test's analytic ball or a user's own network another."""
+"""The interface that a renderer needs of a field: `HashGridField` has it, a user's own network can have it too."""
 
 from __future__ import annotations
 
@@ -24,16 +24,26 @@ class Field(Protocol):
 
     @property
     def view_dependent(self) -> bool:
-        """Whether calls want directions."""
+        """Whether calls need directions."""
+        ...
 
     @property
     def bytes_per_sample(self) -> int:
         """Memory that a differentiable call keeps for one point, for the renderer's budget."""
+        ...
 
-    def __call__(self, points: Tensor, directions: Tensor | None = None) -> FieldOutput: ...
+    def __call__(self, points: Tensor, directions: Tensor | None = None) -> FieldOutput:
+        """Density, color and logit at points [n, 3], seen along unit directions [n, 3]."""
+        ...
 
-    def density(self, points: Tensor) -> Tensor: ...
+    def density(self, points: Tensor) -> Tensor:
+        """Density alone, [n], 1 / world unit."""
+        ...
 
-    def normals(self, points: Tensor, mode: str = "analytic") -> Tensor: ...
+    def normals(self, points: Tensor, mode: str = "analytic") -> Tensor:
+        """Outward unit normals [n, 3]; modes as in `HashGridField.normals`."""
+        ...
 
-    def train(self, mode: bool = True) -> Field: ...
+    def train(self, mode: bool = True) -> Field:
+        """Switches between training and evaluation mode, as torch modules do."""
+        ...

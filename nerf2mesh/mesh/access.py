@@ -1,4 +1,4 @@
-"""What the mesh room needs from a field, as plain functions: any field, also an analytic shape, can be meshed."""
+"""What mesh building needs from a field, as plain functions: any field can be meshed, an analytic shape too."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerf2mesh.fields import HashGridField
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.types import Camera, Rendering
 
 
 @dataclass(frozen=True)
 class FieldAccess:
-    """Functions of world points [N, 3] in [-1, 1]^3 (float32 on `device`), and how the field looks from a camera."""
+    """Functions of world points [N, 3] in [-1, 1]^3 (float32 on `device`), and the field's picture from a camera."""
 
     logit: Callable[[Tensor], Tensor]
     """[N] pre-activation density, higher inside; nearly linear across a surface, unlike the density."""
     activation: Callable[[Tensor], Tensor] = torch.exp
+    """Logit to density in 1 / world unit."""
     inverse_activation: Callable[[Tensor], Tensor] = torch.log
     color: Callable[[Tensor, Tensor], Tensor] | None = None
     """(points, unit viewing directions) -> sRGB [N, 3]."""
     render: Callable[[Camera], Rendering] | None = None
     occupancy: np.ndarray | None = None
-    """bool [r, r, r] over the box, index (x, y, z): cells outside are empty. None: anything may be anywhere."""
+    """bool [r, r, r] over the box, index (x, y, z): cells that are False are empty. None: every cell is searched."""
     level: float | None = None
-    """The surface's logit where the field itself fixes it (0 for a signed distance); None: to be calibrated."""
+    """The surface's logit where the field itself fixes it (0 for a signed distance); None: it is calibrated."""
     device: str | torch.device = "cpu"
 
     @staticmethod
-    def of(field, occupancy=None, renderer=None) -> FieldAccess:
-        """From the house's own field (`HashGridField`), and optionally its `OccupancyGrid` and `VolumeRenderer`."""
-        config = getattr(field, "config", None)
-        signed_distance = getattr(config, "density_activation", "") == "laplace"
-        view_dependent = bool(getattr(config, "view_dependent", False))
+    def of(
+        field: HashGridField, occupancy: OccupancyGrid | None = None, renderer: VolumeRenderer | None = None
+    ) -> FieldAccess:
+        """Access to a `HashGridField`, and to its `OccupancyGrid` and `VolumeRenderer` where there are such."""
 
         def color(points: Tensor, directions: Tensor) -> Tensor:
-            return field(points, directions if view_dependent else None).rgb
+            return field(points, directions if field.view_dependent else None).rgb
 
         grid = None
         if occupancy is not None:
@@ -49,13 +51,13 @@ class FieldAccess:
             color=color,
             render=None if renderer is None else renderer.render,
             occupancy=grid,
-            level=0.0 if signed_distance else None,
+            level=0.0 if field.config.density_activation == "laplace" else None,
             device=next(field.parameters()).device,
         )
 
 
 class LevelSet:
-    """The field minus the surface's logit on numpy points, in pieces; counts what was asked and the range seen."""
+    """The field's logit minus the surface's at numpy points, in blocks; counts evaluations and keeps the range seen."""
 
     def __init__(
         self,
@@ -64,7 +66,11 @@ class LevelSet:
         chunk_points: int = 1 << 18,
         fill: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        """`fill` (see `solidify`) makes points inside that the field itself leaves outside."""
+        """The level set of `access` at logit `level`.
+
+        chunk_points: points in one call of the field.
+        fill: values [N] of points [N, 3]; a point is inside where the field or `fill` is positive (see `solidify`).
+        """
         self.access = access
         self.fill = fill
         self.level = float(level)
@@ -74,7 +80,7 @@ class LevelSet:
 
     @torch.no_grad()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Values [N] float32, positive inside. Raises ValueError where the field is not a number."""
+        """Values [N] float32 at points [N, 3], positive inside. Raises ValueError where the field is NaN."""
         values = np.empty(len(points), np.float32)
         for start in range(0, len(points), self.chunk_points):
             block = torch.from_numpy(np.ascontiguousarray(points[start : start + self.chunk_points], np.float32))
@@ -85,8 +91,8 @@ class LevelSet:
         n_bad = int(np.isnan(values).sum())
         if n_bad:
             raise ValueError(
-                f"field: finite logits wanted, got NaN at {n_bad} of {len(points)} points; "
-                "the optimization diverged, resume from an earlier checkpoint with a lower learning rate"
+                f"field: expected finite logits, got NaN at {n_bad} of {len(points)} points; "
+                "resume from an earlier checkpoint with a lower learning rate, since the optimization diverged"
             )
         values = np.clip(values, -1e30, 1e30)
         self.smallest, self.largest = min(self.smallest, values.min()), max(self.largest, values.max())

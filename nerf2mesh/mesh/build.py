@@ -17,9 +17,9 @@ from nerf2mesh.mesh.extract.marching_cubes import extract_surface
 from nerf2mesh.mesh.extract.project import field_gradient, project_vertices, surface_normals
 from nerf2mesh.mesh.extract.smooth import SmoothedLevel
 from nerf2mesh.mesh.extract.solidify import hidden_fill
-from nerf2mesh.mesh.inspect import inspect_mesh
 from nerf2mesh.mesh.report import Figures, FinishReport, SurfaceReport, joined_report
 from nerf2mesh.mesh.stages import Progress, Stages
+from nerf2mesh.mesh.surface.inspect import inspect_mesh
 from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
 from nerf2mesh.mesh.surface.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.surface.sharpen import sharpen

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from nerf2mesh.mesh.export.load import read_mesh_file
+from nerf2mesh.mesh.read_file import read_mesh_file
 from nerf2mesh.mesh.vectors import unit
 
 

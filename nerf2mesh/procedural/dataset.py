@@ -9,7 +9,6 @@ A batch is a dict: `rgba` uint8 [B, V, h, w, 4] (premultiplied) and the cameras 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from nerf2mesh.procedural.captions import caption_numbers
 from nerf2mesh.procedural.grammar import Drawn, ViewConfig, draw_scene, place_scenes, sample_cameras
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
+from nerf2mesh.utils.atomic_write import atomic_write
 
 SHARD = 512
 VALIDATION_SEED = 1 << 30
@@ -36,7 +36,7 @@ allow (8 and 256), and beyond those the renderer would go on uncompiled, several
 
 
 def render_seeds(seeds: range, views: ViewConfig, renderer: SceneRenderer, device: str = "cpu") -> Batch:
-    """The images, cameras and captions of consecutive seeds."""
+    """The batch of the images, cameras and captions of consecutive seeds, with the shapes in the module's docstring."""
     with many_shapes() if renderer.compiled else contextlib.nullcontext():
         drawn = [draw_scene(seed) for seed in seeds]
         scenes = place_scenes(drawn, renderer.scene_distance).to(device)
@@ -52,7 +52,7 @@ def render_seeds(seeds: range, views: ViewConfig, renderer: SceneRenderer, devic
 
 
 def described(drawn: list[Drawn]) -> Batch:
-    """`words` and `front_deg` of scenes; the front of a tumbled one, which has no words, is said to be at 0."""
+    """`words` and `front_deg` of scenes; the front of a tumbled one, which has no words, counts as 0."""
     words = np.stack([caption_numbers(scene) for scene in drawn])
     front = np.nan_to_num([scene.front_deg for scene in drawn])
     return {"words": torch.from_numpy(words), "front_deg": torch.from_numpy(front).float()}
@@ -80,9 +80,8 @@ def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: boo
         began = time.perf_counter()
         pieces = [render_seeds(range(i, i + batch), views, renderer) for i in range(first, first + SHARD, batch)]
         arrays = {key: torch.cat([piece[key] for piece in pieces]).numpy() for key in STORED}
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **arrays)
-        os.replace(temporary, path)
+        with atomic_write(path) as part, part.open("wb") as stream:
+            np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
         done += SHARD
         rate = SHARD / (time.perf_counter() - began)
         print(f"{done} scenes, {rate:.1f} scenes/s, {rate * views.n_views:.0f} pictures/s", flush=True)
@@ -97,12 +96,15 @@ class ShardedScenes:
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes up shards that were written since."""
+        """Reads shards that were written since the last call. Raises ValueError where there is none."""
         for path in sorted(self.folder.glob(self.pattern)):
-            if path.name not in self.shards and ".tmp" not in path.name:
+            if path.name not in self.shards:
                 self.shards[path.name] = _read_shard(path)
         if not self.shards:
-            raise ValueError(f"data.folder: no {self.pattern} in {self.folder}; write shards first (data.n_scenes)")
+            raise ValueError(
+                f"data.folder: expected files {self.pattern}, got none in {self.folder}; "
+                "write shards first (data.n_scenes)"
+            )
 
     def __len__(self) -> int:
         return len(self.shards) * SHARD

@@ -1,8 +1,8 @@
 """Drawings of G-buffers: line, cel, pencil, blueprint, and the plain maps. Pure functions, batched, on any device.
 
-Every look takes a G-buffer (`gbuffer`; images [..., h, w, *]) and gives a straight-alpha picture [..., h, w, 4] whose
-alpha is the object's own: lines are drawn inside the silhouette, so that a drawing's mask is as true as a photo's.
-Widths scale with the image's height. `seed` moves the strokes of those looks that have a hand.
+Every look (drawing style) maps a G-buffer (`gbuffer`; images [..., h, w, *]) to a straight-alpha picture
+[..., h, w, 4] whose alpha is the object's own: lines are drawn inside the silhouette, so that a drawing's mask is as
+accurate as a photo's. Widths scale with the image's height. `seed` varies the strokes of looks that have strokes.
 
 Lines are occluding contours (borders of the silhouette, steps in depth), creases (steps between normals) and suggestive
 contours (DeCarlo, Finkelstein, Rusinkiewicz, Santella 2003, the image-space algorithm of their section 5.1: valleys of
@@ -28,18 +28,20 @@ LIGHT = (0.55, -0.45, 0.7)
 
 
 def draw(buffer: GBuffer, look: str, *, seed: int = 0) -> Tensor:
-    """The picture of a G-buffer in one of the LOOKS. ValueError where there is none of that name."""
-    if look not in LOOKS:
-        raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {look!r}")
-    rgb = LOOKS[look](buffer, seed)
+    """The picture of a G-buffer in one of LOOK_FUNCTIONS' looks. Raises ValueError for another name."""
+    if look not in LOOK_FUNCTIONS:
+        raise ValueError(f"look: expected {', '.join(LOOK_FUNCTIONS)}, got {look!r}; choose one of these")
+    rgb = LOOK_FUNCTIONS[look](buffer, seed)
     return torch.cat([rgb.clamp(0, 1) * (buffer["alpha"] > 0)[..., None], buffer["alpha"][..., None]], dim=-1)
 
 
 def photo(buffer: GBuffer, seed: int = 0) -> Tensor:
+    """The shaded picture itself."""
     return _over_alpha(buffer, "rgb")
 
 
 def albedo(buffer: GBuffer, seed: int = 0) -> Tensor:
+    """Base colors without light."""
     return _over_alpha(buffer, "albedo")
 
 
@@ -58,6 +60,7 @@ def depths(buffer: GBuffer, seed: int = 0) -> Tensor:
 
 
 def silhouette(buffer: GBuffer, seed: int = 0) -> Tensor:
+    """The object in black."""
     return torch.zeros_like(buffer["rgb"])
 
 
@@ -100,11 +103,11 @@ def blueprint(buffer: GBuffer, seed: int = 0) -> Tensor:
     return torch.tensor([0.10, 0.25, 0.55]).to(ink) * (1 - ink) + torch.tensor([0.88, 0.93, 1.0]).to(ink) * ink
 
 
-LOOKS: dict[str, Callable[[GBuffer, int], Tensor]] = {
+LOOK_FUNCTIONS: dict[str, Callable[[GBuffer, int], Tensor]] = {
     "photo": photo, "albedo": albedo, "normals": normals, "depths": depths, "silhouette": silhouette, "line": line,
     "cel": cel, "pencil": pencil, "blueprint": blueprint,
 }  # fmt: skip
-"""Name -> color [..., h, w, 3] of a G-buffer and a seed."""
+"""Name of a look -> function from a G-buffer and a seed to colors [..., h, w, 3]."""
 
 
 def line_strength(buffer: GBuffer, *, suggestive: bool = True) -> Tensor:

@@ -1,4 +1,4 @@
-"""One scene traced until every ray has met the surface or left: the truth of benchmarks, and G-buffers for drawings.
+"""One scene traced until every ray has hit the surface or left: ground truth of benchmarks, and G-buffers of drawings.
 
 `render.SceneRenderer` takes a fixed number of steps, so that batches compile: it misses a few grazing pixels at the
 silhouette (1 to 5 % of the area at 128 px). Here rays leave the batch as they finish, and the hit threshold is a
@@ -57,9 +57,10 @@ def _trace(scenes: Scenes, o: Tensor, d: Tensor, t: Tensor, far: Tensor, close: 
     t, hit = t.clone(), torch.zeros_like(t, dtype=torch.bool)
     active = torch.arange(len(t), device=t.device)
     for _ in range(MAX_STEPS // _BLOCK):
-        left = []
+        left: list[Tensor] = []
         for chunk in active.split(_CHUNK):
             at, from_, along = t[chunk], o[:, chunk], d[:, chunk]
+            gap = torch.zeros_like(at)
             for _ in range(_BLOCK):
                 gap = scene_distance(scenes.shapes, *(from_ + at * along)[:, None])[0]
                 at = at + gap

@@ -1,9 +1,9 @@
-"""G-buffers: what drawings are made from, of procedural scenes and of rasterized meshes alike.
+"""G-buffers of procedural scenes and of rasterized meshes; drawings are made from them.
 
 A G-buffer is a dict of image batches [..., h, w, *]: `rgb` (as the picture shows it), `albedo` (without light),
-`alpha`, `normal` (world axes), `depth` (along the ray, world units) and `facing` (cosine between the normal and the way
-to the eye: 1 seen straight on, 0 at a contour). rgb, albedo and normal are premultiplied by alpha; depth and facing are
-means over what is covered, 0 where nothing is.
+`alpha`, `normal` (world axes), `depth` (along the ray, world units) and `facing` (cosine between the normal and the
+direction to the eye: 1 seen from the front, 0 at a contour). rgb, albedo and normal are premultiplied by alpha; depth
+and facing are means over the covered part of a pixel, 0 where nothing is covered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def mesh_gbuffer(rendering: Rendering, cameras: Camera) -> GBuffer:
     ValueError where the rendering has no normals.
     """
     if rendering.normal is None:
-        raise ValueError("rendering: one with normals wanted, got none; rasterize the mesh with normals")
+        raise ValueError("rendering: expected one with normals, got none; rasterize the mesh with normals")
     alpha = rendering.opacity
     normal = rendering.normal / rendering.normal.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     facing = -(normal * cameras.rays().directions).sum(-1)

@@ -39,7 +39,8 @@ Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a seed gives before it is brought into the world box; rotation [3, 3] (scene to world), light [5]."""
+    """The scene of a seed before it is placed in the world box; rotation [3, 3] (scene to world), light [5] (direction,
+    ambient share, gain), radius in world units."""
 
     family: str
     parts: list[Part]
@@ -86,7 +87,9 @@ def draw_parts(seed: int, families: list[str] | None = None) -> tuple[str, list[
     names = list(FAMILIES) if families is None else list(families)
     unknown = sorted(set(names) - set(known))
     if unknown or not names:
-        raise ValueError(f"families: names out of {', '.join(known)} wanted, got {', '.join(unknown) or 'none'}")
+        raise ValueError(
+            f"families: expected names of {', '.join(known)}, got {', '.join(unknown) or 'none'}; choose from these"
+        )
     share = np.array([known[name][1] for name in names])
     rng = np.random.default_rng([int(seed), 20231])
     name = names[rng.choice(len(names), p=share / share.sum())]

@@ -16,12 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerf2mesh.procedural.drawing import LOOKS, draw
+from nerf2mesh.procedural.drawing import LOOK_FUNCTIONS, draw
 from nerf2mesh.procedural.exact import render_exact
 from nerf2mesh.procedural.families import HELD_OUT_FAMILIES
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 PAIR_SEED = 1 << 29
 FAMILIES = {"training": None, "heldout": list(HELD_OUT_FAMILIES)}
@@ -47,19 +48,18 @@ def write_pairs(
     together with its style. ValueError for an unknown look or families, or a folder that holds pairs already.
     """
     folder = Path(folder)
-    if look not in LOOKS:
-        raise ValueError(f"look: one of {', '.join(LOOKS)} wanted, got {look!r}")
+    if look not in LOOK_FUNCTIONS:
+        raise ValueError(f"look: expected {', '.join(LOOK_FUNCTIONS)}, got {look!r}; choose one of these")
     if families not in FAMILIES:
-        raise ValueError(f"families: one of {', '.join(FAMILIES)} wanted, got {families!r}")
+        raise ValueError(f"families: expected {' or '.join(FAMILIES)}, got {families!r}; choose one of these")
     if (folder / "items.jsonl").exists():
-        raise ValueError(f"folder: one without pairs wanted, got {folder}; choose another or remove its items.jsonl")
+        raise ValueError(f"folder: expected one without pairs, got {folder}; choose another, or remove its items.jsonl")
     lines = []
     for start in range(first_seed, first_seed + n, _BATCH):
         seeds = range(start, min(start + _BATCH, first_seed + n))
         lines += _write_batch(folder, seeds, look, families, n_views, picture_px, view_px)
     path = folder / "items.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return path
+    return atomic_write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _write_batch(
@@ -99,9 +99,12 @@ def _write_png(path: Path, image: Tensor) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m nerf2mesh.procedural.pairs", description=__doc__.split("\n\n")[0])
+    """The command line: see the module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nerf2mesh.procedural.pairs", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--look", choices=list(LOOKS), default="line")
+    parser.add_argument("--look", choices=list(LOOK_FUNCTIONS), default="line")
     parser.add_argument("--families", choices=list(FAMILIES), default="training")
     parser.add_argument("--n", type=int, default=200, help="how many pairs")
     parser.add_argument("--views", type=int, default=6, help="views of each object")

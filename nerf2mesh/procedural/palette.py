@@ -1,6 +1,6 @@
 """Colors and patterns of procedural parts.
 
-A look is the row of N_COLOR numbers that `parts.scene_albedo` reads: two sRGB colors mixed by a squashed sum of plane
+A color row holds the N_COLOR numbers that `parts.scene_albedo` reads: two sRGB colors mixed by a squashed sum of plane
 waves. One strong wave gives stripes, two crossed ones checks, three slow ones patches, small amplitudes a plain color.
 """
 
@@ -30,6 +30,7 @@ class Palette:
         return np.array(colorsys.hsv_to_rgb(hue, saturation, value))
 
     def row(self, first: np.ndarray, second: np.ndarray, *, patterned: bool) -> np.ndarray:
+        """The color row [N_COLOR] of two sRGB colors [3]; without a pattern only the first one shows."""
         rng = self.rng
         waves = np.zeros((N_WAVES, 5))
         if patterned:
@@ -43,14 +44,15 @@ class Palette:
         return np.concatenate([first, second, waves.ravel(), [sharpness, offset]])
 
     def main(self) -> np.ndarray:
-        """The look of the body: first base color, perhaps patterned with the second."""
+        """The color row of the body: first base color, perhaps patterned with the second."""
         return self.row(self.base[0], self.base[1], patterned=self.patterned)
 
     def any(self) -> np.ndarray:
-        """One of the base colors, sometimes a fresh one, sometimes patterned."""
+        """A color row of one of the base colors, sometimes of a new color, sometimes patterned."""
         pick = self._color() if self.rng.random() < 0.3 else self.base[self.rng.integers(0, 3)]
         return self.row(pick, self._color(), patterned=self.rng.random() < 0.25)
 
     def dark(self) -> np.ndarray:
+        """A color row of one dark grey."""
         grey = self.rng.uniform(0.02, 0.2)
         return self.row(np.full(3, grey), np.full(3, grey), patterned=False)

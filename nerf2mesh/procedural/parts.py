@@ -77,6 +77,7 @@ class Part:
     color: np.ndarray = field(default_factory=lambda: np.zeros(N_COLOR))
 
     def shape_row(self) -> np.ndarray:
+        """The part as a row [N_SHAPE] float32, which `part_distance` reads."""
         a, b, h = (max(float(s), 0.01) for s in self.size)
         shorter = min(a, b)
         edge = min(max(self.edge, 0.02), 0.98) * min(shorter if not self.wall else self.wall * shorter, h)
@@ -92,14 +93,17 @@ class Part:
 
 
 def pack_parts(scenes: list[list[Part]]) -> tuple[Tensor, Tensor]:
-    """Shape rows [B, K, N_SHAPE] and color rows [B, K, N_COLOR]; absent parts are far away and tiny."""
+    """Shape rows [B, K, N_SHAPE] and color rows [B, K, N_COLOR]; absent parts are far away and tiny.
+
+    Raises ValueError for a scene of more than MAX_PARTS parts.
+    """
     shapes = np.zeros((len(scenes), MAX_PARTS, N_SHAPE), dtype=np.float32)
     colors = np.zeros((len(scenes), MAX_PARTS, N_COLOR), dtype=np.float32)
     absent = Part(center=(0.0, 0.0, -50.0), size=(0.01, 0.01, 0.01)).shape_row()
     shapes[:] = absent
     for i, parts in enumerate(scenes):
         if len(parts) > MAX_PARTS:
-            raise ValueError(f"scenes[{i}]: at most {MAX_PARTS} parts wanted, got {len(parts)}; drop some")
+            raise ValueError(f"scenes[{i}]: expected at most {MAX_PARTS} parts, got {len(parts)}; leave some out")
         for j, part in enumerate(parts):
             shapes[i, j] = part.shape_row()
             colors[i, j] = part.color

@@ -1,4 +1,4 @@
-"""Rendering: fields and meshes to pictures."""
+"""Rendering of fields (volume) and meshes (rasterizer) to pictures."""
 
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.render.occupancy import OccupancyGrid

@@ -19,6 +19,8 @@ BACKENDS = ("native", "torch", "nerfacc")
 
 
 class Backend(NamedTuple):
+    """The two functions, with the signatures of `nerf2mesh.kernels`."""
+
     march_rays: Callable[..., Samples]
     composite: Callable[..., Composited]
 
@@ -30,14 +32,14 @@ def load_backend(name: str, device: torch.device) -> Backend:
     if name == "torch":
         return Backend(reference.march_rays, reference.composite)
     if name != "nerfacc":
-        raise ValueError(f"renderer.backend: one of {', '.join(BACKENDS)} wanted, got {name!r}")
+        raise ValueError(f"renderer.backend: expected {', '.join(BACKENDS)}, got {name!r}; choose one of these")
     if device.type != "cuda":
-        raise ValueError(f"renderer.backend=nerfacc: a CUDA device wanted, got {device}; use renderer.backend=native")
+        raise ValueError(f"renderer.backend=nerfacc: expected a CUDA device, got {device}; use renderer.backend=native")
     try:
         import nerfacc  # noqa: F401
     except ImportError as error:
         raise ValueError(
-            f"renderer.backend=nerfacc: the package nerfacc is wanted and cannot be imported ({error}); "
+            f"renderer.backend=nerfacc: expected the package nerfacc, got {str(error)!r}; "
             "pip install 'nerf2mesh[gpu]', or use renderer.backend=native"
         ) from error
     return Backend(_march_nerfacc, _composite_nerfacc)
@@ -79,7 +81,9 @@ def _march_nerfacc(
     start, end = intervals.vals[intervals.is_left], intervals.vals[intervals.is_right]
     index, packed = samples.ray_indices.int(), samples.packed_info.int()
     if capacity is not None and start.shape[0] > capacity:
-        raise ValueError(f"capacity: nerfacc gave {start.shape[0]} samples for {capacity}; render fewer rays at once")
+        raise ValueError(
+            f"capacity: expected at most {capacity} samples, got {start.shape[0]} of nerfacc; render fewer rays at once"
+        )
     return Samples((start + end) / 2, end - start, index, packed, start.shape[0], 0)
 
 

@@ -1,4 +1,4 @@
-"""How many places a pass over rays gets on a device where counting would mean waiting."""
+"""Buffer sizes of a pass over rays, where reading the exact count would synchronize the host with the device."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from torch import Tensor
 from nerf2mesh.utils.device_copy import LAG, AsyncReadback
 
 HEADROOM = 1.25
-"""Places over the largest count lately: views differ, and a field grows between two refreshes of its occupancy."""
+"""Places per sample of the largest recent count: views differ, and a field grows between refreshes of its occupancy."""
 WINDOW = 32
 
 
 class Capacity:
-    """Learns from the counts of earlier passes, which arrive `LAG` passes late; `lost` is what did not fit by then."""
+    """A size learned from the counts of earlier passes, which arrive `LAG` passes late; `lost` counts samples that did
+    not fit."""
 
     def __init__(self) -> None:
         self.lost = 0
@@ -22,24 +23,28 @@ class Capacity:
         self._under_way: deque[tuple[AsyncReadback, int]] = deque()
 
     def places(self) -> int | None:
-        """None where nothing is known yet: the first pass counts, and waits."""
+        """Places for the next pass; None where no count has arrived yet, so that the pass counts exactly and waits."""
         while len(self._under_way) >= LAG:
             arriving, places = self._under_way.popleft()
-            count = arriving.tolist()
+            count = int(arriving.tolist())  # pyright: ignore[reportArgumentType]
             self._recent.append(count)
             self.lost += max(0, count - places)
         return rounded(HEADROOM * max(self._recent)) if self._recent else None
 
     def learn(self, count: int | Tensor, places: int | None) -> None:
-        """`count` were wanted where there were `places`; None where all had room, and `count` is known."""
+        """A pass needed `count` places and had `places`; None where its buffers had the exact size.
+
+        The count of a bounded pass is a tensor, whose copy to the host is started here without waiting for it.
+        """
         if places is None:
             self._recent.append(int(count))
         else:
+            assert isinstance(count, Tensor)
             self._under_way.append((AsyncReadback(count), places))
 
 
 def rounded(count: float) -> int:
-    """Up to one of eight sizes an octave, so that memory is asked for in few sizes; at least 1024."""
+    """`count` rounded up to one of eight sizes per octave, at least 1024, so that the allocator sees few sizes."""
     count = max(1024, int(count) + 1)
     step = 1 << (count.bit_length() - 4)
     return -(-count // step) * step

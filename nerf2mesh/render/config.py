@@ -1,4 +1,4 @@
-"""How densely rays are sampled, and with how much memory."""
+"""Settings of the volume renderer: density of samples, occupancy grid, memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ BOX_DIAGONAL = 2 * math.sqrt(3)
 
 @dataclass(kw_only=True)
 class RendererConfig:
+    """Settings `renderer.*`. Raises ValueError for a value outside its range."""
+
     backend: str = "native"
     """"native" (compiled kernels), "torch" (their twins), "nerfacc" (CUDA only)."""
     samples_per_ray: int = 128
@@ -33,13 +35,22 @@ class RendererConfig:
 
     def __post_init__(self) -> None:
         if self.samples_per_ray < 1:
-            raise ValueError(f"renderer.samples_per_ray: at least 1 wanted, got {self.samples_per_ray}")
+            raise ValueError(f"renderer.samples_per_ray: expected at least 1, got {self.samples_per_ray}; raise it")
         if not 0 < self.occupancy_threshold < 1:
-            raise ValueError(f"renderer.occupancy_threshold: between 0 and 1 wanted, got {self.occupancy_threshold}")
+            raise ValueError(
+                f"renderer.occupancy_threshold: expected an opacity between 0 and 1, got {self.occupancy_threshold}; "
+                "choose a value in this range"
+            )
         if not 0 <= self.prune_transmittance < 1:
-            raise ValueError(f"renderer.prune_transmittance: 0 to below 1 wanted, got {self.prune_transmittance}")
+            raise ValueError(
+                f"renderer.prune_transmittance: expected 0 or more and below 1, got {self.prune_transmittance}; "
+                "set 0 to shade every sample"
+            )
         if self.memory_budget_bytes is not None and self.memory_budget_bytes < 1 << 20:
-            raise ValueError(f"renderer.memory_budget_bytes: at least 1 MiB wanted, got {self.memory_budget_bytes}")
+            raise ValueError(
+                f"renderer.memory_budget_bytes: expected at least 1048576 (1 MiB), got {self.memory_budget_bytes}; "
+                "raise it"
+            )
 
     @property
     def step_size(self) -> float:

@@ -1,4 +1,4 @@
-"""Which cells of the box hold anything: a coarse grid that lets the marcher skip the rest.
+"""The occupancy grid: a coarse grid of the cells that hold anything, so that ray marching skips the others.
 
 Letters
     The grid cuts [-1, 1]^3 into resolution^3 cells; cell (x, y, z) is number (x * res + y) * res + z, its bit is
@@ -31,7 +31,9 @@ class OccupancyGrid(nn.Module):
     def __init__(self, resolution: int = 64) -> None:
         super().__init__()
         if resolution < 2 or resolution % 2:
-            raise ValueError(f"occupancy_resolution: an even number of at least 2 wanted, got {resolution}")
+            raise ValueError(
+                f"renderer.occupancy_resolution: expected an even number of at least 2, got {resolution}; change it"
+            )
         self.resolution = resolution
         self.register_buffer("ema", torch.zeros(resolution**3))
         self.register_buffer("bits", torch.full((resolution**3 // 8,), 255, dtype=torch.uint8))
@@ -48,10 +50,10 @@ class OccupancyGrid(nn.Module):
     ) -> None:
         """One refresh: jittered densities of some cells enter the decayed maximum, then the bits are set anew.
 
-        warmup: all cells are looked at, else a quarter of them drawn at random and as many of the occupied ones (on a
-        GPU always all: to choose would be to wait, and would spare little there). A cell is occupied where
-        ema > min(mean ema, threshold): nearly transparent starts are not thrown away. `threshold` is a density in 1 /
-        world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
+        warmup: every cell is evaluated; else a quarter of the cells, drawn at random, and as many of the occupied ones.
+        On a GPU every cell is always evaluated, since choosing cells would synchronize the host and save little. A cell
+        is occupied where ema > min(mean ema, threshold), so that nearly transparent starts are kept. `threshold` is a
+        density in 1 / world unit; `RendererConfig.density_threshold` gives it from an opacity per step.
         """
         if self.ema.device.type != "cpu":
             cells = self._all_cells()
@@ -64,7 +66,7 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def bake_full(self, field: Field, *, threshold: float) -> None:
-        """Forget the past and look at five fixed points of every cell; deterministic, for extraction and evaluation.
+        """Replace the grid by densities at five fixed points per cell; deterministic, for extraction and evaluation.
 
         A cell with anything above the threshold beside it also counts: thin parts may pass between the points.
         """
@@ -86,7 +88,7 @@ class OccupancyGrid(nn.Module):
         return self.occupied().float().mean()
 
     def occupied(self) -> Tensor:
-        """bool [res^3]."""
+        """bool [res^3]: which cells are occupied."""
         shifts = torch.arange(8, device=self.bits.device)
         return ((self.bits[:, None].int() >> shifts) & 1).bool().view(-1)
 

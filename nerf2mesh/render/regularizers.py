@@ -1,4 +1,4 @@
-"""Terms that keep a density field a solid with a smooth skin: pure functions with units stated, each a scalar.
+"""Regularizers that keep a density field solid with a smooth surface: pure functions, each returns a scalar.
 
 Every term is a mean, over rays or over the weight of the samples it is given, of something without dimension or in
 world units (the box is 2 wide), so that a weight means the same at any resolution and number of views or samples.
@@ -97,7 +97,7 @@ def surface_terms(
 
 
 def sparsity(opacity: Float[Tensor, "*r"]) -> Float[Tensor, ""]:
-    """Mean over rays of sqrt(opacity^2 + 0.01): less stuff, with a gradient that fades below 0.1. 0.1 to 1.005.
+    """Mean over rays of sqrt(opacity^2 + 0.01): less density, with a gradient that fades below 0.1. 0.1 to 1.005.
 
     The form of DreamFusion (Poole et al. 2022, appendix A.2).
     """

@@ -1,4 +1,4 @@
-"""Cutting packed samples: by ray, and by what light reaches them.
+"""Selecting packed samples: by ray, and by the light that reaches them.
 
 Letters
     Samples of ray r are the rows start_r .. start_r + count_r of every flat array; packed_info [n_rays, 2] holds
@@ -51,8 +51,8 @@ def ray_blocks(samples: Samples, max_samples: int) -> list[tuple[int, int]]:
 def lit_samples(samples: Samples, density: Tensor, transmittance: float, capacity: int | None = None) -> Samples:
     """Without the samples that less than `transmittance` of the light reaches, given every sample's density.
 
-    capacity: None gives buffers of the exact size, which on a GPU waits for it. With a number there are so many places
-    without waiting: the last samples are lost where they do not suffice, and unused ones have dt = 0 and no ray.
+    capacity: None gives buffers of the exact size, which on a GPU synchronizes the host. A number gives that many
+    places without synchronization: samples beyond it are lost, and unused places have dt = 0 and belong to no ray.
     """
     start, end = samples.packed_info[:, 0], samples.packed_info.sum(1, dtype=torch.int32)
     depth = torch.cumsum((density * samples.dt).double(), 0)

@@ -1,4 +1,4 @@
-"""Volume rendering of a field: march, shade, composite; in blocks where memory asks for it.
+"""Volume rendering of a field: march, shade, composite; in blocks where the samples exceed the memory budget.
 
 Letters
     R rays, C samples. A ray's color is sum_i w_i c_i with w_i = T_i (1 - exp(-sigma_i dt_i)), T_i = exp(-sum_{j<i}
@@ -54,7 +54,7 @@ class VolumeRenderer:
         return max(2 << 30, torch.cuda.get_device_properties(device).total_memory // 8)
 
     def update_occupancy(self, step: int, generator: torch.Generator | None = None) -> bool:
-        """The refresh that is due at `step` of the loop, if one is; says whether there was one."""
+        """Refreshes the occupancy grid where `step` is a multiple of `occupancy_every`; returns whether it did."""
         c = self.config
         if step % c.occupancy_every:
             return False
@@ -69,15 +69,15 @@ class VolumeRenderer:
 
     @property
     def lost_samples(self) -> int:
-        """How many samples of bounded passes had no place, as far as is known; see `sample`."""
+        """How many samples of bounded passes had no place, by the counts that have arrived; see `sample`."""
         return sum(capacity.lost for pair in self._capacities.values() for capacity in pair)
 
     @torch.no_grad()
     def sample(self, rays: Rays, jitter: Float[Tensor, "r"] | None = None, *, bounded: bool = False) -> Samples:
         """The samples of flat `rays` [R, 3] that will be shaded; `jitter` [R] in [0, 1) moves each ray's lattice.
 
-        bounded: on a GPU there are as many places as earlier bounded passes over as many rays make likely to suffice,
-        and nobody waits for the count; the last rays' samples are lost where they do not. On a CPU counts are exact.
+        bounded: on a GPU the buffers' size is estimated from earlier bounded passes over as many rays, without host
+        synchronization; the last rays' samples are lost where it does not suffice. On a CPU counts are exact.
         """
         c = self.config
         marched, lit = self._capacities[len(rays.origins)] if bounded and self._may_bound() else (None, None)
@@ -109,7 +109,8 @@ class VolumeRenderer:
         return self.occupancy.bits.device.type != "cpu" and self.config.backend == "native"
 
     def _places(self, capacity: Capacity | None) -> int | None:
-        """None: exactly as many as there are. So it is too where blocks will be cut, which reads the counts anyway."""
+        """The buffers' size; None for the exact count, also where the samples will be cut into blocks, which reads the
+        counts on the host in any case."""
         places = None if capacity is None else capacity.places()
         return None if places is None or places > self.chunk_samples else places
 
@@ -202,7 +203,7 @@ class VolumeRenderer:
     def render(self, camera: Camera, *, normals: str | None = None, bounded: bool = False) -> Rendering:
         """The pictures of `camera` [*b, h, w, ...] in evaluation mode (float32, lattice not moved, no gradients).
 
-        bounded: see `sample`; for small pictures that are made again and again.
+        bounded: see `sample`; for small pictures that are rendered often.
         """
         shape = (*camera.batch_shape, camera.height_px, camera.width_px)
         rays = camera.to(self.occupancy.bits.device).rays().flatten()
@@ -254,8 +255,8 @@ def _flat(rendering: Rendering) -> list[Tensor]:
 def _joined(parts: list[Rendering]) -> Rendering:
     names = [name for name in parts[0].extra if name not in _PER_SAMPLE]
     extra = {name: torch.cat([part.extra[name] for part in parts]) for name in names}
-    columns = [torch.cat(column) for column in zip(*map(_flat, parts), strict=True)]
-    return Rendering(*columns[:3], columns[3] if parts[0].normal is not None else None, extra)
+    rgb, opacity, depth, *rest = (torch.cat(column) for column in zip(*map(_flat, parts), strict=True))
+    return Rendering(rgb, opacity, depth, rest[0] if parts[0].normal is not None else None, extra)
 
 
 def _with_gradients(part: Rendering, leaf: Rendering, block: tuple[int, int]) -> tuple[list[Tensor], list[Tensor]]:

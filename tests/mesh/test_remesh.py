@@ -35,7 +35,7 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(remesh_module, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "pyacvd", None)
     for kind, package in (("isotropic", "pyacvd"), ("quad", "pyinstantmeshes")):
-        with pytest.raises(ValueError, match=rf"{package} wanted.*nerf2mesh\[remesh\]"):
+        with pytest.raises(ValueError, match=rf"expected the package {package}.*nerf2mesh\[remesh\]"):
             remesh(RING, kind, 2000)
 
 
@@ -69,7 +69,7 @@ def test_bad_requests():
         remesh(RING, "hexagons", 100)
     with pytest.raises(ValueError, match="target_faces"):
         remesh(RING, "quad", 3)
-    with pytest.raises(ValueError, match="closed one"):
+    with pytest.raises(ValueError, match="closed mesh"):
         remesh(RING.select_faces(np.arange(10)), "quad", 100)
 
 

@@ -127,16 +127,16 @@ def test_a_hollow_shell_with_a_hole_becomes_solid_and_a_ring_stays_open():
         tunnel = 0.015 - torch.hypot(p[:, 0], p[:, 1]) - 10.0 * (p[:, 2] < 0)
         return 200.0 * torch.minimum(shell, -tunnel)
 
-    nodes = np.linspace(-1, 1, 97, dtype=np.float32)
+    nodes = np.linspace(-1, 1, 65, dtype=np.float32)
     grid = torch.from_numpy(np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), -1).reshape(-1, 3))
     shape = analytic.torus(0.55, 0.22)
     for logit, genus, volume in (
         (hollow, 0, 4 / 3 * math.pi * 0.65**3),
         (lambda p: -200 * shape(p), 1, 2 * math.pi**2 * 0.55 * 0.22**2),
     ):
-        density = torch.exp(logit(grid).clamp(-10, 5)).numpy().reshape(97, 97, 97)
+        density = torch.exp(logit(grid).clamp(-10, 5)).numpy().reshape(65, 65, 65)
         level = LevelSet(FieldAccess(logit=logit), 0.0, fill=hidden_fill(density))
-        mesh, _ = keep_largest(extract_surface(level, 96), 1)
+        mesh, _ = keep_largest(extract_surface(level, 64), 1)
         report = inspect_mesh(mesh)
         assert report["genus"] == genus and report["volume"] == pytest.approx(volume, rel=0.02)
 

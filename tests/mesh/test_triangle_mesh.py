@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerf2mesh.mesh import TriangleMesh
-from nerf2mesh.mesh.export.load import axis_turn
+from nerf2mesh.mesh.read_file import axis_turn
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 
 

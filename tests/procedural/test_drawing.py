@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from nerf2mesh.procedural.drawing import LOOKS, contours, creases, draw, line_strength, suggestive_contours
+from nerf2mesh.procedural.drawing import LOOK_FUNCTIONS, contours, creases, draw, line_strength, suggestive_contours
 from nerf2mesh.procedural.exact import render_exact
 from nerf2mesh.procedural.gbuffer import GBuffer, scene_gbuffer
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
@@ -100,7 +100,7 @@ def test_a_bowl_has_suggestive_contours_where_nothing_is_hidden() -> None:
     assert suggestive_contours(buffer).sum() > 5
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", LOOK_FUNCTIONS)
 def test_looks_keep_the_mask_and_are_repeatable(ball: GBuffer, look: str) -> None:
     picture = draw(ball, look, seed=3)
     assert picture.shape == (128, 128, 4) and torch.equal(picture[..., 3], ball["alpha"])

@@ -9,7 +9,7 @@ import torch
 from nerf2mesh.procedural import grammar
 from nerf2mesh.procedural.families import FAMILIES, HELD_OUT_FAMILIES
 from nerf2mesh.procedural.families import held_out as makers
-from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
+from nerf2mesh.procedural.grammar import ViewConfig, draw_parts, sample_cameras, sample_scenes
 from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import MAX_PARTS
 from nerf2mesh.procedural.render import SceneRenderer
@@ -51,7 +51,8 @@ def test_defaults_never_draw_a_held_out_family(monkeypatch: pytest.MonkeyPatch) 
 
     assert not set(FAMILIES) & set(HELD_OUT_FAMILIES)
     monkeypatch.setattr(grammar, "HELD_OUT_FAMILIES", dict.fromkeys(HELD_OUT_FAMILIES, (refuse, 1.0)))
-    sample_scenes(range(200))
+    for seed in range(200):
+        draw_parts(seed)
     with pytest.raises(AssertionError, match="held-out"):
         sample_scenes([0], list(HELD_OUT_FAMILIES))
 

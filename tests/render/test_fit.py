@@ -45,8 +45,8 @@ def fit(steps: int, seed: int = 0) -> tuple[HashGridField, VolumeRenderer]:
 
 
 def test_ball_is_learned_from_pictures():
-    _, renderer = fit(250)
-    cameras = Camera.orbit(torch.arange(4) * 90.0 + 45, torch.tensor([0.0, 30.0, 60.0, -30.0]), width_px=48)
+    _, renderer = fit(180)
+    cameras = Camera.orbit(torch.arange(4) * 90.0 + 45, torch.tensor([0.0, 30.0, 60.0, -30.0]), width_px=32)
     wanted = picture(cameras.rays().flatten())
     rendering = renderer.render(cameras, normals="finite_difference")
     error = (rendering.over(1.0).reshape(-1, 3) - wanted[:, :3] - 1 + wanted[:, 3:]).square().mean()

@@ -36,7 +36,7 @@ class HeldOut:
     families: str = "training"
     """training or heldout."""
     look: str = "photo"
-    """One of `procedural.drawing.LOOKS`: what the input picture looks like."""
+    """One of `procedural.drawing.LOOK_FUNCTIONS`: what the input picture looks like."""
     cache: Path | None = None
 
     def __post_init__(self) -> None:

@@ -44,12 +44,12 @@ def blender_command() -> list[str] | None:
 
 
 def glb_to_fbx(glb: Path, fbx: Path) -> None:
-    """Raises ValueError where Blender is missing or fails."""
+    """Converts a GLB file into an FBX file. Raises ValueError where Blender is missing or fails."""
     command = blender_command()
     if command is None:
         raise ValueError(
-            "path: .fbx wants Blender, got none; pip install bpy (its Python version must fit), or install blender, "
-            "or name one in N2M_BLENDER, or save as .glb"
+            "path: expected Blender for .fbx, got none; pip install bpy (its Python version must fit), or install "
+            "blender, or name one in N2M_BLENDER, or save as .glb"
         )
     with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
         script = Path(folder) / "convert.py"
@@ -60,4 +60,4 @@ def glb_to_fbx(glb: Path, fbx: Path) -> None:
         )
     if done.returncode != 0 or not fbx.exists():
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise ValueError(f"path: Blender could not write {fbx.name} ({lines[-1][:200]}); save as .glb")
+        raise ValueError(f"path: expected Blender to write {fbx.name}, got {lines[-1][:200]!r}; save as .glb")

@@ -1,11 +1,10 @@
 """Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, USDZ or FBX: +Y up, +Z front in every format.
 
-House (x, y, z) becomes file (y, z, x). Files are written aside and renamed, so a name never holds half a file.
+World (x, y, z) becomes file (y, z, x).
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
 from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
+from nerf2mesh.utils.atomic_write import atomic_write
 
 SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".usdz", ".fbx")
 
@@ -35,23 +35,23 @@ def save_mesh(
     """Writes `mesh` in the format that the suffix of `path` names and returns the path.
 
     scale: metres (millimetres for the habits of STL printers) per world unit.
-    frames: later positions [V, 3] of an animation in house axes, GLB only; they become morph targets.
+    frames: later positions [V, 3] of an animation in the world frame, GLB only; they become morph targets.
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"path: one of {', '.join(SUFFIXES)} wanted, got {path.name!r}; change the file's ending")
+        raise ValueError(f"path: expected a name ending in {', '.join(SUFFIXES)}, got {path.name!r}; rename the file")
     if not mesh.n_faces:
-        raise ValueError("mesh: at least one face wanted, got none; lower the threshold or look at the field's report")
+        raise ValueError("mesh: expected at least one face, got none; lower mesh.threshold")
     if not np.isfinite(mesh.vertices).all():
-        raise ValueError("mesh.vertices: finite positions wanted, got NaN or infinity; repair the mesh first")
+        raise ValueError("mesh.vertices: expected finite positions, got NaN or infinity; repair the mesh first")
     if frames and suffix != ".glb":
-        raise ValueError(f"frames: only GLB holds an animation, got {suffix}; save as .glb or frame by frame")
+        raise ValueError(f"frames: expected a .glb file for an animation, got {suffix}; save as .glb or frame by frame")
     turned = to_file_axes(mesh, scale)
     if suffix == ".glb":
         moved = [to_file_positions(frame, scale) for frame in frames or []]
-        with atomic_write(path) as stream:
+        with written(path) as stream:
             write_glb(turned, stream, frames=moved, frames_per_second=frames_per_second)
     else:
         _write_others(turned, path, suffix)
@@ -63,7 +63,7 @@ def _write_others(mesh: TriangleMesh, path: Path, suffix: str) -> None:
         return _write_obj(mesh, path)
     if suffix == ".fbx":
         return _write_fbx(mesh, path)
-    with atomic_write(path) as stream:
+    with written(path) as stream:
         if suffix == ".usdz":
             return write_usdz(mesh, stream)
         return _write_ply(mesh, stream) if suffix == ".ply" else _write_stl(mesh, stream)
@@ -76,41 +76,38 @@ def scale_to(mesh: TriangleMesh, longest_m: float) -> float:
 
 
 def to_file_positions(positions: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """House axes [..., 3] to +Y up, +Z front."""
+    """Positions or directions [..., 3] in the world frame, turned to +Y up, +Z front and multiplied by `scale`."""
     return np.asarray(positions)[..., [1, 2, 0]] * scale
 
 
 def to_file_axes(mesh: TriangleMesh, scale: float = 1.0) -> TriangleMesh:
+    """The mesh turned to +Y up, +Z front and scaled."""
     normals = None if mesh.vertex_normals is None else to_file_positions(mesh.vertex_normals)
     return replace(mesh, vertices=to_file_positions(mesh.vertices, scale), vertex_normals=normals)
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary stream to a temporary neighbor of `path`, renamed when the block ends well and removed otherwise."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A binary stream to `path`, which holds the whole file or the former one at any moment (`utils.atomic_write`).
+
+    Raises ValueError where the file system refuses.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as stream:
+        with atomic_write(path) as part, part.open("wb") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
     except OSError as error:
         reason = f"{type(error).__name__}: {error.strerror}"
         raise ValueError(
-            f"path: a writable place wanted, got {path} ({reason}); free space or choose another folder"
+            f"path: expected a place to write to, got {path} ({reason}); free space or choose another folder"
         ) from error
-    finally:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
 
 
 def _write_obj(mesh: TriangleMesh, path: Path) -> None:
     """OBJ keeps positions welded: `v` and `vt` are indexed apart. Vertex colors follow the position, as in Blender."""
     stem = path.stem.replace(" ", "_")
-    textured = mesh.texture is not None and mesh.uv is not None
+    texture = mesh.texture if mesh.uv is not None else None
     lines = ["# nerf2mesh: +Y up, +Z front", f"mtllib {stem}.mtl", "o mesh"]
-    if mesh.vertex_colors is not None and not textured:
+    if mesh.vertex_colors is not None and texture is None:
         rows = np.concatenate([mesh.vertices, mesh.vertex_colors], axis=1).tolist()
         lines += [f"v {x:.8g} {y:.8g} {z:.8g} {r:.4f} {g:.4f} {b:.4f}" for x, y, z, r, g, b in rows]
     else:
@@ -127,17 +124,17 @@ def _write_obj(mesh: TriangleMesh, path: Path) -> None:
         lines += ["usemtl material"]
         lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in faces]
     material = ["newmtl material", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1"]
-    if textured:
+    if texture is not None:
         material.append(f"map_Kd {stem}.png")
-        with atomic_write(path.with_name(f"{stem}.png")) as stream:
-            stream.write(png_bytes(mesh.texture))
-    if textured and mesh.normal_map is not None:
+        with written(path.with_name(f"{stem}.png")) as stream:
+            stream.write(png_bytes(texture))
+    if texture is not None and mesh.normal_map is not None:
         material.append(f"norm {stem}_normal.png")
-        with atomic_write(path.with_name(f"{stem}_normal.png")) as stream:
+        with written(path.with_name(f"{stem}_normal.png")) as stream:
             stream.write(png_bytes(mesh.normal_map))
-    with atomic_write(path.with_name(f"{stem}.mtl")) as stream:
+    with written(path.with_name(f"{stem}.mtl")) as stream:
         stream.write("\n".join([*material, ""]).encode())
-    with atomic_write(path) as stream:
+    with written(path) as stream:
         stream.write("\n".join([*lines, ""]).encode())
 
 
@@ -147,7 +144,7 @@ def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
         with open(source, "wb") as stream:
             write_glb(mesh, stream)
         glb_to_fbx(source, made)
-        with atomic_write(path) as stream:
+        with written(path) as stream:
             stream.write(made.read_bytes())
 
 
@@ -182,6 +179,7 @@ def vertex_colors(mesh: TriangleMesh) -> np.ndarray | None:
     if mesh.texture is None or mesh.uv is None:
         return mesh.vertex_colors
     source, uv = split_seams(mesh)
+    assert uv is not None
     colors = np.zeros((mesh.n_vertices, 3))
     colors[source.vertex] = sample_texture(mesh.texture, uv)
     return colors

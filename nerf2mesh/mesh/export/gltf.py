@@ -35,7 +35,7 @@ class Document:
 
     def add_bytes(self, data: bytes, target: int | None = None) -> int:
         """The index of a new buffer view; views start at multiples of four bytes, as accessors need."""
-        view = {"buffer": 0, "byteOffset": self.n_bytes, "byteLength": len(data)}
+        view: dict[str, int] = {"buffer": 0, "byteOffset": self.n_bytes, "byteLength": len(data)}
         if target is not None:
             view["target"] = target
         padded = data + b"\0" * (-len(data) % 4)
@@ -60,6 +60,7 @@ class Document:
         return len(self.tree["accessors"]) - 1
 
     def write(self, stream: BinaryIO) -> None:
+        """The GLB container: header, JSON chunk, binary chunk, each padded to four bytes."""
         self.tree["buffers"] = [{"byteLength": self.n_bytes}]
         text = json.dumps(self.tree, separators=(",", ":"), allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
@@ -91,9 +92,10 @@ def write_glb(
     primitive["indices"] = document.add_array(index.astype("<u2" if small else "<u4"), target=ELEMENT_ARRAY_BUFFER)
     node = {"name": "mesh", "mesh": 0}
     tree = document.tree
-    tree["asset"] = {"version": "2.0", "generator": GENERATOR}
+    asset: dict[str, object] = {"version": "2.0", "generator": GENERATOR}
     if mesh.metadata:
-        tree["asset"]["extras"] = plain(mesh.metadata)
+        asset["extras"] = plain(mesh.metadata)
+    tree["asset"] = asset
     tree |= {"scene": 0, "scenes": [{"nodes": [0]}], "nodes": [node]}
     tree["meshes"] = [{"name": "mesh", "primitives": [primitive]}]
     tree["materials"] = [_material(document, mesh)]
@@ -136,7 +138,9 @@ def _attributes(
 ) -> dict[str, int]:
     normals = mesh.normals[source.vertex].astype(np.float32)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = np.where(length > 0.5, normals / np.maximum(length, 1e-30), np.float32([0, 1, 0])).astype(np.float32)
+    normals = np.where(length > 0.5, normals / np.maximum(length, 1e-30), np.array([0, 1, 0], np.float32)).astype(
+        np.float32
+    )
     attributes = {
         "POSITION": document.add_array(vertices[source.vertex], bounds=True),
         "NORMAL": document.add_array(normals),
@@ -159,8 +163,16 @@ def _tangents(mesh: TriangleMesh, source: SplitVertices) -> np.ndarray:
 
 
 def _material(document: Document, mesh: TriangleMesh) -> dict:
-    surface = {"baseColorFactor": [1.0, 1.0, 1.0, 1.0], "metallicFactor": 0.0, "roughnessFactor": 1.0}
-    material = {"name": "material", "pbrMetallicRoughness": surface, "doubleSided": not mesh.is_watertight}
+    surface: dict[str, object] = {
+        "baseColorFactor": [1.0, 1.0, 1.0, 1.0],
+        "metallicFactor": 0.0,
+        "roughnessFactor": 1.0,
+    }
+    material: dict[str, object] = {
+        "name": "material",
+        "pbrMetallicRoughness": surface,
+        "doubleSided": not mesh.is_watertight,
+    }
     if mesh.texture is not None and mesh.uv is not None:
         surface["baseColorTexture"] = {"index": _texture(document, "base_color", mesh.texture)}
         if mesh.texture.shape[2] == 4 and mesh.texture[..., 3].min() < 255:
@@ -186,7 +198,9 @@ def _add_frames(
     for k, frame in enumerate(frames):
         if np.shape(frame) != mesh.vertices.shape or not np.isfinite(frame).all():
             wanted, got = list(mesh.vertices.shape), list(np.shape(frame))
-            raise ValueError(f"frames[{k}]: finite positions {wanted} of the same vertices wanted, got {got}")
+            raise ValueError(
+                f"frames[{k}]: expected finite positions {wanted} of the same vertices, got {got}; check the animation"
+            )
         moved = (frame - mesh.vertices)[split].astype(np.float32)
         turned = (TriangleMesh(frame, mesh.faces).normals - mesh.normals)[split].astype(np.float32)
         targets.append({"POSITION": document.add_array(moved, bounds=True), "NORMAL": document.add_array(turned)})
@@ -206,6 +220,7 @@ def _add_frames(
 
 
 def png_bytes(image: np.ndarray) -> bytes:
+    """A uint8 image [h, w, 3 or 4] as a PNG file."""
     from PIL import Image
 
     stream = io.BytesIO()

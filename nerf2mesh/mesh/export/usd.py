@@ -21,10 +21,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def write_usdz(mesh: TriangleMesh, stream: BinaryIO) -> None:
     """Writes a mesh whose axes are already +Y up, +Z front."""
-    textured = mesh.texture is not None and mesh.uv is not None
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, "mesh.usda", _layer(mesh, textured).encode())
-        if textured:
+        _store(archive, "mesh.usda", _layer(mesh, mesh.texture is not None and mesh.uv is not None).encode())
+        if mesh.texture is not None and mesh.uv is not None:
             _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
             if mesh.normal_map is not None:
                 _store(archive, "textures/normal.png", png_bytes(mesh.normal_map))
@@ -33,6 +32,7 @@ def write_usdz(mesh: TriangleMesh, stream: BinaryIO) -> None:
 def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, EPOCH)
     # A local header is 30 bytes, the name and an extra field (4 bytes of header, then the padding).
+    assert archive.fp is not None
     start = archive.fp.tell() + 30 + len(name) + 4
     padding = -start % ALIGNMENT
     info.extra = b"\x86\x19" + padding.to_bytes(2, "little") + b"\0" * padding
@@ -73,7 +73,7 @@ def _mesh_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
         f'        normal3f[] normals = [{_tuples(mesh.normals)}] (interpolation = "vertex")',
         "        rel material:binding = </Root/Material>",
     ]
-    if textured:
+    if textured and mesh.uv is not None:
         uv, index = np.unique(mesh.uv.reshape(-1, 2), axis=0, return_inverse=True)
         lines.append(f'        texCoord2f[] primvars:st = [{_tuples(uv)}] (interpolation = "faceVarying")')
         lines.append(f"        int[] primvars:st:indices = [{', '.join(map(str, index.reshape(-1).tolist()))}]")

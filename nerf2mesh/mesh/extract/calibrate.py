@@ -30,15 +30,18 @@ TIE = 3e-4
 
 @dataclass(frozen=True)
 class Calibration:
+    """The surface that was found, and how every threshold that was tried compares with the field's pictures."""
+
     level: float
     """Logit of the surface."""
     density: float
+    """Its density, 1 / world unit."""
     curve: list[dict[str, float]]
     """Each threshold that was tried: density, iou, depth_error (world units; NaN where nothing is seen by both)."""
 
 
 def view_ring(n: int, size_px: int) -> Camera:
-    """Cameras all around at alternating elevations, none from straight above or below."""
+    """`n` cameras around the object at alternating elevations of -20 to 45 degrees, square images of `size_px`."""
     azimuth = torch.arange(n) * (360.0 / n)
     elevation = torch.tensor([15.0, -20.0, 45.0, 5.0]).repeat(n // 4 + 1)[:n]
     return Camera.orbit(azimuth, elevation, width_px=size_px)
@@ -52,8 +55,10 @@ def calibrate(
     size_px: int = 128,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
-    """The threshold of a density field that can be rendered. `volume`: see `coarse_logits`.
+    """The threshold of a density field that can be rendered.
 
+    volume: logits [n, n, n] from `coarse_logits`. n_views, size_px: of the ring of cameras. progress: called with the
+    fraction of thresholds that were tried.
     Raises ValueError when nothing is opaque from any camera.
     """
     assert access.render is not None
@@ -64,7 +69,7 @@ def calibrate(
     mask = opacity > 0.5
     if not mask.any():
         raise ValueError(
-            f"field: something opaque wanted for calibration, got a largest opacity of {float(opacity.max()):.3g}; "
+            f"field: expected an opaque object to calibrate by, got opacity {float(opacity.max()):.3g} at most; "
             "optimize longer, or set mesh.threshold to a density"
         )
     volume = np.pad(volume, 1, constant_values=volume.min())
@@ -112,11 +117,11 @@ def coarse_logits(access: FieldAccess, resolution: int, chunk_points: int = 1 <<
     level = LevelSet(access, 0.0, chunk_points)
     nodes = np.linspace(-1.0, 1.0, resolution + 1, dtype=np.float32)
     grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), axis=-1)
-    wanted = np.ones(grid.shape[:3], bool)
+    wanted: np.ndarray = np.ones(grid.shape[:3], bool)
     if access.occupancy is not None:
         from scipy.ndimage import binary_dilation
 
-        occupied = binary_dilation(access.occupancy, np.ones((3, 3, 3), bool))
+        occupied = np.asarray(binary_dilation(access.occupancy, np.ones((3, 3, 3), bool)))
         index = np.clip(((nodes + 1.0) * 0.5 * len(occupied)).astype(int), 0, len(occupied) - 1)
         wanted = occupied[np.ix_(index, index, index)]
     values = level(grid[wanted])
@@ -126,7 +131,7 @@ def coarse_logits(access: FieldAccess, resolution: int, chunk_points: int = 1 <<
 
 
 def _score(
-    access, volume: np.ndarray, density: float, cameras: Camera, mask: Tensor, depth: Tensor
+    access: FieldAccess, volume: np.ndarray, density: float, cameras: Camera, mask: Tensor, depth: Tensor
 ) -> dict[str, float]:
     import mcubes
 

@@ -28,10 +28,13 @@ END_MARGIN = 2e-3
 
 @dataclass(frozen=True)
 class Lattice:
+    """The nodes of `resolution` cells along each axis of the box, in the module's shifted numbering."""
+
     resolution: int
 
     @property
     def cell(self) -> float:
+        """Side of a cell in world units."""
         return 2.0 / self.resolution
 
     @property
@@ -45,7 +48,7 @@ class Lattice:
 
     def is_inner(self, nodes: np.ndarray) -> np.ndarray:
         """Which shifted nodes lie in the box."""
-        return ((nodes >= 1) & (nodes <= self.resolution + 1)).all(-1)
+        return np.asarray(((nodes >= 1) & (nodes <= self.resolution + 1)).all(-1))
 
     def block_index(self, blocks: np.ndarray) -> np.ndarray:
         """Flat block numbers to (x, y, z)."""
@@ -74,7 +77,7 @@ def extract_surface(
     """The level set of `level` as a closed, edge-manifold mesh with outward faces; `metadata` counts the evaluations.
 
     occupancy: bool [r, r, r]; cells outside it are taken as empty unless the surface leads there.
-    dense: look at every block (what the sparse way must equal).
+    dense: evaluate every block; the sparse search must give the same mesh.
     Raises ValueError when there is no surface.
     """
     lattice = Lattice(resolution)
@@ -83,9 +86,9 @@ def extract_surface(
     if not crossings.n_vertices:
         density = [_density(level, v) for v in (level.smallest, level.largest, level.level)]
         raise ValueError(
-            f"field: a surface wanted, got logits in [{level.smallest:.4g}, {level.largest:.4g}] that never cross "
+            f"field: expected a surface, got logits in [{level.smallest:.4g}, {level.largest:.4g}] that never cross "
             f"{level.level:.4g} (densities {density[0]:.4g} to {density[1]:.4g}, threshold {density[2]:.4g}); "
-            "set mesh.threshold between them, or optimize longer: the field is empty or full"
+            "set mesh.threshold between them, or optimize longer, since the field is empty or full"
         )
     n_search = level.n_evaluations
     keys, first, index = np.unique(np.concatenate(crossings.keys), return_index=True, return_inverse=True)
@@ -131,13 +134,13 @@ def occupied_blocks(lattice: Lattice, occupancy: np.ndarray) -> np.ndarray:
     """bool [n, n, n]: the blocks that touch an occupied cell or a neighbor of one."""
     r, n = occupancy.shape[0], lattice.n_blocks
     if occupancy.shape != (r, r, r):
-        raise ValueError(f"occupancy: a cube [r, r, r] wanted, got {list(occupancy.shape)}")
+        raise ValueError(f"occupancy: expected a cube [r, r, r], got {list(occupancy.shape)}; use equal sides")
     total = np.zeros((r + 1,) * 3, np.int32)
     total[1:, 1:, 1:] = occupancy.astype(np.int32).cumsum(0).cumsum(1).cumsum(2)
     edges = lattice.positions(np.arange(n + 1) * BLOCK)
     low = np.clip(np.floor((edges[:-1] + 1.0) * r / 2 - 1).astype(int), 0, r)
     high = np.clip(np.ceil((edges[1:] + 1.0) * r / 2 + 1).astype(int), 0, r)
-    count = 0
+    count = np.zeros((n, n, n), np.int32)
     for corner in range(8):
         ends = [high if corner >> axis & 1 else low for axis in range(3)]
         sign = 1 if bin(corner).count("1") % 2 else -1

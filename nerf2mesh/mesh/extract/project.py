@@ -12,7 +12,8 @@ from nerf2mesh.mesh.vectors import unit
 
 MAX_STEP_CELLS = 0.5
 MIN_COSINE = 0.5
-"""A face that turns farther takes its vertices back; a field's normal that is farther from the mesh's is not used."""
+"""Of 60 degrees: the vertices of a face that turns farther are put back, and a field's normal that differs more from
+the mesh's own is not used."""
 
 
 def project_vertices(
@@ -42,12 +43,14 @@ def project_vertices(
 
 
 def field_gradient(level: LevelSet, points: np.ndarray, h: float) -> np.ndarray:
+    """Gradient [N, 3] of the level function at points [N, 3] by central differences over +-h world units."""
     taps = np.concatenate([points + sign * h * axis for axis in np.eye(3) for sign in (1, -1)])
     plus, minus = np.moveaxis(level(taps).reshape(3, 2, len(points)), 1, 0)
     return ((plus - minus) / (2.0 * h)).T.astype(np.float64)
 
 
 def undo_turned(mesh: TriangleMesh, points: np.ndarray) -> np.ndarray:
+    """New positions [V, 3] with those vertices put back (in place) whose faces would turn by more than 60 degrees."""
     before = mesh.face_normals
     for _ in range(8):
         cosine = (TriangleMesh(points, mesh.faces).face_normals * before).sum(1)

@@ -1,4 +1,4 @@
-"""A level set freed from noise below a chosen scale: small pits and handles vanish before they are meshed.
+"""A level set without noise below a chosen scale: small pits and handles vanish before they are meshed.
 
 The level function is cut to +-CLIP logits, so that very dense or very empty places weigh no more than others, low-pass
 filtered on a lattice of spacing `radius` and read as a cubic B-spline: twice differentiable, and as cheap as the field
@@ -16,16 +16,18 @@ MAX_CELLS = 512
 
 
 class SmoothedLevel(LevelSet):
-    """`exact`, smoothed; built with one evaluation of the field per lattice node near the surface.
-
-    coarse: logits at the nodes of a coarser lattice of the box (`calibrate.coarse_logits`), which tell where that is.
-    """
+    """`exact`, smoothed; built with one evaluation of the field per lattice node near the surface."""
 
     def __init__(self, exact: LevelSet, coarse: np.ndarray, radius: float) -> None:
+        """coarse: logits [n, n, n] at the nodes of a coarser lattice of the box (`calibrate.coarse_logits`), which tell
+        where the surface is. radius: of the smoothing, world units. Raises ValueError where it is too small.
+        """
         super().__init__(exact.access, exact.level, exact.chunk_points)
         least = 2.0 / MAX_CELLS
         if not radius >= least:
-            raise ValueError(f"mesh.smooth_radius: 0 or at least {least:.4f} world units wanted, got {radius}")
+            raise ValueError(
+                f"mesh.smooth_radius: expected 0 or at least {least:.4f} world units, got {radius}; raise it or set 0"
+            )
         self.n_cells = max(16, round(2.0 / radius))
         before = exact.n_evaluations
         volume = np.clip(_level_volume(exact, coarse, self.n_cells), -CLIP, CLIP)
@@ -36,6 +38,7 @@ class SmoothedLevel(LevelSet):
         self.coefficients = volume
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Smoothed values [N] float32 at points [N, 3], positive inside."""
         from scipy.ndimage import map_coordinates
 
         values = np.empty(len(points), np.float32)

@@ -1,5 +1,4 @@
-"""Fills what nobody can see: a density field is only shaped where light reaches, and inside it is hollow and full of
-tunnels.
+"""Fills hidden cavities: a density field is optimized only where light reaches; inside it is hollow, with tunnels.
 
 Letters
     V(x): visibility, the largest transmittance from outside to x over directions all around; sampled on a coarse grid.
@@ -27,6 +26,7 @@ class HiddenFill:
     values: Float[np.ndarray, "n n n"]
 
     def __call__(self, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, " p"]:
+        """fill at world points; positive inside hidden places."""
         # grid_sample wants (z, y, x) order for a volume indexed (x, y, z).
         where = torch.from_numpy(np.ascontiguousarray(points[:, ::-1], np.float32))[None, None, None]
         volume = torch.from_numpy(self.values)[None, None]
@@ -35,7 +35,8 @@ class HiddenFill:
 
 
 def hidden_fill(density: Float[np.ndarray, "n n n"], *, n_directions: int = N_DIRECTIONS) -> HiddenFill:
-    """From densities at the nodes of the box (1 / world unit)."""
+    """The fill of a field with these densities (1 / world unit) at the nodes of the box; light comes from
+    `n_directions` directions all around."""
     cell = 2.0 / (density.shape[0] - 1)
     seen = np.zeros(density.shape, np.float32)
     for direction in sphere_directions(n_directions):
@@ -45,7 +46,7 @@ def hidden_fill(density: Float[np.ndarray, "n n n"], *, n_directions: int = N_DI
 
 
 def sphere_directions(n: int) -> Float[np.ndarray, "n 3"]:
-    """Nearly even directions (Fibonacci lattice)."""
+    """`n` nearly even unit directions (Fibonacci lattice)."""
     k = np.arange(n) + 0.5
     z, angle = 1.0 - 2.0 * k / n, np.pi * (1.0 + 5.0**0.5) * k
     ring = np.sqrt(1.0 - z * z)
@@ -53,7 +54,8 @@ def sphere_directions(n: int) -> Float[np.ndarray, "n 3"]:
 
 
 def transmittance(density: np.ndarray, direction: np.ndarray, cell: float) -> np.ndarray:
-    """Share of parallel light along `direction` that reaches each node, by a sweep of sheared slices."""
+    """Share [n, n, n] of parallel light along `direction` (unit, [3]) that reaches each node of `density` (1 / world
+    unit), by a sweep of sheared slices; `cell` is the distance of nodes in world units."""
     axis = int(np.abs(direction).argmax())
     order = [axis, (axis + 1) % 3, (axis + 2) % 3]
     volume = density.transpose(order)

@@ -1,8 +1,8 @@
 """Other triangulations of the same surface: even triangles (pyacvd) or quads (Instant Meshes), checked afterwards.
 
-Both tools fail quietly: Instant Meshes leaves holes and overshoots the budget on surfaces of high genus, clustering
-glues thin walls together. So the result counts only where it is closed, has the genus and pieces of what came in, about
-the number of faces that was asked for, and lies on the same surface.
+Both tools can fail without an error: Instant Meshes leaves holes and overshoots the budget on surfaces of high genus,
+clustering glues thin walls together. So a result is used only where it is closed, has the genus and the number of
+pieces of the input and about the number of faces that was asked for, and lies on the same surface.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from nerf2mesh.mesh.inspect import inspect_mesh
+from nerf2mesh.mesh.surface.inspect import inspect_mesh
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 
 KINDS = ("isotropic", "quad")
@@ -48,12 +50,12 @@ def remesh(mesh: TriangleMesh, kind: str, target_faces: int) -> Remeshed:
     is not closed, changed its genus or its pieces, missed the budget or left the surface.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind: one of {', '.join(KINDS)} wanted, got {kind!r}")
+        raise ValueError(f"kind: expected {' or '.join(KINDS)}, got {kind!r}; choose one of these")
     if target_faces < 20:
-        raise ValueError(f"target_faces: at least 20 wanted, got {target_faces}")
+        raise ValueError(f"target_faces: expected at least 20, got {target_faces}; ask for more faces")
     before = inspect_mesh(mesh)
     if not before["watertight"]:
-        raise ValueError("mesh: a closed one wanted for remeshing, got holes; repair it first")
+        raise ValueError("mesh: expected a closed mesh, got holes; repair it first")
     if kind == "isotropic":
         vertices, polygons = _isotropic(mesh, target_faces)
     else:
@@ -61,10 +63,11 @@ def remesh(mesh: TriangleMesh, kind: str, target_faces: int) -> Remeshed:
     triangles = split_polygons(polygons)
     new = TriangleMesh(vertices, triangles)
     new = new if new.volume > 0 else TriangleMesh(vertices, triangles[:, ::-1])
-    figures = {"kind": kind, "faces": len(polygons), **_compared(mesh, new, before, len(polygons), target_faces)}
-    if figures["wrong"]:
+    compared, wrong = _compared(mesh, new, before, len(polygons), target_faces)
+    figures = {"kind": kind, "faces": len(polygons), **compared, "wrong": wrong}
+    if wrong:
         raise RemeshRefused(
-            f"remesh: the same surface wanted from {kind} remeshing, got {'; '.join(figures['wrong'])}; "
+            f"mesh.remesh: expected the same surface from {kind} remeshing, got {', '.join(wrong)}; "
             "smooth the surface (mesh.smooth_radius), ask for more faces, or keep the decimated mesh"
         )
     return Remeshed(new, polygons if kind == "quad" else None, figures)
@@ -98,21 +101,23 @@ def _isotropic(mesh: TriangleMesh, target_faces: int) -> tuple[np.ndarray, np.nd
     return _first_closed(attempt, target_faces)
 
 
-def _first_closed(attempt, target_faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both tools overuse an edge now and then; another number of faces then usually helps."""
-    best = None
-    for share in (1.0, 0.97, 1.03, 0.94, 1.06, 0.9, 1.1):
-        vertices, polygons = attempt(round(share * target_faces))
-        best = (vertices, polygons) if best is None else best
+def _first_closed(
+    attempt: Callable[[int], tuple[np.ndarray, np.ndarray]], target_faces: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both tools sometimes give an edge more than two faces; another number of faces then usually helps."""
+    first = vertices, polygons = attempt(target_faces)
+    for share in (0.97, 1.03, 0.94, 1.06, 0.9, 1.1):
         if TriangleMesh(vertices, split_polygons(polygons)).is_watertight:
             return vertices, polygons
-    return best
+        vertices, polygons = attempt(round(share * target_faces))
+    closed = TriangleMesh(vertices, split_polygons(polygons)).is_watertight
+    return (vertices, polygons) if closed else first
 
 
 def _quads(mesh: TriangleMesh, target_faces: int) -> tuple[np.ndarray, np.ndarray]:
     """Instant Field-Aligned Meshes (Jakob et al. 2015): every polygon of a coarse mesh cut into quads.
 
-    In a process of its own: it can hang, and it talks.
+    It runs in a process of its own, since it can hang and prints to the terminal.
     """
     if find_spec("pyinstantmeshes") is None:
         raise ValueError(_missing("pyinstantmeshes", "no such module"))
@@ -133,12 +138,11 @@ def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np
             )
         except subprocess.TimeoutExpired as error:
             raise ValueError(
-                f"remesh: quads within {TIME_LIMIT_S:g} s wanted, got none; ask for fewer faces"
+                f"mesh.remesh: expected quads within {TIME_LIMIT_S:g} s, got none; ask for fewer faces"
             ) from error
         if done.returncode != 0 or not target.exists():
-            raise ValueError(
-                f"remesh: Instant Meshes failed ({(done.stderr.strip() or 'no message').splitlines()[-1]})"
-            )
+            reason = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise ValueError(f"mesh.remesh: expected quads of Instant Meshes, got {reason!r}; choose isotropic")
         words = [line.split() for line in target.read_text(encoding="utf-8").splitlines()]
     vertices = [row[1:4] for row in words if row[:1] == ["v"]]
     quads = [[int(word.split("/")[0]) - 1 for word in row[1:]] for row in words if row[:1] == ["f"]]
@@ -146,16 +150,18 @@ def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np
     return np.array(vertices, np.float64), np.array(whole, np.int64).reshape(-1, 4)
 
 
-def _compared(old: TriangleMesh, new: TriangleMesh, before: dict, n_faces: int, wanted: int) -> dict[str, object]:
-    """The checks, and in "wrong" those that failed."""
-    from scipy.spatial import cKDTree
+def _compared(
+    old: TriangleMesh, new: TriangleMesh, before: dict[str, Any], n_faces: int, wanted: int
+) -> tuple[dict[str, float], list[str]]:
+    """Figures of the new mesh beside the old one, and what is wrong with it."""
+    from scipy.spatial import KDTree
 
     after = inspect_mesh(new)
     dense = np.concatenate([old.vertices, old.corners.mean(1), *(old.corners[:, [k, k - 1]].mean(1) for k in range(3))])
     gap = float(np.sqrt(old.area / max(old.n_faces, 1)))  # the dense points' own spacing
-    far = float(cKDTree(dense).query(new.vertices)[0].max()) - gap
+    far = float(KDTree(dense).query(new.vertices)[0].max()) - gap
     edge = after.get("edge_length", {}).get("p50", 0.0)
-    wrong = []
+    wrong: list[str] = []
     if not after["watertight"]:
         wrong.append(f"{after.get('boundary_edges')} open and {after.get('nonmanifold_edges')} overused edges")
     for key in ("genus", "components"):
@@ -169,8 +175,8 @@ def _compared(old: TriangleMesh, new: TriangleMesh, before: dict, n_faces: int, 
         "min_angle_p5_deg": after["min_angle_deg"]["p5"],
         "min_angle_p5_before_deg": before["min_angle_deg"]["p5"],
     }
-    return {"largest_distance": max(far, 0.0), **angles, "wrong": wrong}
+    return {"largest_distance": max(far, 0.0), **angles}, wrong
 
 
 def _missing(package: str, reason: str) -> str:
-    return f"remesh: the package {package} wanted, cannot be imported ({reason}); pip install 'nerf2mesh[remesh]'"
+    return f"mesh.remesh: expected the package {package}, got {reason!r}; pip install 'nerf2mesh[remesh]'"

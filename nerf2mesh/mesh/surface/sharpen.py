@@ -41,8 +41,9 @@ def sharpen(
 
     A split is kept only where its vertex is nearer to the level than the middle was and no piece turns over. Returns
     also the number of new vertices and the largest and the mean distance of edges' middles, before and after, in cells.
+    `cell`: side of a cell of the extraction, world units.
     """
-    n_before, figures = mesh.n_vertices, {}
+    n_before, figures, error = mesh.n_vertices, {}, np.zeros(0)
     on_crease = np.zeros(n_before, bool)
     for k in range(passes + 1):
         edges, index = _edges(mesh.faces)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from nerf2mesh.render.rasterizer import native_library
 
 
 def simplify(mesh: TriangleMesh, target_faces: int) -> tuple[TriangleMesh, str]:
-    """A mesh of at most `target_faces` faces (or as few as its topology allows) and the name of what made it.
+    """A mesh of at most `target_faces` faces (or as few as its topology allows), and which method made it.
 
     Positions only: UV and per-vertex data are dropped when the mesh changes. A closed mesh stays closed.
     """
@@ -57,7 +58,8 @@ def _fallback(mesh: TriangleMesh, target_faces: int) -> tuple[TriangleMesh, str]
     import fast_simplification
 
     closed = mesh.is_watertight
-    points, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
+    points: Any = mesh.vertices.astype(np.float32)
+    faces = mesh.faces.astype(np.int32)
     for aggression in (7.0, 4.0, 2.0):
         result = fast_simplification.simplify(points, faces, target_count=target_faces, agg=aggression)
         candidate = _bare(mesh, *result)

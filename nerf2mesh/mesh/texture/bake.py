@@ -1,8 +1,8 @@
-"""Paints a mesh with the field's colors, and measures how well that worked.
+"""Bakes the field's colors into a mesh's texture or vertices, and compares the mesh with the field's pictures.
 
-A texel's color is what a camera sees there: the field composited along a short way through the surface, from outside
-to inside along the normal. A query of the one point on the surface gives other colors, because pixels integrate along
-rays.
+A texel's color is what a camera sees there: the field composited along a short path through the surface, from outside
+to inside along the normal. The field's color at the surface point alone differs from that, because pixels integrate
+along rays.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def normal_march(access: FieldAccess, *, outward: float, inward: float, n_sample
     A quarter of the samples lie outside; inside they grow sparser with depth, where little light is left in a sharp
     field and a soft one changes slowly.
     """
-    if access.color is None:
-        raise ValueError("field: a color function wanted for baking, got None; set mesh.texture=false")
+    color = access.color
+    if color is None:
+        raise ValueError("field: expected a color function to bake, got None; set mesh.texture=false")
     n_out = max(1, n_samples // 4)
     before_it = torch.linspace(-outward, 0.0, n_out + 1)
     behind_it = inward * torch.linspace(0.0, 1.0, n_samples - n_out + 1) ** 1.5
@@ -53,11 +54,11 @@ def normal_march(access: FieldAccess, *, outward: float, inward: float, n_sample
         lit = weights > VISIBLE_WEIGHT * total.clamp_min(1e-4)[:, None]
         directions = -normals[:, None].expand_as(along)
         colors = torch.zeros_like(along)
-        colors[lit] = access.color(along[lit], directions[lit]).to(colors.dtype)
+        colors[lit] = color(along[lit], directions[lit]).to(colors.dtype)
         mean = (weights[..., None] * colors).sum(1) / (weights * lit).sum(1).clamp_min(1e-8)[:, None]
         empty = total < 1e-2
         if bool(empty.any()):
-            mean[empty] = access.color(points[empty], -normals[empty]).to(mean.dtype)
+            mean[empty] = color(points[empty], -normals[empty]).to(mean.dtype)
         return mean.clamp(0.0, 1.0)
 
     return shade
@@ -70,9 +71,9 @@ def shade_points(
     normals: np.ndarray,
     device: str | torch.device,
     chunk: int = 1 << 14,
-    progress=None,
+    progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """Colors [N, 3] float32 of surface points, in pieces."""
+    """Colors [N, 3] float32 of surface points [N, 3] with unit normals [N, 3], `chunk` points at a time."""
     colors = np.zeros((len(points), 3), np.float32)
     for start in range(0, len(points), chunk):
         part = slice(start, start + chunk)
@@ -90,7 +91,7 @@ def bake_texture(
     *,
     supersample: int = 1,
     device: str | torch.device = "cpu",
-    progress=None,
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[TriangleMesh, dict[str, float]]:
     """The mesh (with UV) and a `size`^2 texture: covered texels are shaded, every other one takes its nearest covered
     neighbor's color, so that no mip level sees a background. Returns also the share of covered texels.
@@ -118,10 +119,12 @@ class TexelPoints:
 
 
 def texel_points(mesh: TriangleMesh, size: int) -> TexelPoints:
+    """The points of a mesh with uv under a square texture's texels. Raises ValueError where no texel is covered."""
+    assert mesh.uv is not None
     images = rasterize_uv(mesh.uv, size, size)
     covered = images["face"] >= 0
     if not covered.any():
-        raise ValueError(f"texture_size: texels on the mesh wanted, got none at {size}; raise it")
+        raise ValueError(f"mesh.texture_size: expected texels on the mesh, got none at {size}; raise it")
     face, weights = images["face"][covered], images["barycentric"][covered]
     corner = mesh.faces[face]
     points = (mesh.vertices[corner] * weights[..., None]).sum(1)
@@ -143,12 +146,13 @@ def bleed(texture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Unknown texels take their nearest known one's value."""
     from scipy.ndimage import distance_transform_edt
 
-    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
     return texture[tuple(nearest)]
 
 
 def with_texels(mesh: TriangleMesh, where: TexelPoints, colors: np.ndarray) -> TriangleMesh:
     """The mesh with other colors [n, 3] in [0, 1] at the covered texels."""
+    assert mesh.texture is not None
     texture = mesh.texture.copy()
     texels = texture[where.covered]
     texels[:, :3] = np.round(255.0 * np.clip(colors, 0.0, 1.0))
@@ -157,7 +161,11 @@ def with_texels(mesh: TriangleMesh, where: TexelPoints, colors: np.ndarray) -> T
 
 
 def bake_vertices(
-    mesh: TriangleMesh, shade: Shade, *, device: str | torch.device = "cpu", progress=None
+    mesh: TriangleMesh,
+    shade: Shade,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Callable[[float], None] | None = None,
 ) -> TriangleMesh:
     """The mesh with a color at each vertex."""
     colors = shade_points(shade, mesh.vertices, mesh.normals, device, progress=progress)
@@ -166,20 +174,21 @@ def bake_vertices(
 
 @dataclass(frozen=True)
 class FieldViews:
-    """How the field looks from a ring of cameras; rendered once, compared with often."""
+    """The field's pictures from a ring of cameras, rendered once for many comparisons."""
 
     cameras: Camera
     shown: list[Rendering]
 
     @staticmethod
     def of(access: FieldAccess, n_views: int, size_px: int) -> FieldViews:
+        """Renders the field from `view_ring`'s cameras, in square pictures of `size_px`."""
         assert access.render is not None
         cameras = view_ring(n_views, size_px)
         return FieldViews(cameras, [access.render(cameras[k]) for k in range(n_views)])
 
 
 def bake_loss(mesh: TriangleMesh, views: FieldViews) -> dict[str, float]:
-    """How the mesh looks against how the field looks, means over the views in dB.
+    """The mesh's pictures compared with the field's: means over the views, in dB but for mask_iou.
 
     psnr: the whole picture before white. foreground_psnr: the pixels that either shows at least half opaque, before
     white: outline and color together. inside_psnr: those that both show fully opaque. color_psnr: those that the mesh

@@ -1,8 +1,8 @@
-"""Gives a painted mesh the given pictures' own colors, where they show its surface.
+"""Gives a painted mesh the given pictures' own colors where they show its surface.
 
-A field shows a picture through its soft skin, after a few hundred steps: what was a sharp eye is a smudge on the mesh.
-The picture still has it. So what a picture sees head-on is taken from it, by projecting its pixels back onto the
-surface with weights by viewing angle (Text2Tex, Chen et al. 2023, arXiv 2303.11396), and fades into the field's colors
+After a few hundred steps a field reproduces a picture only blurred, so that sharp details are lost on the mesh. What a
+picture shows from the front therefore takes its colors from the picture itself: pixels are projected back onto the
+surface with weights by viewing angle (Text2Tex, Chen et al. 2023, arXiv 2303.11396), and fade into the field's colors
 towards grazing angles and outlines.
 
 Letters, for a surface point and a picture: c the cosine between normal and viewing ray; d how many pixels the point's
@@ -136,16 +136,15 @@ def inner_distance(mask: np.ndarray, depth: np.ndarray, width: np.ndarray) -> np
 
     edge = np.zeros_like(mask)
     for axis in (0, 1):
-        one = [slice(None)] * 2
-        two = [slice(None)] * 2
-        one[axis], two[axis] = slice(None, -1), slice(1, None)
-        one, two = tuple(one), tuple(two)
+        one = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
+        two = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
         jump = np.abs(depth[one] - depth[two]) > STEP_PX * np.minimum(width[one], width[two])
         edge[one] |= jump
         edge[two] |= jump
-    number, _ = label(edge, np.ones((3, 3)))
+    number = np.zeros(edge.shape, np.int32)
+    label(edge, np.ones((3, 3)), output=number)
     edge &= np.bincount(number.reshape(-1))[number] >= MIN_EDGE * mask.shape[0]
-    return distance_transform_edt(np.pad(mask & ~edge, 1))[1:-1, 1:-1]
+    return np.asarray(distance_transform_edt(np.pad(mask & ~edge, 1)))[1:-1, 1:-1]
 
 
 def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Takes detail off a mesh's colors that nothing has asked for.
+"""Smooths a mesh's colors below the scale that the prior can see.
 
-On the sides that no picture shows, a field is steered by a prior that looks at views of a few dozen pixels. What varies
-within such a pixel is noise of the optimization, a grain that no view could correct.
+On the sides that no picture shows, a field is steered by a prior that sees views of a few dozen pixels. Detail within
+such a pixel is noise of the optimization that no view could correct.
 
 Letters: c0 [V, 3] the colors at the vertices (of a texture: means over the texels around each); M the lumped areas, L
 the cotangent Laplacian. One implicit step of heat flow (Desbrun et al. 1999) over the time r^2 / 2,

@@ -13,10 +13,12 @@ know: that pixels look at an angle, through a soft skin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix, vstack
 
 from nerf2mesh.mesh.access import FieldAccess
 from nerf2mesh.mesh.texture.bake import bleed
@@ -33,7 +35,7 @@ STEPS = 10
 
 
 def fit_ring(n: int, size_px: int) -> Camera:
-    """Cameras all around that are none of `calibrate.view_ring`'s, two of them nearly from above and below."""
+    """`n` cameras around the object, none of them one of `calibrate.view_ring`'s, two nearly from above and below."""
     azimuth = (torch.arange(n) + 0.5) * (360.0 / n)
     elevation = torch.tensor([-5.0, 30.0, -35.0, 60.0]).repeat(n // 4 + 1)[:n]
     if n >= 8:
@@ -42,16 +44,21 @@ def fit_ring(n: int, size_px: int) -> Camera:
 
 
 def fit_texture(
-    mesh: TriangleMesh, access: FieldAccess, *, n_views: int = 12, size_px: int = 160, progress=None
+    mesh: TriangleMesh,
+    access: FieldAccess,
+    *,
+    n_views: int = 12,
+    size_px: int = 160,
+    progress: Callable[[float], None] | None = None,
 ) -> list[tuple[TriangleMesh, dict[str, float]]]:
     """For each of `STAYS` the mesh with its texture corrected, and the colors' error at the fitted pixels before and
-    after, in dB. Which is best, if any, other cameras must tell. Nothing where the field shows nothing.
+    after, in dB. Compare them at other cameras to choose. Empty where the field shows nothing.
 
     Texels that no picture shows keep their color.
     """
-    assert mesh.texture is not None
+    assert mesh.texture is not None and mesh.uv is not None
     matrix, color, weight = _equations(mesh, access, fit_ring(n_views, size_px), progress)
-    if not matrix.shape[0]:
+    if not len(weight):
         return []
     seen = np.asarray(matrix.sum(0)).reshape(-1) > 0
     known = (rasterize_uv(mesh.uv, *mesh.texture.shape[:2])["face"] >= 0) | seen.reshape(mesh.texture.shape[:2])
@@ -67,10 +74,10 @@ def fit_texture(
     return found
 
 
-def _equations(mesh: TriangleMesh, access: FieldAccess, cameras: Camera, progress) -> tuple:
+def _equations(
+    mesh: TriangleMesh, access: FieldAccess, cameras: Camera, progress: Callable[[float], None] | None
+) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
     """A at the pixels that can be used, the straight colors there [n, 3] and the opacities [n]."""
-    from scipy.sparse import vstack
-
     assert access.render is not None and mesh.uv is not None
     rows, wanted, weights = [], [], []
     n_views = len(cameras.camera_to_world)
@@ -84,13 +91,12 @@ def _equations(mesh: TriangleMesh, access: FieldAccess, cameras: Camera, progres
         weights.append(opacity[use])
         if progress is not None:
             progress((k + 1) / (n_views + 1))
-    return vstack(rows, format="csr"), np.concatenate(wanted), np.concatenate(weights)
+    return csr_matrix(vstack(rows, format="csr")), np.concatenate(wanted), np.concatenate(weights)
 
 
-def texel_weights(mesh: TriangleMesh, camera: Camera) -> tuple[object, np.ndarray]:
+def texel_weights(mesh: TriangleMesh, camera: Camera) -> tuple[csr_matrix, np.ndarray]:
     """A as a sparse matrix [h * w, texels] (CSR), and which pixels the mesh covers whole, [h * w]."""
-    from scipy.sparse import csr_matrix
-
+    assert mesh.texture is not None and mesh.uv is not None
     height, width = camera.height_px, camera.width_px
     fine = rasterize_mesh(mesh, camera.resized(width * SAMPLES, height * SAMPLES))
     face, weights = fine.extra["face"].numpy(), fine.extra["barycentric"].numpy()
@@ -116,9 +122,10 @@ def bilinear_taps(uv: np.ndarray, height: int, width: int) -> tuple[np.ndarray, 
     return texel, share
 
 
-def _solve(matrix, weight: np.ndarray, residual: np.ndarray, stay: float) -> np.ndarray:
+def _solve(matrix: csr_matrix, weight: np.ndarray, residual: np.ndarray, stay: float) -> np.ndarray:
     """t - t0 [texels, 3] by conjugate gradients on the texels that some pixel reads."""
-    seen = np.flatnonzero(np.asarray(matrix.sum(0)).reshape(-1))
+    used = np.asarray(matrix.sum(0)).reshape(-1)
+    n_texels, seen = len(used), np.flatnonzero(used)
     part = matrix.tocsc()[:, seen].tocsr()
     across = part.T.tocsr()
 
@@ -135,6 +142,6 @@ def _solve(matrix, weight: np.ndarray, residual: np.ndarray, stay: float) -> np.
         rest -= step * ahead
         old, size = size, (rest * rest).sum(0)
         direction = rest + size / np.maximum(old, 1e-30) * direction
-    full = np.zeros((matrix.shape[1], residual.shape[1]))
+    full = np.zeros((n_texels, residual.shape[1]))
     full[seen] = change
     return full

@@ -23,23 +23,27 @@ MAX_CUTS = 4
 def unwrap(
     mesh: TriangleMesh, size: int, *, padding_px: int = 4, time_limit_s: float = 120.0
 ) -> tuple[np.ndarray, dict[str, object]]:
-    """UV [F, 3, 2] for a square texture of `size` texels, and how they were made: method, charts, overlap_texels."""
-    uv, report = None, {"reason": "xatlas was given no time"}
+    """UV [F, 3, 2] for a square texture of `size` texels, and how they were made: method, charts, overlap_texels, the
+    faces that were cut out of xatlas's charts, or the reason why its result was not used.
+
+    time_limit_s: of xatlas; 0 uses box projection. Raises ValueError where the charts do not fit.
+    """
+    uv, made = None, {"reason": "the time limit of xatlas is 0"}
     if time_limit_s > 0.0:
-        uv, report = _by_xatlas(mesh, size, padding_px, time_limit_s)
+        uv, made = _by_xatlas(mesh, size, padding_px, time_limit_s)
     if uv is not None:
-        report["faces_cut_out"] = 0
+        n_out = 0
         overlap = overlap_texels(uv, size)
         for _ in range(MAX_CUTS):  # a cut shrinks the atlas, and the texels then fall elsewhere
             if not overlap:
-                return uv, {**report, "overlap_texels": 0}
+                return uv, {**made, "faces_cut_out": n_out, "overlap_texels": 0}
             uv, n_cut = cut_overlaps(mesh, uv, size, padding_px)
-            report["faces_cut_out"] += n_cut
+            n_out += n_cut
             overlap = overlap_texels(uv, size)
-        report = {"reason": f"xatlas left {overlap} overlapping texels"}
+        made = {"reason": f"xatlas left {overlap} overlapping texels"}
     boxed, charts = unwrap_box(mesh, size, padding_px)
     overlap = overlap_texels(boxed, size)
-    return boxed, {"method": "box projection", **report, "charts": charts, "overlap_texels": overlap}
+    return boxed, {"method": "box projection", **made, "charts": charts, "overlap_texels": overlap}
 
 
 def overlap_texels(uv: np.ndarray, size: int) -> int:
@@ -90,7 +94,9 @@ def _uv_per_unit(mesh: TriangleMesh, uv: np.ndarray) -> float:
     return float(np.sqrt(0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / mesh.area))
 
 
-def _by_xatlas(mesh: TriangleMesh, size: int, padding: int, limit_s: float) -> tuple[np.ndarray | None, dict]:
+def _by_xatlas(
+    mesh: TriangleMesh, size: int, padding: int, limit_s: float
+) -> tuple[np.ndarray | None, dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="n2m_unwrap_") as folder:
         source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
         # Unit scale: xatlas drops charts whose area is tiny in its own units.
@@ -179,7 +185,10 @@ def _pack(plane: np.ndarray, chart: np.ndarray, size: int, padding_px: int) -> n
         else:
             small, best = scale, corner
     if best is None:
-        raise ValueError(f"texture_size: more than {size} texels wanted for {n_charts} charts; raise it or mesh less")
+        raise ValueError(
+            f"mesh.texture_size: expected room for {n_charts} charts, got {size} texels a side; raise it, or lower "
+            "mesh.target_faces"
+        )
     local = (plane - low[chart][:, None]) * small
     return ((local + best[chart][:, None] + 0.5 * (1 + padding_px)) / size).astype(np.float32)
 

@@ -1,7 +1,7 @@
-"""Runs xatlas in a process of its own, so that it can be stopped.
+"""Runs xatlas in a process of its own, so that a time limit can stop it.
 
-Its text is given to `python -c`, with two arguments IN.npz and OUT.npz: run as a file it would find `inspect.py` beside
-it instead of the standard library's. Imports nothing of the package. In: vertices, faces, size, padding. Out: uv [F, 3,
+Its text is given to `python -c`, with two arguments IN.npz and OUT.npz, so that no module beside it can hide one of the
+standard library. Imports nothing of the package. In: vertices, faces, size, padding. Out: uv [F, 3,
 2], charts.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 
 
 def main(source: str, target: str) -> None:
+    """Unwraps the mesh of IN.npz into OUT.npz."""
     import xatlas
 
     given = np.load(source)

@@ -10,12 +10,12 @@ from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
-def lamp(rng: Generator, look: Palette) -> list[Part]:
+def lamp(rng: Generator, palette: Palette) -> list[Part]:
     """A desk lamp: heavy foot, arm of two rods with a joint, hollow conical shade with a bulb."""
-    metal, joint = look.main(), look.dark()
+    metal, joint = palette.main(), palette.dark()
     foot = rng.uniform(0.22, 0.38)
     square = rng.random() < 0.3
-    base = Part(size=(foot, foot, 0.05), corner=0.2 if square else 1.0, edge=0.6, color=look.any())
+    base = Part(size=(foot, foot, 0.05), corner=0.2 if square else 1.0, edge=0.6, color=palette.any())
     elbow = np.array([-rng.uniform(0.05, 0.4), 0.0, rng.uniform(0.4, 0.7)])
     head = elbow + np.array([rng.uniform(0.3, 0.7), 0.0, rng.uniform(0.05, 0.45)])
     rod = rng.uniform(0.022, 0.045)
@@ -30,9 +30,9 @@ def lamp(rng: Generator, look: Palette) -> list[Part]:
     mouth, height = rng.uniform(0.16, 0.28), rng.uniform(0.12, 0.22)
     shade = head + 0.8 * height * tilt
     axes, narrow = toward(-tilt), rng.uniform(-0.75, -0.35)
-    look_shade = look.any()
+    shade_color = palette.any()
     parts.append(
-        Part(center=tuple(shade), size=(mouth, mouth, height), axes=axes, taper=narrow, edge=0.1, color=look_shade)
+        Part(center=tuple(shade), size=(mouth, mouth, height), axes=axes, taper=narrow, edge=0.1, color=shade_color)
     )
     hollow = shade + 0.25 * height * tilt
     parts.append(
@@ -43,17 +43,17 @@ def lamp(rng: Generator, look: Palette) -> list[Part]:
             taper=narrow,
             edge=0.1,
             cut=True,
-            color=look_shade,
+            color=shade_color,
         )
     )
     bulb = 0.4 * mouth
-    parts.append(blob(tuple(shade + 0.35 * height * tilt), (bulb,) * 3, color=look.any(), blend=0.005))
+    parts.append(blob(tuple(shade + 0.35 * height * tilt), (bulb,) * 3, color=palette.any(), blend=0.005))
     return parts
 
 
-def house(rng: Generator, look: Palette) -> list[Part]:
+def house(rng: Generator, palette: Palette) -> list[Part]:
     """A house or a tower: walls, a roof, a chimney, a door, windows in pairs, perhaps a wing."""
-    wall, roof, pane = look.main(), look.any(), look.dark()
+    wall, roof, pane = palette.main(), palette.any(), palette.dark()
     d, w, h = rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.5), rng.uniform(0.22, 0.6)
     parts = [Part(size=(d, w, h), corner=0.02, edge=0.05, color=wall)]
     eave, rise = rng.uniform(1.05, 1.25), rng.uniform(0.12, 0.3)
@@ -84,7 +84,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
             size=(0.02, door, 1.8 * door),
             corner=0.1,
             edge=0.1,
-            color=look.any(),
+            color=palette.any(),
             blend=0.003,
         )
     )
@@ -122,7 +122,7 @@ def house(rng: Generator, look: Palette) -> list[Part]:
                 size=(0.07, 0.07, 0.5 * (top - h) + 0.05),
                 corner=0.05,
                 edge=0.1,
-                color=look.any(),
+                color=palette.any(),
             )
         )
     if rng.random() < 0.4:
@@ -133,9 +133,9 @@ def house(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def guitar(rng: Generator, look: Palette) -> list[Part]:
+def guitar(rng: Generator, palette: Palette) -> list[Part]:
     """A stringed instrument: waisted flat body with a sound hole, neck, head, pegs in pairs; stands on its body."""
-    wood, dark = look.main(), look.dark()
+    wood, dark = palette.main(), palette.dark()
     thin, lower = rng.uniform(0.06, 0.13), rng.uniform(0.26, 0.4)
     upper = lower * rng.uniform(0.65, 0.9)
     gap, flat = 0.85 * (lower + upper) * rng.uniform(0.6, 0.8), turned("y", 90)
@@ -153,7 +153,7 @@ def guitar(rng: Generator, look: Palette) -> list[Part]:
             size=(0.04, neck, 0.7 * length),
             corner=0.3,
             edge=0.3,
-            color=look.any(),
+            color=palette.any(),
         )
     )
     top = start + length
@@ -164,7 +164,7 @@ def guitar(rng: Generator, look: Palette) -> list[Part]:
             corner=0.3,
             edge=0.3,
             taper=rng.uniform(-0.3, 0.3),
-            color=look.any(),
+            color=palette.any(),
         )
     )
     for k in (0.04, 0.16):

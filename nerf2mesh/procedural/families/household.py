@@ -10,9 +10,9 @@ from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
-def vessel(rng: Generator, look: Palette) -> list[Part]:
+def vessel(rng: Generator, palette: Palette) -> list[Part]:
     """Lathed things: bottles, vases, lamps, mushrooms, cups and mugs with handles."""
-    glaze = look.main()
+    glaze = palette.main()
     parts, z, r = [], -0.6, rng.uniform(0.15, 0.5)
     for _ in range(rng.integers(1, 5)):
         h, nr = rng.uniform(0.08, 0.35), rng.uniform(0.1, 0.55)
@@ -24,7 +24,7 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
                 taper=float(np.clip(taper, -0.85, 0.85)),
                 edge=rng.uniform(0.05, 0.9),
                 ellipsoid=rng.random() < 0.3,
-                color=glaze if rng.random() < 0.6 else look.any(),
+                color=glaze if rng.random() < 0.6 else palette.any(),
                 blend=rng.choice([0.003, 0.08, 0.2]),
             )
         )
@@ -39,7 +39,7 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
                 taper=top.taper,
                 edge=0.2,
                 cut=True,
-                color=look.any(),
+                color=palette.any(),
             )
         )
     if rng.random() < 0.4:
@@ -62,8 +62,8 @@ def vessel(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def furniture(rng: Generator, look: Palette) -> list[Part]:
-    wood, cloth = look.main(), look.any()
+def furniture(rng: Generator, palette: Palette) -> list[Part]:
+    wood, cloth = palette.main(), palette.any()
     w, d, top = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.03, 0.14)
     leg, h = rng.uniform(0.03, 0.08), rng.uniform(0.15, 0.6)
     round_top = rng.random() < 0.3
@@ -114,7 +114,7 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
                 size=(s * rng.uniform(0.5, 1), s * rng.uniform(0.5, 1), s),
                 ellipsoid=rng.random() < 0.4,
                 corner=rng.choice([0.1, 1.0]),
-                color=look.any(),
+                color=palette.any(),
             )
         )
     if rng.random() < 0.3:
@@ -122,7 +122,7 @@ def furniture(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def plate(rng: Generator, look: Palette) -> list[Part]:
+def plate(rng: Generator, palette: Palette) -> list[Part]:
     """Flat things: signs, coins, discs, frames, tools, hearts of two blobs; seen mostly face on."""
     thin = rng.uniform(0.04, 0.16)
     parts = []
@@ -138,7 +138,7 @@ def plate(rng: Generator, look: Palette) -> list[Part]:
                 wall=rng.uniform(0.2, 0.5) if rng.random() < 0.3 else 0.0,
                 taper=0.0,
                 mirror=rng.random() < 0.4,
-                color=look.any(),
+                color=palette.any(),
                 blend=0.02,
             )
         )
@@ -149,7 +149,7 @@ def plate(rng: Generator, look: Palette) -> list[Part]:
                 size=(thin, thin * rng.uniform(1, 3), 0.4),
                 corner=0.5,
                 edge=0.5,
-                color=look.any(),
+                color=palette.any(),
             )
         )
     return parts

@@ -9,8 +9,8 @@ from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
-def animal(rng: Generator, look: Palette) -> list[Part]:
-    coat, other = look.main(), look.any()
+def animal(rng: Generator, palette: Palette) -> list[Part]:
+    coat, other = palette.main(), palette.any()
     length, girth, leg = rng.uniform(0.4, 0.75), rng.uniform(0.2, 0.42), rng.uniform(0.15, 0.55)
     flat = rng.uniform(0.8, 1.15)
     blend = rng.uniform(0.05, 0.2)
@@ -68,7 +68,7 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
             (hx + head[0] * 0.72, head[1] * 0.55, hz + head[2] * 0.3),
             (eye, eye, eye),
             mirror=True,
-            color=look.dark(),
+            color=palette.dark(),
             blend=0.002,
         )
     )
@@ -86,8 +86,8 @@ def animal(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def bird(rng: Generator, look: Palette) -> list[Part]:
-    coat, other = look.main(), look.any()
+def bird(rng: Generator, palette: Palette) -> list[Part]:
+    coat, other = palette.main(), palette.any()
     body = (rng.uniform(0.35, 0.6), rng.uniform(0.25, 0.45), rng.uniform(0.25, 0.45))
     parts = [blob((0, 0, 0), body, axes=turned("y", rng.uniform(-30, 10)), color=coat, blend=0.12)]
     r = rng.uniform(0.16, 0.32)
@@ -96,7 +96,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
         blob((hx, 0, hz), (r, r * rng.uniform(0.85, 1.05), r), color=coat if rng.random() < 0.7 else other, blend=0.1)
     )
     parts.append(limb((hx * 0.7, 0, body[2] * 0.3), (hx, 0, hz), r * rng.uniform(0.4, 0.8), color=coat, blend=0.1))
-    beak = look.any()
+    beak = palette.any()
     parts.append(
         Part(
             center=(hx + r * 1.15, 0, hz - r * 0.1),
@@ -110,7 +110,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
     )
     eye = r * rng.uniform(0.12, 0.25)
     parts.append(
-        blob((hx + r * 0.65, r * 0.6, hz + r * 0.35), (eye, eye, eye), mirror=True, color=look.dark(), blend=0.002)
+        blob((hx + r * 0.65, r * 0.6, hz + r * 0.35), (eye, eye, eye), mirror=True, color=palette.dark(), blend=0.002)
     )
     if rng.random() < 0.6:
         parts.append(
@@ -142,7 +142,7 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
                 size=(ring, ring, rng.uniform(0.12, 0.22)),
                 wall=rng.uniform(0.4, 0.75),
                 edge=0.95,
-                color=look.any(),
+                color=palette.any(),
                 blend=rng.uniform(0.01, 0.1),
             )
         )
@@ -165,8 +165,8 @@ def bird(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def figure(rng: Generator, look: Palette) -> list[Part]:
-    skin, shirt, trousers = look.any(), look.main(), look.any()
+def figure(rng: Generator, palette: Palette) -> list[Part]:
+    skin, shirt, trousers = palette.any(), palette.main(), palette.any()
     torso = (rng.uniform(0.12, 0.28), rng.uniform(0.18, 0.35), rng.uniform(0.22, 0.4))
     r, arm, leg = rng.uniform(0.14, 0.34), rng.uniform(0.06, 0.12), rng.uniform(0.07, 0.15)
     box = rng.random() < 0.4
@@ -216,7 +216,9 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
         )
     )
     eye = r * rng.uniform(0.1, 0.2)
-    parts.append(blob((r * 0.85, r * 0.4, hz + r * 0.15), (eye, eye, eye), mirror=True, color=look.dark(), blend=0.002))
+    parts.append(
+        blob((r * 0.85, r * 0.4, hz + r * 0.15), (eye, eye, eye), mirror=True, color=palette.dark(), blend=0.002)
+    )
     if rng.random() < 0.6:
         parts.append(
             Part(
@@ -225,7 +227,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
                 edge=0.6,
                 taper=rng.uniform(-0.9, 0.1),
                 ellipsoid=rng.random() < 0.4,
-                color=look.any(),
+                color=palette.any(),
                 blend=0.01,
             )
         )
@@ -246,7 +248,7 @@ def figure(rng: Generator, look: Palette) -> list[Part]:
                 size=(0.1, torso[1] * 0.7, torso[2] * 0.6),
                 corner=0.4,
                 edge=0.4,
-                color=look.any(),
+                color=palette.any(),
                 blend=0.02,
             )
         )

@@ -10,11 +10,11 @@ from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part
 
 
-def vehicle(rng: Generator, look: Palette) -> list[Part]:
-    paint, other, tyre = look.main(), look.any(), look.dark()
+def vehicle(rng: Generator, palette: Palette) -> list[Part]:
+    paint, other, tyre = palette.main(), palette.any(), palette.dark()
     length, width, height = rng.uniform(0.5, 0.85), rng.uniform(0.2, 0.38), rng.uniform(0.1, 0.24)
     if rng.random() < 0.35:
-        return _aircraft(rng, look, length, width * 0.6)
+        return _aircraft(rng, palette, length, width * 0.6)
     parts = [Part(size=(length, width, height), corner=0.3, edge=rng.uniform(0.2, 0.9), color=paint, blend=0.04)]
     cab = (length * rng.uniform(0.25, 0.6), width * rng.uniform(0.75, 0.98), height * rng.uniform(0.5, 1.3))
     cx = rng.uniform(-0.4, 0.4) * length
@@ -35,7 +35,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
             size=(cab[0] * 0.75, cab[1] * 1.03, cab[2] * 0.45),
             corner=0.1,
             edge=0.1,
-            color=look.dark(),
+            color=palette.dark(),
             blend=0.002,
         )
     )
@@ -57,7 +57,7 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
             (length * 0.97, width * 0.6, rng.uniform(-0.2, 0.5) * height),
             (0.04, 0.06, 0.06),
             mirror=True,
-            color=look.any(),
+            color=palette.any(),
             blend=0.002,
         )
     )
@@ -74,8 +74,8 @@ def vehicle(rng: Generator, look: Palette) -> list[Part]:
     return parts
 
 
-def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> list[Part]:
-    paint, other = look.main(), look.any()
+def _aircraft(rng: Generator, palette: Palette, length: float, radius: float) -> list[Part]:
+    paint, other = palette.main(), palette.any()
     upright = rng.random() < 0.4
     axes = np.eye(3) if upright else turned("y", 90)
     along = np.array([0.0, 0, 1]) if upright else np.array([1.0, 0, 0])
@@ -112,5 +112,5 @@ def _aircraft(rng: Generator, look: Palette, length: float, radius: float) -> li
     spot = along * length * rng.uniform(0.2, 0.6) + (
         np.array([radius, 0, 0]) if upright else np.array([0, 0, radius * 0.8])
     )
-    parts.append(blob(tuple(spot), tuple(radius * rng.uniform(0.3, 0.7, 3)), color=look.dark(), blend=0.01))
+    parts.append(blob(tuple(spot), tuple(radius * rng.uniform(0.3, 0.7, 3)), color=palette.dark(), blend=0.01))
     return parts

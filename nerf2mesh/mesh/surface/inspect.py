@@ -1,9 +1,11 @@
-"""What kind of object a mesh is: closed or not, in how many pieces, how well shaped, how well unwrapped.
+"""Figures of a mesh: topology, number of pieces, shape of its triangles, quality of its texture map.
 
 The result is a dict of plain numbers, ready for JSON. Positions are merged first, since seams split them in most files.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,10 @@ from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_uv
 
 
-def inspect_mesh(mesh: TriangleMesh, *, self_intersections: bool = False) -> dict[str, object]:
+def inspect_mesh(mesh: TriangleMesh, *, self_intersections: bool = False) -> dict[str, Any]:
     """Topology, shape and texture figures of a mesh; `self_intersections` also counts crossing faces, in seconds."""
     mesh = mesh.welded()
-    report: dict[str, object] = {
+    report: dict[str, Any] = {
         "vertices": mesh.n_vertices,
         "faces": mesh.n_faces,
         "bounds": mesh.bounds.tolist(),
@@ -33,7 +35,7 @@ def inspect_mesh(mesh: TriangleMesh, *, self_intersections: bool = False) -> dic
     return report
 
 
-def _topology(mesh: TriangleMesh) -> dict[str, object]:
+def _topology(mesh: TriangleMesh) -> dict[str, Any]:
     if not mesh.n_faces:
         return {"watertight": False, "components": 0, "genus": None}
     edges, valence = mesh.edges
@@ -65,7 +67,7 @@ def _fan_components(mesh: TriangleMesh, fans: np.ndarray, n_fans: int) -> np.nda
     return face_components(split)
 
 
-def _quality(mesh: TriangleMesh) -> dict[str, object]:
+def _quality(mesh: TriangleMesh) -> dict[str, Any]:
     """Corner angles in degrees, and the aspect: longest side to height, 1 when equilateral."""
     if not mesh.n_faces:
         return {}
@@ -84,8 +86,9 @@ def _quality(mesh: TriangleMesh) -> dict[str, object]:
     }
 
 
-def _uv_figures(mesh: TriangleMesh) -> dict[str, object]:
+def _uv_figures(mesh: TriangleMesh) -> dict[str, Any]:
     """Range, charts, coverage, and the map's stretch (Sander et al. 2001, L2; 1 is isometric at the mean scale)."""
+    assert mesh.uv is not None
     size = 1024 if mesh.texture is None else max(mesh.texture.shape[:2])
     layers = rasterize_uv(mesh.uv, size, size)["layers"]
     low, high = mesh.uv.reshape(-1, 2).min(0), mesh.uv.reshape(-1, 2).max(0)
@@ -104,6 +107,7 @@ def _uv_figures(mesh: TriangleMesh) -> dict[str, object]:
 
 def _stretch(mesh: TriangleMesh, size: int) -> tuple[float, np.ndarray]:
     """Root of the area-weighted mean squared singular values of uv -> surface at mean scale 1, and texels per unit."""
+    assert mesh.uv is not None
     p, (s, t) = mesh.corners, np.moveaxis(mesh.uv.astype(np.float64), 2, 0)
     double_area = (s[:, 1] - s[:, 0]) * (t[:, 2] - t[:, 0]) - (s[:, 2] - s[:, 0]) * (t[:, 1] - t[:, 0])
     good = np.abs(double_area) > 1e-14
@@ -122,4 +126,5 @@ def _stretch(mesh: TriangleMesh, size: int) -> tuple[float, np.ndarray]:
 def _chart_count(mesh: TriangleMesh) -> int:
     """Pieces of the mesh once seams are cut."""
     source, uv = split_seams(mesh)
+    assert uv is not None
     return int(face_components(TriangleMesh(np.zeros((len(uv), 3)), source.faces)).max()) + 1
