@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+GREY = 0.8
+"""Color of a mesh that has none."""
 MAX_SIDE = 1 << 17
 """Samples along one side of an image."""
 MAX_SUPERSAMPLE = 64
@@ -97,6 +99,18 @@ def _check_views(views: ViewArrays) -> None:
         raise ValueError(f"ambient: expected a finite share of light, got {views.ambient}")
     if not math.isfinite(views.near) or (views.near < 0 and not views.orthographic):
         raise ValueError(f"near: expected a finite depth of at least 0, got {views.near}")
+
+
+def allocate_images(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, np.ndarray]:
+    """Empty images [n, height, width, *] of these names, in the types that the library writes."""
+    vectors, integers = ("rgb", "normal", "barycentric"), ("face", "layers")
+    return {
+        name: np.empty(
+            (n, height, width, 3) if name in vectors else (n, height, width),
+            np.int32 if name in integers else np.float32,
+        )
+        for name in outputs
+    }
 
 
 def _check_array(name: str, array: np.ndarray | None, dtype: type, shape: tuple[int, ...]) -> None:

@@ -17,12 +17,20 @@ import torch
 from torch import Tensor
 
 from nerf2mesh.kernels import _lib
-from nerf2mesh.render.raster_arrays import CImages, CMesh, CViews, MeshArrays, ViewArrays, check_arrays
+from nerf2mesh.render.raster_arrays import (
+    GREY,
+    CImages,
+    CMesh,
+    CViews,
+    MeshArrays,
+    ViewArrays,
+    allocate_images,
+    check_arrays,
+)
+from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
 from nerf2mesh.types import Camera, Rendering
 
 SHADINGS = ("albedo", "lambert", "normal")
-GREY = 0.8
-"""Color of a mesh that has none."""
 
 
 @cache
@@ -70,14 +78,6 @@ def rasterize_mesh(
     return Rendering(rgb, opacity, tensors["depth"], normal, extra)
 
 
-def rasterize_silhouette(mesh, camera: Camera, *, supersample: int = 1) -> Tensor:
-    """Only the opacity [*b, h, w]; faster than `rasterize_mesh`."""
-    views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic)
-    arrays = MeshArrays(*_geometry(mesh))
-    opacity = rasterize_arrays(arrays, views, outputs=("opacity",))["opacity"]
-    return torch.from_numpy(opacity.reshape(*camera.batch_shape, *opacity.shape[1:]))
-
-
 def rasterize_uv(uv: np.ndarray, height: int, width: int) -> dict[str, np.ndarray]:
     """Draws faces in texture space; uv [F, 3, 2], v upward, row 0 of the result is v = 1.
 
@@ -108,8 +108,6 @@ def rasterize_arrays(
     check_arrays(mesh, views)
     library = native_library()
     if library is None:
-        from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
-
         return rasterize_arrays_reference(mesh, views, outputs=outputs)
     n_cameras = len(views.cameras)
     images = allocate_images(outputs, n_cameras, views.height, views.width)
@@ -134,17 +132,6 @@ def rasterize_arrays(
     if status:
         raise _lib.refusal(library, "rasterize")
     return images
-
-
-def allocate_images(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, np.ndarray]:
-    vectors, integers = ("rgb", "normal", "barycentric"), ("face", "layers")
-    return {
-        name: np.empty(
-            (n, height, width, 3) if name in vectors else (n, height, width),
-            np.int32 if name in integers else np.float32,
-        )
-        for name in outputs
-    }
 
 
 def _geometry(mesh) -> tuple[np.ndarray, np.ndarray]:

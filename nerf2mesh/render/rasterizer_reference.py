@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nerf2mesh.render.raster_arrays import MeshArrays, ViewArrays
-from nerf2mesh.render.rasterizer import GREY, allocate_images
+from nerf2mesh.render.raster_arrays import GREY, MeshArrays, ViewArrays, allocate_images
 
 CHUNK_SAMPLES = 1 << 20
 

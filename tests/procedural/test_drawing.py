@@ -43,13 +43,13 @@ def test_exact_rendering_of_a_ball(ball: GBuffer) -> None:
 
 
 def test_batched_renderer_gives_the_same_gbuffer() -> None:
-    seeds = range(40, 43)
-    scenes, cameras = sample_scenes(seeds), sample_cameras(seeds, ViewConfig(n_views=2, size_px=32))
+    seeds = range(40, 42)
+    scenes, cameras = sample_scenes(seeds), sample_cameras(seeds, ViewConfig(n_views=1, size_px=32))
     renderer = SceneRenderer(n_steps=60)
     many = scene_gbuffer(scenes, cameras, renderer)
     plain = renderer.render(scenes, cameras)["rgba"]
     assert torch.equal(plain[..., :3], many["rgb"]) and torch.equal(plain[..., 3], many["alpha"])
-    for i in range(3):
+    for i in range(2):
         exact = render_exact(scenes[i : i + 1], cameras[i])
         both = (exact["alpha"] > 0.99) & (many["alpha"][i] > 0.99)
         assert both.float().mean() > 0.05

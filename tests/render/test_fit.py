@@ -45,7 +45,7 @@ def fit(steps: int, seed: int = 0) -> tuple[HashGridField, VolumeRenderer]:
 
 
 def test_ball_is_learned_from_pictures():
-    _, renderer = fit(180)
+    _, renderer = fit(140)
     cameras = Camera.orbit(torch.arange(4) * 90.0 + 45, torch.tensor([0.0, 30.0, 60.0, -30.0]), width_px=32)
     wanted = picture(cameras.rays().flatten())
     rendering = renderer.render(cameras, normals="finite_difference")

@@ -7,7 +7,7 @@ import torch
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 from nerf2mesh.render import rasterizer
-from nerf2mesh.render.rasterizer import rasterize_mesh, rasterize_silhouette, rasterize_uv
+from nerf2mesh.render.rasterizer import rasterize_mesh, rasterize_uv
 from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
 from nerf2mesh.types import Camera
 
@@ -103,7 +103,7 @@ def test_every_sample_on_shared_edges_belongs_to_exactly_one_triangle():
 def test_supersampled_opacity_is_the_covered_area():
     camera = Camera.orbit(0.0, 0.0, width_px=20, orthographic=True)
     camera = Camera(camera.camera_to_world, torch.tensor([10.0, 10.0]), torch.tensor([10.0, 10.0]), 20, 20, True)
-    opacity = rasterize_silhouette(box((0.4, 0.333, 0.5)), camera, supersample=16)
+    opacity = rasterize_mesh(box((0.4, 0.333, 0.5)), camera, supersample=16).opacity
     assert float(opacity.sum()) / 100.0 == pytest.approx(0.666 * 1.0, rel=0.02)
     image = rasterize_mesh(box(), camera.resized(31, 31), supersample=3)
     assert torch.allclose(image.rgb, 0.8 * image.opacity[..., None].expand_as(image.rgb), atol=1e-6)
