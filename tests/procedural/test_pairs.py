@@ -39,8 +39,8 @@ def test_the_trainer_reads_them_with_their_cameras(folder: Path, families: str) 
     assert entry["licence"] == "Apache-2.0"
     assert entry["source"] == f"procedural seed {PAIR_SEED}, {families} families"
     scenes = sample_scenes([PAIR_SEED], FAMILIES[families])
-    focal = (64 * frames.focal[:1])[..., None].expand(-1, -1, 2)
-    cameras = Camera(frames.pose[:1], focal, torch.full_like(focal, 32.0), 64, 64)
+    focal = (64 * frames.geometry.focal[:1])[..., None].expand(-1, -1, 2)
+    cameras = Camera(frames.geometry.pose[:1], focal, torch.full_like(focal, 32.0), 64, 64)
     views = SceneRenderer().render(scenes, cameras[:, 1:])["rgba"][0, ..., 3]
     alpha = torch.cat([render_exact(scenes, cameras[0, :1])["alpha"], views])
     alpha = torch.nn.functional.avg_pool2d(alpha[:, None], 2)[:, 0]
