@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerf2mesh.mesh.export.load import FORMATS
+from nerf2mesh.mesh.read_file import FORMATS
 from nerf2mesh.objects.config import SPLITS, ObjectDataConfig
 from nerf2mesh.objects.mesh import ObjectMesh, read_object
 

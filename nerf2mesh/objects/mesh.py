@@ -1,7 +1,7 @@
 """One object as it is drawn: a mesh in the unit ball, its colors, and where it has none, its parts.
 
 Packed files (`.npz`): `v` int16 [n, 3] positions / 32767, +Z up, front +X; `n` int8 [n, 3] normals / 127; `c` uint8
-[n, 3] sRGB; `f` uint16 or uint32 [m, 3]. All other formats are read by `mesh.export.load`.
+[n, 3] sRGB; `f` uint16 or uint32 [m, 3]. All other formats are read by `mesh.read_file`.
 """
 
 from __future__ import annotations
