@@ -135,7 +135,7 @@ def quoted(argument: str) -> str:
     argument = written_out(argument)
     key, equals, value = argument.partition("=")
     if (
-        key in ("input.image", "output_dir", "data")
+        key in ("input.image", "output_dir", "data", "data_dir")
         and equals
         and re.search(r"[^\w./:\\-]", value)
         and Path(value).exists()
@@ -152,14 +152,14 @@ def _is_sweep() -> bool:
 
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
-    from nerf2mesh.run import Preempted, listening, stoppable
+    from nerf2mesh.run import REQUEUE, Preempted, listening, stoppable
 
     try:
         with listening(), stoppable():
             work()
     except Preempted as stop:
         print(f"{stop}; the same command goes on from the last checkpoint", file=sys.stderr)
-        return stop.code
+        return REQUEUE
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return INTERRUPTED
@@ -185,7 +185,7 @@ def user_message(error: BaseException) -> str | None:
         return _file_message(error)
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
-    if isinstance(error, ImportError) and getattr(error, "name", None) and not str(error.name).startswith("nerf2mesh"):
+    if isinstance(error, ImportError) and error.name and not error.name.startswith("nerf2mesh"):
         return f"the package {error.name} is not installed; pip install {error.name.split('.')[0]}"
     refused = re.search(r"I/O error.*\(os error (\d+)\)", str(error))  # what safetensors makes of the system's errors
     if refused:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ __all__ = [
     "using",
 ]
 
+Number = TypeVar("Number", int, float)
 TARGETS = ("conv1", "conv2", "qkv", "out", "up", "down", "to_lift", "gather", "merge")
 """The built-in network's layers that take adapters, by the last part of their names."""
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -90,7 +92,7 @@ def adapter_state(network: nn.Module, name: str) -> dict[str, Tensor]:
 def layers_of(network: nn.Module, name: str) -> dict[str, LowRank]:
     """The adapter's layers by module name (copies, float32, on the CPU). ValueError where there is no such adapter."""
     found = {
-        path: LowRank(*(_copy(side[name].weight) for side in (m.lora_A, m.lora_B)), float(m.lora_alpha[name]))
+        path: LowRank(_copy(m.lora_A[name].weight), _copy(m.lora_B[name].weight), float(m.lora_alpha[name]))
         for path, m in named_layers(network)
         if name in m.lora_A
     }
@@ -141,12 +143,13 @@ def _inject(network: nn.Module, name: str, wanted: dict[str, tuple[int, float]])
     if name in names(network):
         raise ValueError(f"name: expected a new adapter name, got {name!r}, which is there already; choose another")
     active = stacked(network)
-    ranks, alphas = ({path: value[i] for path, value in wanted.items()} for i in (0, 1))
+    ranks = {path: rank for path, (rank, _) in wanted.items()}
+    alphas = {path: alpha for path, (_, alpha) in wanted.items()}
     config = LoraConfig(
         r=most_common(ranks),
-        lora_alpha=most_common(alphas),
+        lora_alpha=most_common(alphas),  # pyright: ignore[reportArgumentType]  # peft multiplies and divides by it
         rank_pattern=patterns(ranks),
-        alpha_pattern=patterns(alphas),
+        alpha_pattern=dict[str, Any](patterns(alphas)),
         target_modules=_any_of(wanted),
         init_lora_weights=True,
     )
@@ -184,7 +187,7 @@ def _checked(network: nn.Module, name: str, layers: dict[str, LowRank]) -> dict[
     return fitted
 
 
-def patterns(values: dict[str, float]) -> dict[str, float]:
+def patterns(values: Mapping[str, Number]) -> dict[str, Number]:
     """peft's regular expressions for the modules whose value is not the most common one."""
     usual = most_common(values)
     others = sorted(set(values.values()) - {usual})
@@ -195,7 +198,7 @@ def _any_of(paths: Iterable[str]) -> str:
     return "(" + "|".join(re.escape(path) for path in paths) + ")"
 
 
-def most_common(values: dict[str, float]) -> float:
+def most_common(values: Mapping[str, Number]) -> Number:
     """The usual rank or alpha."""
     return Counter(values.values()).most_common(1)[0][0]
 

@@ -1,4 +1,4 @@
-"""Which adapters of a network are active, how strongly, and which one learns.
+"""Which adapters of a network are active, with which weights, and which one learns.
 
 peft's own toggles also switch `requires_grad`, so that toggling between a forward and its backward pass leaves an
 adapter without gradients; those here never touch `requires_grad` of a learner.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -59,7 +60,11 @@ def using(network: nn.Module, weights: dict[str, float]) -> Iterator[None]:
 
 
 def activate(network: nn.Module, weights: dict[str, float]) -> None:
-    """`stack` without a word about who learns."""
+    """Like `stack`, but leaves `requires_grad` as it is.
+
+    Raises:
+        ValueError: an adapter that is not on the network; nothing has changed then.
+    """
     unknown = sorted(set(weights) - set(names(network)))
     if unknown:
         raise ValueError(f"weights: expected adapters out of {names(network)}, got {unknown}; load them first")
@@ -94,14 +99,14 @@ def train_only(network: nn.Module, name: str) -> list[nn.Parameter]:
     return parameters
 
 
-def named_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules that carry adapters, by path."""
+def named_layers(network: nn.Module) -> Iterator[tuple[str, Any]]:
+    """The modules that carry adapters (peft's LoraLayer), by path."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return ((path, module) for path, module in network.named_modules() if isinstance(module, BaseTunerLayer))
 
 
-def _layers(network: nn.Module) -> Iterator[nn.Module]:
+def _layers(network: nn.Module) -> Iterator[Any]:
     return (module for _, module in named_layers(network))
 
 

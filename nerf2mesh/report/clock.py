@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -92,7 +93,7 @@ def peak_memory_bytes() -> tuple[int, int]:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, gpu
 
 
-def _cuda_call(name: str) -> object:
+def _cuda_call(name: str) -> Any:
     """A torch.cuda function's value, or None where torch or its CUDA context is not in use."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():

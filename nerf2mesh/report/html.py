@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,9 +31,9 @@ def write_report(
     *,
     title: str | None = None,
     observations: Observations | None = None,
-    facts: Mapping[str, object] | None = None,
-    metrics: Mapping[str, object] | None = None,
-    stages: Mapping[str, Mapping[str, object]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
     warnings: Iterable[str] = (),
     config: ReportConfig | None = None,
 ) -> Path:
@@ -76,7 +77,7 @@ def write_report(
     return atomic_write_text(folder / "report.html", text)
 
 
-def _lead(folder: Path, stages: Mapping[str, Mapping[str, object]], facts: Mapping[str, object] | None) -> str:
+def _lead(folder: Path, stages: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any] | None) -> str:
     provenance = _json(folder / "provenance.json")
     versions = _json(folder / "versions.json") or provenance.get("versions", {})
     said = []
@@ -159,7 +160,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _json(path: Path, default: object = None) -> object:
+def _json(path: Path, default: Any = None) -> Any:
     try:
         return json.loads(_text(path) or "null") or ({} if default is None else default)
     except json.JSONDecodeError:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
@@ -64,7 +65,7 @@ def series(rows: list[dict[str, float]]) -> dict[str, tuple[list[float], list[fl
     return curves
 
 
-def _number(value: float | int) -> float | int | None:
+def _number(value: Any) -> float | int | None:
     value = value.item() if hasattr(value, "item") else value
     return value if math.isfinite(value) else None
 

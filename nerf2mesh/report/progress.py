@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 Item = TypeVar("Item")
 LOG_INTERVAL_S = 20.0
@@ -38,6 +38,7 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
+        """Seconds since this run's bar was made."""
         return time.monotonic() - self._started
 
     @property
@@ -71,6 +72,7 @@ class Progress:
             self.update()
 
     def close(self) -> None:
+        """Ends the bar; the last line of a log is printed."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -86,7 +88,7 @@ class Progress:
     ) -> None:
         self.close()
 
-    def _make_bar(self) -> object:
+    def _make_bar(self) -> Any:
         return _bar_class()(
             total=self.total,
             initial=self.done,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,7 @@ def section(title: str, body: str, kind: str = "") -> str:
     return f'<section class="{kind}"><h2>{escape(title)}</h2>{body}</section>' if body else ""
 
 
-def picture(image: object, caption: str, *, side_px: int = 512, checker: bool = False) -> str:
+def picture(image: Any, caption: str, *, side_px: int = 512, checker: bool = False) -> str:
     """An embedded PNG of an image array, a PIL image or a file."""
     pil = image if isinstance(image, Image.Image) else None
     if isinstance(image, str | Path):
@@ -47,7 +48,7 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def input_pictures(notes: Mapping[str, object], framed: object | None) -> str:
+def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
     """The picture as read, its mask and how it was found, and the view that the optimization sees."""
     figures = []
     if "picture" in notes:
@@ -96,7 +97,7 @@ def curve_panels(curves: Mapping[str, Curve]) -> str:
     return f'<div class="charts">{panels}</div>' if panels else ""
 
 
-def mesh_facts(facts: Mapping[str, object], files: Mapping[str, str]) -> str:
+def mesh_facts(facts: Mapping[str, Any], files: Mapping[str, str]) -> str:
     """The facts that matter and the files' sizes; everything else that was measured is folded below."""
     every = dict(flat({name: value for name, value in facts.items() if name != "mesh"}))
     mesh = facts.get("mesh")
@@ -107,7 +108,7 @@ def mesh_facts(facts: Mapping[str, object], files: Mapping[str, str]) -> str:
     return fact_table({**shown, **files}) + more
 
 
-def fact_table(facts: Mapping[str, object]) -> str:
+def fact_table(facts: Mapping[str, Any]) -> str:
     """Two columns; nested mappings are flattened to "outer inner"."""
     rows = "".join(
         f'<tr><th>{escape(name)}</th><td class="number">{escape(show(value))}</td></tr>' for name, value in flat(facts)
@@ -115,7 +116,7 @@ def fact_table(facts: Mapping[str, object]) -> str:
     return f"<table>{rows}</table>" if rows else ""
 
 
-def metric_table(metrics: Mapping[str, object]) -> str:
+def metric_table(metrics: Mapping[str, Any]) -> str:
     """Each metric is a number or {"value", "baseline", "better": "higher" | "lower", "unit"}."""
     rows = []
     with_baseline = any(isinstance(entry, Mapping) and "baseline" in entry for entry in metrics.values())
@@ -129,7 +130,7 @@ def metric_table(metrics: Mapping[str, object]) -> str:
     return f"<table>{head}{''.join(rows)}</table>" if rows else ""
 
 
-def stage_table(stages: Mapping[str, Mapping[str, object]]) -> str:
+def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
     """Time and peak memory split by stage, with the parts of a stage below it."""
     total = sum(float(stage.get("seconds", 0.0)) for stage in stages.values()) or 1.0
     has_gpu = any(stage.get("peak_gpu_bytes") for stage in stages.values())
@@ -147,15 +148,15 @@ def folded(title: str, text: str) -> str:
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text.strip() else ""
 
 
-def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
     for name, value in values.items():
         label = f"{prefix}{name}".replace("_", " ")
         found += flat(value, f"{label} ") if isinstance(value, Mapping) else [(label, value)]
     return found
 
 
-def show(value: object) -> str:
+def show(value: Any) -> str:
     value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -168,7 +169,7 @@ def show(value: object) -> str:
     return "not known" if value is None else str(value)
 
 
-def show_bytes(n_bytes: object) -> str:
+def show_bytes(n_bytes: Any) -> str:
     size = float(n_bytes or 0)
     for unit in ("B", "kB", "MB"):
         if size < 1000:
@@ -190,7 +191,7 @@ def _alike(a: Curve, b: Curve) -> bool:
     return high == low or (low > 0 and high / low < 100.0)
 
 
-def _metric_row(name: str, entry: Mapping[str, object], with_baseline: bool) -> str:
+def _metric_row(name: str, entry: Mapping[str, Any], with_baseline: bool) -> str:
     value, baseline = entry["value"], entry.get("baseline")
     better = entry.get("better")
     arrow = {"higher": " \u2191", "lower": " \u2193"}.get(str(better), "")

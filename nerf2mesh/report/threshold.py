@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from nerf2mesh.report.charts import line_chart
 
 
-def threshold_charts(facts: Mapping[str, object]) -> str:
+def threshold_charts(facts: Mapping[str, Any]) -> str:
     """Silhouette IoU and depth error over the density that was tried, and a line that names the choice.
 
     facts: with "threshold" as `build_mesh` reports it; nothing is drawn where no threshold was searched for.
     """
     found = facts.get("threshold")
     rows = found.get("curve", []) if isinstance(found, Mapping) else []
-    if len(rows) < 2:
+    if not isinstance(found, Mapping) or len(rows) < 2:
         return ""
     panels = []
     for key, title in (("iou", "silhouette IoU"), ("depth_error", "depth error, world units")):
-        seen = [(math.log10(row["density"]), row[key]) for row in rows if math.isfinite(row[key])]
+        seen = [row for row in rows if math.isfinite(row[key])]
         if len(seen) > 1:
-            panels.append(line_chart(f"{title}, over log10 of the density", {title: tuple(zip(*seen))}))
+            curve = [math.log10(row["density"]) for row in seen], [row[key] for row in seen]
+            panels.append(line_chart(f"{title}, over log10 of the density", {title: curve}))
     chosen = float(found["density"])
     best = max(row["iou"] for row in rows)
     text = (

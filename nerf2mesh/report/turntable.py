@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -37,7 +38,7 @@ def write_turntable(path: str | Path, frames: Iterable[object], *, fps: int = 16
     return _write_animation(path, images, fps)
 
 
-def to_uint8(frame: object) -> UInt8[np.ndarray, "h w c"]:
+def to_uint8(frame: Any) -> UInt8[np.ndarray, "h w c"]:
     """A picture as uint8; floats are taken as [0, 1] and rounded."""
     if hasattr(frame, "detach"):
         frame = frame.detach().cpu().numpy()

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def fetch(argv: Sequence[str]) -> None:
@@ -115,9 +116,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 }
 
 
-def _parsed(
-    name: str, command: Callable, argv: Sequence[str], *arguments: tuple[str, dict[str, object]]
-) -> argparse.Namespace:
+def _parsed(name: str, command: Callable, argv: Sequence[str], *arguments: tuple[str, Any]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"nerf2mesh-bench {name}", description=command.__doc__)
     for word, options in arguments:
         parser.add_argument(word, **options)

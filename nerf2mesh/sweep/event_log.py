@@ -14,10 +14,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nerf2mesh.utils.locks import exclusive
 
-Event = dict[str, object]
+Event = dict[str, Any]
+"""Plain JSON."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -38,7 +40,7 @@ class EventLog:
         try:
             exclusive(lock)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            yield self._read_new()
+            yield self._read_new(self._file)
         finally:
             if self._file is not None:
                 os.close(self._file)
@@ -60,17 +62,17 @@ class EventLog:
             raise
         self._offset += len(data)
 
-    def _read_new(self) -> list[Event]:
+    def _read_new(self, file: int) -> list[Event]:
         """Complete lines after what was read before; a torn tail is cut off."""
-        size = os.fstat(self._file).st_size
+        size = os.fstat(file).st_size
         if size < self._offset:
             raise ValueError(
                 f"{self.path}: expected a file that only grows, got a shorter one; restore it, or start in a new folder"
             )
-        data = read_all(self._file, self._offset, size)
+        data = read_all(file, self._offset, size)
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
-            os.ftruncate(self._file, self._offset + len(whole))
+            os.ftruncate(file, self._offset + len(whole))
         self._offset += len(whole)
         return [self._parsed(line) for line in whole.splitlines()]
 
@@ -93,6 +95,7 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 def read_all(descriptor: int, start: int, end: int) -> bytes:
+    """The bytes from `start` to `end`; fewer where the file ends before."""
     parts = []
     while start < end:
         part = os.pread(descriptor, end - start, start)

@@ -1,9 +1,9 @@
-"""Who is alive, without comparing clocks.
+"""Which workers are alive, without comparing clocks.
 
-A worker writes a growing number into its own file. Whoever wants to know looks at the file again and again, and takes
-the worker for dead when the number has stood still for `lease_s` of the watcher's own monotonic clock. No clock of one
-machine is ever compared with one of another, and a wall clock that jumps (summer time, NTP, a virtual machine resumed)
-changes nothing. On the same machine a process that is gone is known at once by its number and start time.
+A worker writes a growing number into its own file. A watcher reads the file again and again, and takes the worker for
+dead when the number has stood still for `lease_s` of the watcher's own monotonic clock. The clocks of two machines are
+never compared, and a wall clock that jumps (summer time, NTP, a virtual machine resumed) changes nothing. On the same
+machine a process that has ended is recognized at once by its number and start time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SIZE_BYTES = 512
 """A beat overwrites the file in place: on a full disk it needs no new block."""
@@ -39,6 +40,7 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
+        """Inside the block a thread writes beats; afterwards the worker's file is removed."""
         self._beat()
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
@@ -51,6 +53,7 @@ class Heartbeat:
                 self.path.unlink(missing_ok=True)
 
     def say(self, words: str) -> None:
+        """Sets the words that the live summary shows for this worker."""
         self._said = words[:200]
 
     def _run(self) -> None:
@@ -77,6 +80,7 @@ class Watch:
         self._seen: dict[str, tuple[object, float]] = {}
 
     def is_dead(self, worker: str) -> bool:
+        """Whether the worker's process has ended, or its beat has stood still for longer than the lease."""
         body, now = self.read(worker), self._clock()
         if body is not None and _is_gone(body):
             return True
@@ -86,7 +90,7 @@ class Watch:
             return False
         return now - self._seen[worker][1] > self._lease_s
 
-    def read(self, worker: str) -> dict[str, object] | None:
+    def read(self, worker: str) -> dict[str, Any] | None:
         """The last beat; None without one, or while it is being written."""
         try:
             return json.loads((self._folder / worker).read_text(encoding="utf-8"))
@@ -94,7 +98,7 @@ class Watch:
             return None
 
 
-def process_facts(pid: int) -> dict[str, object]:
+def process_facts(pid: int) -> dict[str, Any]:
     """What names a process of this machine for good: boot, process namespace, number and start time (Linux)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -105,7 +109,7 @@ def process_facts(pid: int) -> dict[str, object]:
     return {"pid": pid, "place": f"{boot} {space}", "start": start}
 
 
-def _is_gone(body: dict[str, object]) -> bool:
+def _is_gone(body: dict[str, Any]) -> bool:
     """Whether the process of a beat has ended; False where this machine cannot tell."""
     if "place" not in body:
         return False

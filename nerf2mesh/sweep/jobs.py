@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -56,7 +57,7 @@ class LibraryMethod:
         self.error: Exception | None = None
         self.prediction: Prediction | None = None
 
-    def __call__(self, *given: object) -> Prediction:
+    def __call__(self, *given: Any) -> Prediction:
         """Given a picture [h, w, 4] and its camera, a tuple of Views, or a prompt."""
         try:
             self.prediction = self._fit(*given)
@@ -65,12 +66,12 @@ class LibraryMethod:
             raise
         return self.prediction
 
-    def _fit(self, *given: object) -> Prediction:
+    def _fit(self, *given: Any) -> Prediction:
         from nerf2mesh.api import fit
         from nerf2mesh.mesh import TriangleMesh
 
         if isinstance(given[0], str):
-            config = self._told(given[0])
+            config = self._with_prompt(given[0])
             result = fit(config=config, output_dir=self.folder)
         elif len(given) == 1:
             result = fit(observations=Observations(given[0]), overrides=self.overrides, output_dir=self.folder)
@@ -81,7 +82,7 @@ class LibraryMethod:
         mesh = TriangleMesh.from_file(exported) if exported.exists() else result.mesh
         return Prediction(mesh=mesh, render=result.render)
 
-    def _told(self, prompt: str) -> Config:
+    def _with_prompt(self, prompt: str) -> Config:
         """The configuration with the prompt put in: it may hold what Hydra's grammar would not let through."""
         config = load_config(self.overrides)
         return replace(config, input=replace(config.input, image=None, prompt=prompt))

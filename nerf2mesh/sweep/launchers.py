@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nerf2mesh.sweep.worker import REFUSED, load_function, work
 
@@ -43,11 +43,13 @@ class WorkerSpec:
 
     @property
     def logs(self) -> Path:
+        """The folder of what workers print; created where it is missing."""
         (self.folder / "logs").mkdir(exist_ok=True)
         return self.folder / "logs"
 
     @property
     def environment(self) -> dict[str, str]:
+        """The variables that set the number of CPU threads."""
         return dict.fromkeys(THREAD_VARIABLES, str(self.threads)) if self.threads else {}
 
     def __call__(self) -> int:
@@ -64,6 +66,7 @@ class LocalLauncher:
         self.processes: list[tuple[subprocess.Popen, Path]] = []
 
     def start(self, count: int) -> None:
+        """Starts `count` more workers."""
         command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(self._spec.folder), self._spec.function]
         paths = os.pathsep.join(path for path in sys.path if path)
         for _ in range(count):
@@ -80,9 +83,11 @@ class LocalLauncher:
             self.processes.append((process, log))
 
     def alive(self) -> int:
+        """How many workers still run."""
         return sum(process.poll() is None for process, _ in self.processes)
 
     def refusal(self) -> str:
+        """The error of a worker that stopped with one; empty where none did."""
         for process, log in self.processes:
             if process.poll() == REFUSED:
                 lines = [
@@ -92,6 +97,7 @@ class LocalLauncher:
         return ""
 
     def stop(self, patience_s: float = 60.0) -> None:
+        """Asks every worker to stop (SIGTERM), and kills those that still run after `patience_s`."""
         for process, _ in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -114,17 +120,21 @@ class JoblibLauncher:
         self._error = ""
 
     def start(self, count: int) -> None:
+        """Starts `count` more workers."""
         thread = threading.Thread(target=self._run, args=(count,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def alive(self) -> int:
+        """How many workers still run."""
         return sum(thread.is_alive() for thread in self._threads)
 
     def refusal(self) -> str:
+        """The error of a worker that stopped with one; empty where none did."""
         return self._error
 
     def stop(self) -> None:
+        """Ends joblib's processes."""
         from joblib.externals.loky import get_reusable_executor
 
         get_reusable_executor().shutdown(wait=False, kill_workers=True)
@@ -152,13 +162,15 @@ class RayLauncher:
         self._task = ray.remote(WorkerSpec.__call__).options(
             num_cpus=cpus, num_gpus=gpus, max_retries=0, runtime_env=runtime
         )
-        self._tasks: list[object] = []
+        self._tasks: list[Any] = []
         self._error = ""
 
     def start(self, count: int) -> None:
+        """Starts `count` more workers."""
         self._tasks += [self._task.remote(self._spec) for _ in range(count)]
 
     def alive(self) -> int:
+        """How many workers still run."""
         if not self._tasks:
             return 0
         over, self._tasks = self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=0)
@@ -173,9 +185,11 @@ class RayLauncher:
         return len(self._tasks)
 
     def refusal(self) -> str:
+        """The error of a worker that stopped with one; empty where none did."""
         return self._error
 
     def stop(self) -> None:
+        """Cancels the tasks, and shuts down a Ray that was started here."""
         for task in self._tasks:
             self._ray.cancel(task, force=True)
         if self._own:

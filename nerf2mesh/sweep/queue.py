@@ -20,12 +20,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nerf2mesh.sweep.event_log import Event, EventLog
 from nerf2mesh.sweep.states import JobState
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
-Payload = dict[str, object]
+Payload = dict[str, Any]
+"""Plain JSON."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Queue:
 
     def counts(self) -> dict[str, int]:
         """Jobs by status; always all four."""
-        found = dict.fromkeys(("waiting", "running", "done", "failed"), 0)
+        found: dict[str, int] = {"waiting": 0, "running": 0, "done": 0, "failed": 0}
         for state in self.jobs.values():
             found[state.status] += 1
         return found

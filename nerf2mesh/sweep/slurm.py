@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from nerf2mesh.sweep.config import LaunchConfig
 from nerf2mesh.sweep.launchers import WorkerSpec
 
 
-def slurm_parameters(launch: LaunchConfig) -> dict[str, object]:
-    """For submitit's executor."""
+def slurm_parameters(launch: LaunchConfig) -> dict[str, Any]:
+    """The parameters of submitit's executor."""
     slurm = launch.slurm
     parameters = {
         "name": "nerf2mesh-bench",
@@ -27,25 +28,28 @@ def slurm_parameters(launch: LaunchConfig) -> dict[str, object]:
 class SlurmLauncher:
     """A SLURM job array by submitit; each task is a worker, and is put back into the queue when it is preempted."""
 
-    def __init__(self, spec: WorkerSpec, parameters: dict[str, object]) -> None:
+    def __init__(self, spec: WorkerSpec, parameters: dict[str, Any]) -> None:
         import submitit
 
         self._spec = spec
         self._executor = submitit.AutoExecutor(spec.folder / "slurm", cluster="slurm", slurm_max_num_timeout=1000)
         self._executor.update_parameters(**parameters)
-        self._jobs: list[object] = []
+        self._jobs: list[Any] = []
         self._known: set[str] = set()
 
     def start(self, count: int) -> None:
+        """Submits `count` workers as one job array."""
         task = SlurmTask(self._spec)
         with self._executor.batch():
             new = [self._executor.submit(task) for _ in range(count)]
         self._jobs += new
 
     def alive(self) -> int:
+        """Workers that run or wait in SLURM's queue."""
         return sum(not job.done(force_check=False) for job in self._jobs)
 
     def refusal(self) -> str:
+        """The last line of a worker that raised; empty where none did."""
         for job in self._jobs:
             if job.done(force_check=False) and job.exception() is not None:
                 lines = str(job.exception()).strip().splitlines()
@@ -63,7 +67,7 @@ class SlurmLauncher:
 
 
 class SlurmTask:
-    """A worker as submitit wants it: `checkpoint` says that the same task is to be started again."""
+    """A worker in the form that submitit asks for."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.spec = spec
@@ -72,6 +76,7 @@ class SlurmTask:
         return self.spec()
 
     def checkpoint(self) -> object:
+        """The same task again, which submitit puts back into the queue after a preemption."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(SlurmTask(self.spec))

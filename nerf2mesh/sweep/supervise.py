@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from nerf2mesh.sweep.heartbeat import Watch
 from nerf2mesh.sweep.launchers import Launcher
@@ -65,7 +65,7 @@ def supervise(
         launcher.stop()
 
 
-def status_line(queue: Queue, read: Callable[[str], dict | None], elapsed_s: float) -> str:
+def status_line(queue: Queue, read: Callable[[str], dict[str, Any] | None], elapsed_s: float) -> str:
     """One line: counts, what the workers say, and when it may be over."""
     counts, states = queue.counts(), queue.jobs.values()
     words = [f"{n} {status}" for status, n in counts.items() if n or status == "done"]
@@ -93,7 +93,7 @@ def seconds_left(queue: Queue) -> float:
     return left
 
 
-def _said(folder: Path, job: str, beat: dict | None) -> str:
+def _said(folder: Path, job: str, beat: dict[str, Any] | None) -> str:
     """What a worker does, and how far its run has come where it is one (the last line of its numbers)."""
     words, path = str((beat or {}).get("said", "") or job), folder / "runs" / job / "run" / "metrics.jsonl"
     steps = re.findall(r'"step": (\d+)', path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -43,14 +43,17 @@ class Rules:
     """A worker with nothing to do stays so long, should a job come back; then it leaves its place to others."""
 
     def save(self, folder: Path) -> None:
+        """Writes rules.json into the queue's folder."""
         atomic_write_text(folder / "rules.json", json.dumps(asdict(self)) + "\n")
 
     @staticmethod
     def load(folder: Path) -> Rules:
+        """The rules of a queue's folder; the defaults where none were saved."""
         path = folder / "rules.json"
         return Rules(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Rules()
 
     def open(self, folder: Path) -> Queue:
+        """The queue in `folder`, with the limits of these rules."""
         return Queue(folder, retries=self.retries, max_losses=self.max_losses)
 
 
@@ -75,15 +78,15 @@ def work(folder: Path | str, function: JobFunction) -> int:
     rules, name = Rules.load(folder), new_name()
     queue, watch = rules.open(folder), Watch(folder, rules.lease_s)
     heartbeat = Heartbeat(folder, name, rules.beat_s)
-    idle_since = None
+    idle_since = time.monotonic()
     with listening() as signals, heartbeat.beating():
         while signals.received is None:
-            claim, now = queue.claim(name), time.monotonic()
-            idle_since = None if claim is not None else now if idle_since is None else idle_since
+            claim = queue.claim(name)
             if claim is not None:
                 heartbeat.say(claim.job)
                 _run(queue, claim, name, function, heartbeat)
-            elif queue.counts()["running"] == 0 or now - idle_since > rules.linger_s:
+                idle_since = time.monotonic()
+            elif queue.counts()["running"] == 0 or time.monotonic() - idle_since > rules.linger_s:
                 return 0
             elif not queue.reap(watch.is_dead):
                 time.sleep(min(1.0, rules.beat_s))
@@ -117,6 +120,8 @@ def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heartbeat
 
 def _scheduler_handler(signals: Signals) -> Callable[[], object] | None:
     """submitit's own handler of the signal that arrived, if it has one: it puts the job back into SLURM's queue."""
+    if signals.received is None:
+        return None
     handler = signals.previous.get(signals.received)
     owner = getattr(handler, "__module__", None) or getattr(getattr(handler, "__self__", None), "__module__", "")
     if not callable(handler) or not str(owner).startswith("submitit"):
@@ -134,6 +139,7 @@ def load_function(name: str) -> JobFunction:
 
 
 def main() -> None:
+    """The command line of a worker; exit code 2 for an error that only the user can put right."""
     _, folder, function = sys.argv
     try:
         sys.exit(work(folder, load_function(function)))

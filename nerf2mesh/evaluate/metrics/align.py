@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.geometry import nearest_point_distance
@@ -31,7 +31,7 @@ def mean_frame(cloud: Cloud) -> Cloud:
 
 def iterative_closest_points(cloud: Cloud, target: Cloud, *, iterations: int = 50) -> Cloud:
     """The cloud moved rigidly onto the target: nearest points, then the best rotation and shift (Kabsch), repeated."""
-    tree, cloud = cKDTree(target.cpu().numpy(), balanced_tree=False), cloud.double()
+    tree, cloud = KDTree(target.cpu().numpy(), balanced_tree=False), cloud.double()
     for _ in range(iterations):
         match = target.double()[torch.from_numpy(tree.query(cloud.cpu().numpy())[1])]
         rotation = kabsch(cloud, match)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.solids import occupancy
-from nerf2mesh.evaluate.metrics.surface import Surface
+from nerf2mesh.evaluate.metrics.surface import MeshLike, Surface
 
 DEFAULT_SAMPLES = 20_000
 
@@ -53,22 +53,22 @@ class SurfaceDistances:
 
 
 def surface_distances(
-    mesh: object, target: object, *, samples: int = DEFAULT_SAMPLES, seed: int = 0
+    mesh: MeshLike, target: MeshLike, *, samples: int = DEFAULT_SAMPLES, seed: int = 0
 ) -> SurfaceDistances:
     """Sample both surfaces and find the nearest points on the other's triangles: the base of what follows."""
-    mesh, target = Surface.of(mesh), Surface.of(target)
-    accuracy, accuracy_cosine = _directed(mesh, target, samples, seed)
-    completeness, completeness_cosine = _directed(target, mesh, samples, seed + 1)
+    result, truth = Surface.of(mesh), Surface.of(target)
+    accuracy, accuracy_cosine = _directed(result, truth, samples, seed)
+    completeness, completeness_cosine = _directed(truth, result, samples, seed + 1)
     return SurfaceDistances(accuracy, completeness, accuracy_cosine, completeness_cosine)
 
 
-def chamfer(mesh: object, target: object, *, samples: int = DEFAULT_SAMPLES, seed: int = 0) -> float:
+def chamfer(mesh: MeshLike, target: MeshLike, *, samples: int = DEFAULT_SAMPLES, seed: int = 0) -> float:
     """Point-to-triangle Chamfer distance: the mean of both directions, not squared. Zero for equal surfaces."""
     return surface_distances(mesh, target, samples=samples, seed=seed).chamfer()
 
 
 def f_score(
-    mesh: object, target: object, thresholds: Sequence[float], *, samples: int = DEFAULT_SAMPLES, seed: int = 0
+    mesh: MeshLike, target: MeshLike, thresholds: Sequence[float], *, samples: int = DEFAULT_SAMPLES, seed: int = 0
 ) -> list[float]:
     """F-scores at distance thresholds (Knapitsch et al. 2017), point to triangle."""
     distances = surface_distances(mesh, target, samples=samples, seed=seed)
@@ -76,13 +76,13 @@ def f_score(
 
 
 def normal_consistency(
-    mesh: object, target: object, *, samples: int = DEFAULT_SAMPLES, seed: int = 0, signed: bool = False
+    mesh: MeshLike, target: MeshLike, *, samples: int = DEFAULT_SAMPLES, seed: int = 0, signed: bool = False
 ) -> float:
     """Mean (absolute) cosine between normals at nearest points, both ways; 1 for equal surfaces."""
     return surface_distances(mesh, target, samples=samples, seed=seed).normal_consistency(signed=signed)
 
 
-def volume_iou(mesh: object, target: object, *, resolution: int = 128, half_extent: float = 1.0) -> float:
+def volume_iou(mesh: MeshLike, target: MeshLike | Tensor, *, resolution: int = 128, half_extent: float = 1.0) -> float:
     """Intersection over union of the solids, counted at the voxel centers of [-half_extent, half_extent]^3.
 
     Inside is decided by `solids.occupancy`, which copes with open boundaries and overlapping parts. What lies outside
@@ -103,10 +103,10 @@ def volume_iou(mesh: object, target: object, *, resolution: int = 128, half_exte
 def nearest_point_distance(points: Float[Tensor, "n 3"], cloud: Float[Tensor, "m 3"]) -> Float[Tensor, "n"]:
     """Distance of each point to the nearest of a cloud; a k-d tree on the CPU, blocks of all pairs on a GPU."""
     if points.device.type == "cpu":
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         # Median splits crawl where many coordinates are equal, as on flat faces seen through a pixel lattice.
-        tree = cKDTree(cloud.double().numpy(), balanced_tree=False)
+        tree = KDTree(cloud.double().numpy(), balanced_tree=False)
         return torch.from_numpy(tree.query(points.double().numpy())[0])
     rows = max(1, 50_000_000 // max(len(cloud), 1))
     return torch.cat([torch.cdist(p, cloud.double()).amin(1) for p in points.double().split(rows)])

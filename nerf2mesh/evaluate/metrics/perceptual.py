@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,14 +99,14 @@ class Clip:
             raise ValueError(
                 f"weights.clip: expected a folder with config.json and weights, got {folder}; give your copy's path"
             )
-        self.model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+        self.model: Any = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
         self._tokens = lambda words: AutoTokenizer.from_pretrained(folder, local_files_only=True)(
             words, return_tensors="pt", padding=True, truncation=True
         )
 
     @torch.no_grad()
     def images(self, pictures: Float[Tensor, "n h w 3"]) -> Float[Tensor, "n d"]:
-        """Resized (bicubic, antialiased) to the model's size; square pictures are wanted."""
+        """Embeddings of square pictures, which are resized (bicubic, antialiased) to the model's size."""
         size = self.model.config.vision_config.image_size
         x = F.interpolate(pictures.movedim(-1, 1), (size, size), mode="bicubic", antialias=True).clamp(0, 1)
         x = (x - x.new_tensor(_CLIP_MEAN)[:, None, None]) / x.new_tensor(_CLIP_STD)[:, None, None]
@@ -114,6 +115,7 @@ class Clip:
 
     @torch.no_grad()
     def texts(self, prompts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """Embeddings of prompts, cut at the model's length."""
         pooled = self.model.text_model(**self._tokens(list(prompts))).pooler_output
         return F.normalize(self.model.text_projection(pooled).float(), dim=-1)
 
@@ -130,9 +132,12 @@ def r_precision(views: Float[Tensor, "n d"], prompts: Float[Tensor, "m d"], own:
 
 
 class Judges:
-    """The perceptual metrics whose weights the user gave; adds their columns to a case's scores."""
+    """The perceptual metrics whose weights the user gave; adds their columns to a case's scores.
 
-    def __init__(self, weights: Mapping[str, Sequence[str] | str]) -> None:
+    weights: "lpips_alex" and "lpips_vgg" to their files, "clip" to its folder.
+    """
+
+    def __init__(self, weights: Mapping[str, Any]) -> None:
         self.lpips = {key: Lpips.load(key.removeprefix("lpips_"), *weights[key]) for key in weights if key != "clip"}
         self.clip = Clip(weights["clip"]) if "clip" in weights else None
 
@@ -152,7 +157,8 @@ def _unit(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 def _conv(state: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
     slices = [f"net.slice{k}.{index}" for k in range(1, 6)]
     names = (f"features.{index}", *slices)
-    return tuple(_entry(state, *(f"{name}.{part}" for name in names)) for part in ("weight", "bias"))
+    weight, bias = (_entry(state, *(f"{name}.{part}" for name in names)) for part in ("weight", "bias"))
+    return weight, bias
 
 
 def _entry(state: Mapping[str, Tensor], *names: str) -> Tensor:

@@ -1,8 +1,8 @@
 """Which points of a grid lie inside a mesh: exact signed ray crossings along the three axes, in plain torch.
 
 A mesh's winding number at a point is the mean over all directions of the signed number of surface crossings (+1 going
-out, -1 going in). For a closed mesh every direction gives the same whole number; for an open one, such as the bundled
-avocado, a ray that leaves through the hole misses its crossing. `occupancy` takes the mean of six directions (+-x, +-y,
+out, -1 going in). For a closed mesh every direction gives the same whole number; for an open one, such as half an
+avocado without its cut, a ray that leaves through the hole misses its crossing. `occupancy` takes the mean of six directions (+-x, +-y,
 +-z) and calls a point inside where it is beyond one half: exact for closed meshes of either orientation, overlapping
 and nested parts included, and a majority vote for open ones (on the avocado it equals the
 exact solid-angle sum at every voxel tried). Self-intersections need no repair.
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from nerf2mesh.evaluate.metrics.surface import Surface
+from nerf2mesh.evaluate.metrics.surface import MeshLike, Surface
 
 _PAIRS_PER_CHUNK = 2_000_000
 
@@ -27,7 +27,7 @@ def grid_axis(resolution: int, half_extent: float = 1.0) -> Float[Tensor, "n"]:
     return ((torch.arange(resolution, dtype=torch.float64) + 0.5) / resolution * 2 - 1) * half_extent
 
 
-def winding_numbers(mesh: object, resolution: int, half_extent: float = 1.0) -> Float[Tensor, "n n n"]:
+def winding_numbers(mesh: MeshLike, resolution: int, half_extent: float = 1.0) -> Float[Tensor, "n n n"]:
     """The mean signed crossing count over six directions at the voxel centers [x, y, z] of a cube about the origin."""
     surface = Surface.of(mesh)
     device = surface.vertices.device
@@ -44,7 +44,7 @@ def winding_numbers(mesh: object, resolution: int, half_extent: float = 1.0) -> 
     return total / 6.0
 
 
-def occupancy(mesh: object, resolution: int, half_extent: float = 1.0) -> Bool[Tensor, "n n n"]:
+def occupancy(mesh: MeshLike, resolution: int, half_extent: float = 1.0) -> Bool[Tensor, "n n n"]:
     """Voxel centers inside the mesh (see the module's text); an empty mesh is empty."""
     return winding_numbers(mesh, resolution, half_extent).abs() > 0.5
 
@@ -77,7 +77,7 @@ def _add_crossings(
     column = first[face] + torch.stack([inner // width[face, 1], inner % width[face, 1]], dim=-1)
     corners = triangles[face]
     corners = torch.cat([corners[..., :2] - axis[column][:, None], corners[..., 2:]], dim=-1)
-    sign = sum(_edge_winding(corners[:, i], corners[:, (i + 1) % 3]) for i in range(3))
+    sign = torch.stack([_edge_winding(corners[:, i], corners[:, (i + 1) % 3]) for i in range(3)]).sum(0)
     hit = sign != 0
     height = _height(corners[hit])
     slot = torch.searchsorted(axis, height, right=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +26,16 @@ class Nearest:
     face: Int[Tensor, "n"]
 
 
+class MeshLike(Protocol):
+    """Anything with vertices [V, 3] and faces [F, 3]: TriangleMesh, trimesh.Trimesh, Surface."""
+
+    @property
+    def vertices(self) -> Any: ...
+
+    @property
+    def faces(self) -> Any: ...
+
+
 class Surface:
     """A triangle soup in float64. Zero-area triangles count as the segments or points that they are."""
 
@@ -39,16 +50,18 @@ class Surface:
             )
 
     @staticmethod
-    def of(mesh: object) -> Surface:
-        """From anything with `vertices` [V, 3] and `faces` [F, 3]: TriangleMesh, trimesh.Trimesh, Surface."""
+    def of(mesh: MeshLike) -> Surface:
+        """The surface of a mesh; a Surface as it is."""
         return mesh if isinstance(mesh, Surface) else Surface(torch.tensor(mesh.vertices), torch.tensor(mesh.faces))
 
     @property
     def is_empty(self) -> bool:
+        """Whether there is no face."""
         return len(self.faces) == 0
 
     @cached_property
     def triangles(self) -> Float[Tensor, "f 3 3"]:
+        """The corners of every face."""
         return self.vertices[self.faces]
 
     @cached_property
@@ -63,6 +76,7 @@ class Surface:
 
     @property
     def area(self) -> float:
+        """The area of all faces together."""
         return float(self._area_vectors.norm(dim=-1).sum())
 
     def sample(self, count: int, *, seed: int = 0) -> tuple[Float[Tensor, "n 3"], Int[Tensor, "n"]]:
@@ -147,6 +161,7 @@ def closest_on_triangle(points: Float[Tensor, "n 3"], triangles: Float[Tensor, "
 def closest_on_segment(
     points: Float[Tensor, "n 3"], start: Float[Tensor, "n 3"], end: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "n 3"]:
+    """The nearest point of each segment from `start` to `end`."""
     along = end - start
     t = ((points - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-300)
     return start + t.clamp(0, 1)[:, None] * along

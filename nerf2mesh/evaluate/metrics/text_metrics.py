@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.perceptual import Clip
 from nerf2mesh.evaluate.protocols.scoring import Prediction, Settings, as_prediction, render_views
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering
 
 COLORS_RGB = {
@@ -51,9 +52,9 @@ class TextCase:
     prompts: tuple[str, ...]
     novel_cameras: Camera
     settings: Settings = field(default_factory=Settings)
-    mesh: object | None = None
+    mesh: TriangleMesh | None = None
     """The object that the prompt describes, where there is one."""
-    frame: Callable[[object], object] | None = None
+    frame: Callable[[TriangleMesh], TriangleMesh] | None = None
     """What puts a mesh into the frame in which it is looked at; None: as it lies."""
     aggregate: Callable[[Float[Tensor, "n"]], float] | None = None
     """What makes one score of those of all views, besides their mean."""
@@ -70,12 +71,12 @@ def score_words(case: TextCase, prediction: object, clip: Clip | None = None) ->
     if not wanted and clip is None:
         return {}
     own, agreement, cosines = case.prompts.index(case.prompt), [], []
-    texts = None if clip is None else clip.texts(case.prompts)
+    texts = None if clip is None else clip.texts(case.prompts).T
     for index in torch.arange(len(case.novel_cameras.camera_to_world)).split(_VIEWS_AT_ONCE):
         views = _views(case, prediction, case.novel_cameras[index])
         agreement.append(color_agreement(views, wanted))
-        if clip is not None:
-            cosines.append(clip.images(views.over(case.settings.background).clamp(0, 1)) @ texts.T)
+        if clip is not None and texts is not None:
+            cosines.append(clip.images(views.over(case.settings.background).clamp(0, 1)) @ texts)
     scores = {"color_agreement": float(torch.cat(agreement).mean())} if wanted else {}
     if clip is not None:
         table = torch.cat(cosines)
@@ -102,7 +103,6 @@ def color_agreement(views: Rendering, wanted: list[str]) -> Float[Tensor, "n"]:
 
 def colored_ball(case: TextCase) -> Prediction:
     """A ball in the first color that the prompt names, grey where it names none."""
-    from nerf2mesh.mesh import TriangleMesh
     from nerf2mesh.mesh.shapes import icosphere
 
     ball = icosphere(4, 0.6)
@@ -117,10 +117,12 @@ def described_object(case: TextCase) -> Prediction:
 
 
 def _views(case: TextCase, prediction: Prediction, cameras: Camera) -> Rendering:
-    if prediction.mesh is None:
-        return prediction.render(cameras)
-    moved = case.frame is not None and len(prediction.mesh.vertices) > 0
-    return render_views(case.frame(prediction.mesh) if moved else prediction.mesh, cameras, case.settings)
+    mesh = prediction.mesh
+    if mesh is None:
+        return prediction.rendered(cameras)
+    if case.frame is not None and len(mesh.vertices) > 0:
+        mesh = case.frame(mesh)
+    return render_views(mesh, cameras, case.settings)
 
 
 def _share_nearest(cosines: Float[Tensor, "n m"], own: int) -> float:
@@ -133,4 +135,4 @@ def _color_table() -> Tensor:
     from nerf2mesh.procedural.captions import color_name
 
     axis, places = np.linspace(0, 1, _LEVELS), {word: k for k, word in enumerate(COLORS_RGB)}
-    return torch.tensor([places[color_name((r, g, b))] for r in axis for g in axis for b in axis])
+    return torch.tensor([places[color_name(np.array([r, g, b]))] for r in axis for g in axis for b in axis])

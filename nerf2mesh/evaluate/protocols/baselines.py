@@ -17,10 +17,11 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase, colored_ball, described_object
 from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, render_views
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering
 
 
-def background(case: Case) -> Prediction:
+def background(case: Case | TextCase) -> Prediction:
     """Nothing at all: an empty mesh, the bare background in every view."""
     return Prediction(mesh=_mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64)))
 
@@ -120,9 +121,7 @@ ORACLES = tuple(named((*ORACLE_BASELINES, described_object)))
 """Names of those that see what a method sees, and of those that are handed the truth."""
 
 
-def _mesh(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray | None = None) -> object:
-    from nerf2mesh.mesh import TriangleMesh
-
+def _mesh(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray | None = None) -> TriangleMesh:
     return TriangleMesh(vertices, faces, vertex_colors=colors)
 
 

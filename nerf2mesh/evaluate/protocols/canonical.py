@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, picture, render_views
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera
-
-if TYPE_CHECKING:
-    from nerf2mesh.mesh import TriangleMesh
 
 BOUNDING_RADIUS = 0.9
 INPUT_ELEVATION_DEG = 20.0

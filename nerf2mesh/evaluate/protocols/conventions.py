@@ -22,7 +22,7 @@ from nerf2mesh.evaluate.metrics.align import (
     rotation_grid,
 )
 from nerf2mesh.evaluate.metrics.geometry import nearest_point_distance, volume_iou
-from nerf2mesh.evaluate.metrics.surface import Surface
+from nerf2mesh.evaluate.metrics.surface import MeshLike, Surface
 from nerf2mesh.types import Camera
 
 FRAMES = ("as given", "box", "mean")
@@ -101,7 +101,13 @@ def convention(name: str) -> Convention:
 
 
 def measure(
-    kind: Convention, mesh: object, target: object, *, camera: Camera | None = None, seed: int = 0, floor: bool = True
+    kind: Convention,
+    mesh: MeshLike,
+    target: MeshLike,
+    *,
+    camera: Camera | None = None,
+    seed: int = 0,
+    floor: bool = True,
 ) -> dict[str, float]:
     """Chamfer distance, F-scores and IoU as `kind` has them; "chamfer_floor" is the truth against itself.
 

@@ -37,6 +37,7 @@ from nerf2mesh.evaluate.protocols.canonical import make_case, ring_cameras
 from nerf2mesh.evaluate.protocols.names import KNOWN_FAMILIES, NEW_FAMILIES, PROCEDURAL, REAL_OBJECTS
 from nerf2mesh.evaluate.protocols.reference_meshes import load_mesh, require_meshes
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
+from nerf2mesh.procedural.render import Scenes
 
 CORE_SEED = (1 << 30) + (1 << 21)
 NAMES = (*REAL_OBJECTS, *PROCEDURAL)
@@ -83,7 +84,7 @@ def core_case(
     return case if look == "photo" else drawn_case(case, look)
 
 
-def scene(name: str) -> object:
+def scene(name: str) -> Scenes:
     """The Scenes of one procedural object as the grammar gives it, not yet in the canonical frame."""
     from nerf2mesh.procedural.grammar import sample_scenes
 
@@ -100,5 +101,6 @@ def prompt(name: str) -> str:
 
 
 def seed_and_family(name: str) -> tuple[int, str]:
+    """The seed of the shape grammar and the family of a procedural object."""
     k = PROCEDURAL.index(name)
     return CORE_SEED + k, (KNOWN_FAMILIES + NEW_FAMILIES)[k]

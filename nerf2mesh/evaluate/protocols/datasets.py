@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from nerf2mesh.mesh import TriangleMesh
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,9 @@ class MeshItem:
     front: str
     texture: Path | None = None
 
-    def load(self) -> object:
+    def load(self) -> TriangleMesh:
         """The TriangleMesh in world axes, not yet scaled."""
-        from nerf2mesh.mesh import TriangleMesh
-
-        if self.texture is None:
+            if self.texture is None:
             return TriangleMesh.from_file(self.path, up=self.up, front=self.front)
         with tempfile.TemporaryDirectory() as folder:
             for source in (*self.path.parent.iterdir(), self.texture):

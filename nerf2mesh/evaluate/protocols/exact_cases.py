@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import Camera, Rendering
 from nerf2mesh.utils.atomic_write import atomic_write
 
+T = TypeVar("T")
 _FORMAT = 3
 """Raised when what a cache file holds changes its meaning."""
 
@@ -64,10 +66,10 @@ class ExactTruth:
             "rgb": _bytes(views.rgb),
             "alpha": views.opacity.half().numpy(),  # exact: the mask is cut at one half, which 8 bits cannot hold
             "depth": views.depth.half().numpy(),
-            "normal": (views.normal * 127).round().to(torch.int8).numpy(),
+            "normal": (_given(views.normal) * 127).round().to(torch.int8).numpy(),
             "vertices": mesh.vertices.astype(np.float32),
             "faces": mesh.faces.astype(np.int32),
-            "colors": _bytes(torch.from_numpy(mesh.vertex_colors)),
+            "colors": _bytes(torch.from_numpy(_given(mesh.vertex_colors))),
             "solid": np.packbits(solid(scenes, self.settings.iou_resolution).numpy()),
         }
 
@@ -114,6 +116,11 @@ class ExactTruth:
         for value in (*vars(scenes).values(), self.novel.camera_to_world, self.novel.focal_px):
             digest.update(value.numpy().tobytes())
         return digest.hexdigest()[:24]
+
+
+def _given(value: T | None) -> T:
+    assert value is not None, "the truth is drawn with normals and colors"
+    return value
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:

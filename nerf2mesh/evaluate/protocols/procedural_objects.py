@@ -15,6 +15,8 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.solids import grid_axis
 from nerf2mesh.evaluate.protocols.canonical import BOUNDING_RADIUS, canonical_frame
+from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.procedural.render import Scenes
 
 FIRST_SEED = (1 << 30) + (1 << 20)
 COUNT = 20
@@ -22,18 +24,17 @@ COUNT = 20
 _HALF_EXTENT = 1.25
 
 
-def procedural_mesh(seed: int, resolution: int = 128) -> object:
+def procedural_mesh(seed: int, resolution: int = 128) -> TriangleMesh:
     """The TriangleMesh of one grammar seed in the canonical frame, all pieces kept."""
     from nerf2mesh.procedural.grammar import sample_scenes
 
     return canonical_frame(scene_mesh(sample_scenes([seed]), resolution))
 
 
-def scene_mesh(scenes: object, resolution: int = 128) -> object:
+def scene_mesh(scenes: Scenes, resolution: int = 128) -> TriangleMesh:
     """The TriangleMesh of a batch of one scene, where the scene lies. ValueError where the shape is empty."""
     import mcubes
 
-    from nerf2mesh.mesh import TriangleMesh
     from nerf2mesh.procedural.parts import scene_albedo
 
     values = distances(scenes, torch.linspace(-_HALF_EXTENT, _HALF_EXTENT, resolution))
@@ -48,7 +49,7 @@ def scene_mesh(scenes: object, resolution: int = 128) -> object:
     return mesh if mesh.volume > 0 else replace(mesh, faces=mesh.faces[:, ::-1])
 
 
-def scene_in_canonical_frame(scenes: object, mesh: object) -> object:
+def scene_in_canonical_frame(scenes: Scenes, mesh: TriangleMesh) -> Scenes:
     """The scene moved and scaled as `canonical_frame` moves and scales `mesh`, its surface."""
     middle = 0.5 * (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0))
     grown = BOUNDING_RADIUS / np.linalg.norm(mesh.vertices - middle, axis=1).max()
@@ -56,12 +57,12 @@ def scene_in_canonical_frame(scenes: object, mesh: object) -> object:
     return replace(scenes, center=scenes.center + shift, scale=scenes.scale * float(grown))
 
 
-def solid(scenes: object, resolution: int) -> Bool[Tensor, "n n n"]:
+def solid(scenes: Scenes, resolution: int) -> Bool[Tensor, "n n n"]:
     """Which voxel centers of the world box lie in one scene, by the sign of its distance: exact, without a mesh."""
     return distances(scenes, grid_axis(resolution).float()) < 0
 
 
-def distances(scenes: object, axis: Float[Tensor, "n"], step: int = 4) -> Float[Tensor, "n n n"]:
+def distances(scenes: Scenes, axis: Float[Tensor, "n"], step: int = 4) -> Float[Tensor, "n n n"]:
     """Signed distances on the lattice axis x axis x axis: all on a coarse one, the rest only where a surface may be.
 
     Away from the surface the value of the nearest coarse sample stands; its sign is right since distances are bounds.

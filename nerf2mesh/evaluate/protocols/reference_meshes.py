@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame
-
-if TYPE_CHECKING:
-    from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.mesh import TriangleMesh
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,10 @@ def reference_mesh(name: str) -> ReferenceMesh:
 def mesh_path(name: str, data_dir: Path | str | None) -> Path:
     """The file of a mesh. ValueError, which says how to get the files, where the folder does not have it."""
     spec = reference_mesh(name)
-    for path in () if data_dir is None else spec.paths:
-        if (Path(data_dir) / path).is_file():
-            return Path(data_dir) / path
+    found = [] if data_dir is None else [Path(data_dir) / path for path in spec.paths]
+    for path in found:
+        if path.is_file():
+            return path
     files = " or ".join(spec.paths)
     raise ValueError(
         f"data_dir: expected a folder with {files}, got {data_dir or 'none'}; "
@@ -67,7 +65,5 @@ def require_meshes(names: Iterable[str], data_dir: Path | str | None) -> None:
 
 def load_mesh(name: str, data_dir: Path | str | None) -> TriangleMesh:
     """A mesh in the canonical frame: +Z up, its front along +X."""
-    from nerf2mesh.mesh import TriangleMesh
-
     spec = reference_mesh(name)
     return canonical_frame(TriangleMesh.from_file(mesh_path(name, data_dir), up=spec.up, front=spec.front))

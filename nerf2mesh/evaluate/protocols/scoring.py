@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +19,7 @@ from torch import Tensor
 from nerf2mesh.evaluate.metrics.geometry import surface_distances, volume_iou
 from nerf2mesh.evaluate.metrics.images import depth_error, foreground_psnr, mask_iou, normal_error, psnr, ssim
 from nerf2mesh.evaluate.protocols.conventions import convention, measure
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering, View
 
 F_SCORE_THRESHOLDS = (0.02, 0.05, 0.1)
@@ -86,7 +88,7 @@ class Case:
     """One object: its true mesh in the canonical frame, what the method is given, and the true novel views."""
 
     name: str
-    mesh: object | None
+    mesh: TriangleMesh | None
     """None where no true shape is known: geometry metrics then do not apply."""
     image: Float[Tensor, "h w 4"]
     """The input picture: straight-alpha RGBA, rounded to 8 bits as a PNG would hold it."""
@@ -113,11 +115,16 @@ class Prediction:
     With a mesh, `render` is the field that it came from. Without one, `render` is all there is (copying the input).
     """
 
-    mesh: object | None = None
+    mesh: TriangleMesh | None = None
     render: Callable[[Camera], Rendering] | None = None
 
+    def rendered(self, cameras: Camera) -> Rendering:
+        """The views of a prediction that has `render`."""
+        assert self.render is not None, "a prediction holds a mesh or a function"
+        return self.render(cameras)
 
-def as_prediction(found: object) -> Prediction:
+
+def as_prediction(found: Prediction | TriangleMesh) -> Prediction:
     """A Prediction as it is, a bare mesh as one."""
     prediction = found if isinstance(found, Prediction) else Prediction(mesh=found)
     assert prediction.mesh is not None or prediction.render is not None, "a prediction holds a mesh or a function"
@@ -128,15 +135,15 @@ Judge = Callable[[Tensor, Tensor, Tensor], dict[str, float]]
 """Metrics of the input picture [h, w, 3], the compared views and the true ones [n, h, w, 3], such as
 `perceptual.Judges`: its keys join the scores."""
 
-Method = Callable[[Float[Tensor, "h w 4"], Camera], object]
-"""Any function from the input picture and its camera to a TriangleMesh or a Prediction."""
+Method = Callable[..., Any]
+"""Any function from the input picture [h, w, 4] and its camera to a TriangleMesh or a Prediction; see `Case.given`."""
 
 
-def score(case: Case, prediction: object, judge: Judge | None = None) -> dict[str, float]:
+def score(case: Case, prediction: Prediction | TriangleMesh, judge: Judge | None = None) -> dict[str, float]:
     """All metrics that apply to a Prediction or a bare mesh; the keys are those of METRICS."""
     prediction = as_prediction(prediction)
     if prediction.mesh is None:
-        return score_views(case, prediction.render(case.novel_cameras), judge)
+        return score_views(case, prediction.rendered(case.novel_cameras), judge)
     views = render_views(prediction.mesh, case.novel_cameras, case.settings)
     scores = score_views(case, views, judge)
     if case.mesh is not None:
@@ -148,9 +155,10 @@ def score(case: Case, prediction: object, judge: Judge | None = None) -> dict[st
     return scores
 
 
-def score_geometry(case: Case, mesh: object) -> dict[str, float]:
+def score_geometry(case: Case, mesh: TriangleMesh) -> dict[str, float]:
     """Volume IoU, Chamfer distance, F-scores, normal consistency. A mesh without surface gets the worst values."""
     settings = case.settings
+    assert case.mesh is not None, "geometry is scored against a true mesh"
     published = None if settings.convention == "nerf2mesh" else convention(settings.convention)
     if len(mesh.faces) == 0:
         thresholds = F_SCORE_THRESHOLDS if published is None else published.thresholds
@@ -197,7 +205,7 @@ def score_views(case: Case, views: Rendering, judge: Judge | None = None) -> dic
     return scores
 
 
-def render_views(mesh: object, cameras: Camera, settings: Settings) -> Rendering:
+def render_views(mesh: TriangleMesh, cameras: Camera, settings: Settings) -> Rendering:
     """The mesh as the protocol draws it, [*b, h, w, ...]; an empty mesh gives empty pictures."""
     from nerf2mesh.render.rasterizer import rasterize_mesh
 

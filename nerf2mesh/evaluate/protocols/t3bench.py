@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols.scoring import Settings
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera
 
 FOVS_DEG = (60.0, 45.0, 36.0, 30.0, 24.0)
@@ -40,7 +41,7 @@ def t3bench_cameras(size_px: int = 512) -> Camera:
     """T3Bench's views [162, 5]: the vertices of a twice divided icosahedron at distance 2.2, five fields of view.
 
     The mesh is centered on its vertices' mean and divided by its largest coordinate; black background, one ray a pixel.
-    There is no truth to compare with: see `words` for what judges.
+    There is no truth to compare with: see `text_metrics` for the scores.
     """
     from nerf2mesh.mesh.shapes import icosphere
 
@@ -50,7 +51,7 @@ def t3bench_cameras(size_px: int = 512) -> Camera:
     return Camera.orbit(azimuth[:, None], elevation[:, None], distance=2.2, fov_deg=fov, width_px=size_px)
 
 
-def t3bench_frame(mesh: object) -> object:
+def t3bench_frame(mesh: TriangleMesh) -> TriangleMesh:
     """The mean vertex at the origin, the largest coordinate at 1."""
     vertices = mesh.vertices - mesh.vertices.mean(axis=0)
     return replace(mesh, vertices=vertices / np.abs(vertices).max())

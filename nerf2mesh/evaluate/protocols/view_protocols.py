@@ -21,6 +21,7 @@ from nerf2mesh.evaluate.protocols.canonical import input_camera, ring_cameras
 from nerf2mesh.evaluate.protocols.conventions import syncdreamer_cameras
 from nerf2mesh.evaluate.protocols.datasets import read_rgba
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, picture, render_views
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering, View
 
 
@@ -47,7 +48,9 @@ def view_protocols() -> dict[str, ViewProtocol]:
     return {protocol.name: protocol for protocol in listed}
 
 
-def cases(protocol: ViewProtocol, meshes: Iterable[tuple[str, object]], settings: Settings | None = None) -> list[Case]:
+def cases(
+    protocol: ViewProtocol, meshes: Iterable[tuple[str, TriangleMesh]], settings: Settings | None = None
+) -> list[Case]:
     """Test cases from named TriangleMeshes in world axes, with views drawn by the library's rasterizer (flat color)."""
     settings = replace(settings or Settings(), convention=protocol.convention, background=protocol.background)
     found = []
@@ -61,7 +64,9 @@ def cases(protocol: ViewProtocol, meshes: Iterable[tuple[str, object]], settings
     return found
 
 
-def syncdreamer_cases(root: Path | str, meshes: dict[str, object], settings: Settings | None = None) -> list[Case]:
+def syncdreamer_cases(
+    root: Path | str, meshes: dict[str, TriangleMesh], settings: Settings | None = None
+) -> list[Case]:
     """Cases from SyncDreamer's own renders: ROOT/NAME/000.png to 015.png, one mesh per name, in world axes.
 
     The published list turns each object by hand so that view 0 sees its front: the meshes must be turned likewise.

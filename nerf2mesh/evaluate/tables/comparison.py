@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from nerf2mesh.evaluate.protocols.scoring import METRICS
+from nerf2mesh.evaluate.protocols.scoring import METRICS, Metric
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import Comparison, compare
 from nerf2mesh.evaluate.tables.tables import LEGEND, markdown
@@ -51,7 +51,7 @@ def _joined(old: Results, new: Results, method: str, against: str) -> tuple[tupl
     return (*before, *(r for r in new.records if r.method == method)), label
 
 
-def _row(metric: object, found: Comparison) -> list[str]:
+def _row(metric: Metric, found: Comparison) -> list[str]:
     if not found.n_objects:
         return []
     sign = "[+]" if metric.higher_is_better else "[-]"

@@ -32,7 +32,7 @@ def latex(heading: Sequence[str], *sections: tuple[str, Sequence[Sequence[str]]]
 def csv_text(records: Sequence[Record]) -> str:
     """Every record with every metric, one line each; an empty cell where a metric does not apply."""
     keys = [m.key for m in METRICS if any(m.key in r.metrics for r in records)]
-    rows = [["method", "object", "seed", *keys, "seconds", "peak_memory_bytes", "failed"]]
+    rows: list[list[str | int]] = [["method", "object", "seed", *keys, "seconds", "peak_memory_bytes", "failed"]]
     for r in records:
         values = [repr(r.metrics[k]) if k in r.metrics else "" for k in keys]
         rows.append([r.method, r.object, r.seed, *values, f"{r.seconds:.3f}", r.peak_memory_bytes, r.failed])

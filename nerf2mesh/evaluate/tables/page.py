@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nerf2mesh.evaluate.protocols.scoring import Case, as_prediction, render_views
+from nerf2mesh.evaluate.metrics.text_metrics import TextCase
+from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, as_prediction, render_views
 from nerf2mesh.evaluate.tables.results import Results
 from nerf2mesh.evaluate.tables.tables import (
     INTERVALS,
@@ -23,6 +24,7 @@ from nerf2mesh.evaluate.tables.tables import (
     parts_of,
     seed_rows,
 )
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.utils.atomic_write import atomic_write
 
 SHEET_VIEWS = 32
@@ -81,13 +83,13 @@ def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
         Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy()).save(part, "PNG")
 
 
-def write_sheet(path: Path, case: Case, prediction: object) -> None:
+def write_sheet(path: Path, case: Case | TextCase, prediction: Prediction | TriangleMesh) -> None:
     """A Prediction or a mesh in the protocol's novel views (of many, evenly some), eight in a row, each 128 px wide."""
     prediction, cameras = as_prediction(prediction), case.novel_cameras
     if len(cameras.camera_to_world) > SHEET_VIEWS:
         cameras = cameras[:: -(-len(cameras.camera_to_world) // SHEET_VIEWS)]
     if prediction.mesh is None:
-        views = prediction.render(cameras)
+        views = prediction.rendered(cameras)
     else:
         views = render_views(prediction.mesh, cameras, case.settings)
     images = views.over(case.settings.background).cpu().movedim(-1, 1)

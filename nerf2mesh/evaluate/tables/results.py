@@ -15,6 +15,7 @@ import traceback
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -88,7 +89,7 @@ class Results:
         return results
 
 
-def score_case(case: Case | TextCase, prediction: object, judge: Judges | None = None) -> dict[str, float]:
+def score_case(case: Case | TextCase, prediction: Any, judge: Judges | None = None) -> dict[str, float]:
     """All metrics that apply, against the truth or against the prompt."""
     if isinstance(case, TextCase):
         return score_words(case, prediction, judge.clip if judge is not None else None)
@@ -136,7 +137,7 @@ def today() -> str:
     return datetime.now(timezone.utc).date().isoformat()
 
 
-def _what_is_missing(prediction: object, is_baseline: bool) -> str:
+def _what_is_missing(prediction: Any, is_baseline: bool) -> str:
     if prediction is None:
         return "no result"
     mesh = prediction.mesh if isinstance(prediction, Prediction) else prediction

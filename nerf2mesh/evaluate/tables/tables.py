@@ -7,7 +7,7 @@ has no shape), or its weights were not given.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from nerf2mesh.evaluate.protocols.names import groups
@@ -211,5 +211,5 @@ def _margin(value: float, key: str) -> str:
     return f"{signed(value, key)} {'won' if value > 0 else 'lost' if value < 0 else 'even'}"
 
 
-def _unique(names: object) -> list[str]:
+def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))

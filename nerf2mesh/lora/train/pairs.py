@@ -132,8 +132,9 @@ def _frames(pair: Pair, size: int, n_views: int, g: torch.Generator) -> tuple[Te
 def _picture(pair: Pair, size: int) -> tuple[Tensor, Camera]:
     """The picture as the prior will be given such ones, and its camera."""
     frame = _picture_frame(pair)
+    config = InputConfig(image=str(pair.picture), recenter=frame is None)
     angles = {name: float(pair.entry[name]) for name in ("azimuth_deg", "elevation_deg") if name in pair.entry}
-    config = InputConfig(image=str(pair.picture), recenter=frame is None, **angles)
+    config = replace(config, **angles)
     view = load_observations(config).views[0]
     camera = view.camera if frame is None else _camera(pair, frame, size)
     return reduced_rgba(view.image, size), camera
