@@ -216,14 +216,16 @@ def _fit(composed: DictConfig) -> None:
     from nerf2mesh.run import run_fit
 
     config, job = to_config(composed), HydraConfig.get()
-    if config.output_dir is None:
-        folder = (
-            Path(job.runtime.output_dir) if _is_sweep() else default_output_dir(config, job.runtime.choices["preset"])
-        )
-        config = replace(config, output_dir=str(folder))
+    if config.output_dir is not None:
+        folder = Path(config.output_dir)
+    elif _is_sweep():
+        folder = Path(job.runtime.output_dir)
+    else:
+        folder = default_output_dir(config, job.runtime.choices["preset"])
+    config = replace(config, output_dir=str(folder))
     result = run_fit(config, overrides=list(job.overrides.task))
     if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
-        print(_summary(Path(config.output_dir), result))
+        print(_summary(folder, result))
 
 
 def default_output_dir(config: Config, preset: str) -> Path:

@@ -53,24 +53,24 @@ def write_report(
         warnings: raised during the run; added to those of the input and of warnings.json.
     """
     folder, config = Path(folder), config or ReportConfig()
-    notes = observations.notes if observations is not None else {}
+    notes: Mapping[str, Any] = observations.notes if observations is not None else {}
     framed = observations.views[0].image if observations is not None and observations.views else None
-    metrics = _json(folder / "metrics.json") if metrics is None else metrics
-    stages = _json(folder / "timings.json") if stages is None else stages
+    measured: Mapping[str, Any] = _json(folder / "metrics.json") if metrics is None else metrics
+    clocked: Mapping[str, Any] = _json(folder / "timings.json") if stages is None else stages
     noted = [*notes.get("warnings", ()), *_json(folder / "warnings.json", []), *warnings]
     title = title or Path(str(notes.get("path") or folder.resolve().name)).stem
     parts = [
-        f"<h1>{escape(title)}</h1>{_lead(folder, stages, facts)}",
+        f"<h1>{escape(title)}</h1>{_lead(folder, clocked, facts)}",
         _top(folder, config, sections.input_pictures(notes, framed)),
         sections.section("Warnings", _list(dict.fromkeys(noted)), "warnings"),
         _columns(
             sections.section("Mesh", sections.mesh_facts(facts or {}, _sizes(folder))),
-            sections.section("Metrics", sections.metric_table(metrics)),
+            sections.section("Metrics", sections.metric_table(measured)),
         ),
         sections.section("Threshold of the surface", threshold_charts(facts or {})),
         sections.section("Along the run", sections.timeline(list((folder / "previews").glob("*.png")))),
         sections.section("Curves", sections.curve_panels(series(read_metrics(folder / "metrics.jsonl")))),
-        sections.section("Time and memory", sections.stage_table(stages)),
+        sections.section("Time and memory", sections.stage_table(clocked)),
         sections.section("How it was made", _making(folder)),
     ]
     text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")

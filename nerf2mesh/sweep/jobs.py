@@ -135,5 +135,5 @@ def _judges(weights: str) -> Judges:
     return Judges(json.loads(weights))
 
 
-def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: object) -> None:
+def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: Any) -> None:
     write_sheet(folder / VIEWS / f"{method.replace('/', '-')}.png", case, prediction)

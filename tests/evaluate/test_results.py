@@ -201,13 +201,14 @@ def test_command_end_to_end(
     monkeypatch.setattr("nerf2mesh.api.fit", lambda *_, **__: Fitted)
     committed = tmp_path / "committed" / "core.json"
 
-    def sweep(name: str, *seeds: int) -> str:
-        bench.run_bench(BenchConfig(objects=("avocado",), seeds=seeds, output_dir=str(tmp_path / name)))
-        return str(tmp_path / name)
+    def sweep(name: str, *seeds: int, baselines: bool = True) -> str:
+        folder = str(tmp_path / name)
+        bench.run_bench(BenchConfig(objects=("avocado",), seeds=seeds, baselines=baselines, output_dir=folder))
+        return folder
 
     commands.merge([sweep("out", 0), str(committed)])
     commands.merge([sweep("out", 0, 1), str(committed)])
-    commands.gate([sweep("again", 0), str(committed)])
+    commands.gate([str(tmp_path / "out"), str(committed)])
     printed = capsys.readouterr().out
     assert "Margins of nerf2mesh standard" in printed and "gate: " in printed
     assert "nerf2mesh standard: MISSED PSNR above copied input on 3 real objects" in printed
@@ -215,7 +216,7 @@ def test_command_end_to_end(
     assert "What seeds move" in committed.with_suffix(".md").read_text()
     monkeypatch.setattr(Fitted, "mesh", background(case).mesh)
     with pytest.raises(SystemExit) as left:
-        commands.gate([sweep("third", 0), str(committed)])
+        commands.gate([sweep("worse", 0, baselines=False), str(committed)])
     assert left.value.code == 1
     assert "FAIL nerf2mesh standard, avocado, volume_iou" in capsys.readouterr().out
     for name in ("results.json", "results.csv", "means.csv", "means.json", "margins.json", "table.md", "table.tex"):

@@ -84,7 +84,7 @@ def test_the_same_bytes_again_and_after_an_interruption(folder: Path, weights: P
     assert len({s["sha256"] for s in manifest["sources"]}) == 6 and len(manifest["sources"][0]["views_sha256"]) == 3
     assert len(manifest["base_sha256"]) == 64 and manifest["settings"]["rank"] == 2
     assert [json.loads(text)["step"] for text in (tmp_path / "once/curve.jsonl").read_text().splitlines()] == [3, 6]
-    with pytest.raises(ValueError, match="other data or settings"):
+    with pytest.raises(ValueError, match="these data and settings"):
         train_style(config(folder, weights, tmp_path / "once", rank=3))
 
 
@@ -145,9 +145,9 @@ def test_duplicates_and_pictures_without_rights_are_named(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"picture": "gone.png"}, "no file"),
-        ({"model": "0.glb"}, "either model or views"),
-        ({"cameras": {"camera_angle_x": 0.7, "frames": []}}, "a camera frame for each of the 3"),
+        ({"picture": "gone.png"}, "expected the file"),
+        ({"model": "0.glb"}, "expected picture, and model or views"),
+        ({"cameras": {"camera_angle_x": 0.7, "frames": []}}, "expected 3 camera frames"),
         ({"cameras": {"frames": [{"transform_matrix": []}] * 3}}, "camera_angle_x"),
     ],
 )

@@ -1,11 +1,11 @@
 """Which points of a grid lie inside a mesh: exact signed ray crossings along the three axes, in plain torch.
 
 A mesh's winding number at a point is the mean over all directions of the signed number of surface crossings (+1 going
-out, -1 going in). For a closed mesh every direction gives the same whole number; for an open one, such as half an
-avocado without its cut, a ray that leaves through the hole misses its crossing. `occupancy` takes the mean of six directions (+-x, +-y,
-+-z) and calls a point inside where it is beyond one half: exact for closed meshes of either orientation, overlapping
-and nested parts included, and a majority vote for open ones (on the avocado it equals the
-exact solid-angle sum at every voxel tried). Self-intersections need no repair.
+out, -1 going in). For a closed mesh every direction gives the same whole number; for an open one, such as a bowl
+without its lid, a ray that leaves through the hole misses its crossing. `occupancy` takes the mean of six directions
+(+-x, +-y, +-z) and calls a point inside where it is beyond one half: exact for closed meshes of either orientation,
+overlapping and nested parts included, and a majority vote for open ones (on the avocado of protocol `core` it equals
+the exact solid-angle sum at every voxel tried). Self-intersections need no repair.
 
 Crossings use one half-open rule on edges with an exactly antisymmetric edge function, so that rays through shared edges
 and vertices count once: no jitter, no tolerance.

@@ -65,7 +65,7 @@ class TextCase:
         return (self.prompt,)
 
 
-def score_words(case: TextCase, prediction: object, clip: Clip | None = None) -> dict[str, float]:
+def score_words(case: TextCase, prediction: Prediction | TriangleMesh, clip: Clip | None = None) -> dict[str, float]:
     """color_agreement where the prompt names a color; clip_text, r_precision (and clip_t3bench) with CLIP weights."""
     prediction, wanted = as_prediction(prediction), color_words(case.prompt)
     if not wanted and clip is None:

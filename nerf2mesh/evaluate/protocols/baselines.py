@@ -82,7 +82,7 @@ def turned_view(case: Case) -> Prediction:
     """The truth seen from 22.5 degrees further round."""
 
     def render(cameras: Camera) -> Rendering:
-        views = render_views(case.mesh, cameras.turned(22.5), case.settings)
+        views = render_views(case.known_mesh, cameras.turned(22.5), case.settings)
         return Rendering(views.rgb, views.opacity, views.depth)
 
     return Prediction(render=render)

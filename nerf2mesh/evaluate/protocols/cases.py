@@ -84,7 +84,7 @@ def load_case(
 def with_views(case: Case, count: int) -> Case:
     """The case with `count` posed views given, the first being its input picture."""
     cameras = ring_of_four(case.camera) if count == 4 else spiral(case.camera, count)
-    others = render_views(case.mesh, cameras[1:], case.settings)
+    others = render_views(case.known_mesh, cameras[1:], case.settings)
     pictures = [case.image, *picture(others)]
     return replace(case, views=tuple(View(image, cameras[k]) for k, image in enumerate(pictures)))
 

@@ -80,7 +80,7 @@ def core_case(
     from nerf2mesh.evaluate.protocols.heldout import drawn_case
 
     case = make_case(name, load_mesh(name, data_dir), settings=settings)
-    case = replace(case, solid=occupancy(case.mesh, settings.iou_resolution))
+    case = replace(case, solid=occupancy(case.known_mesh, settings.iou_resolution))
     return case if look == "photo" else drawn_case(case, look)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
 from nerf2mesh.mesh import TriangleMesh
 
 
@@ -32,7 +33,7 @@ class MeshItem:
 
     def load(self) -> TriangleMesh:
         """The TriangleMesh in world axes, not yet scaled."""
-            if self.texture is None:
+        if self.texture is None:
             return TriangleMesh.from_file(self.path, up=self.up, front=self.front)
         with tempfile.TemporaryDirectory() as folder:
             for source in (*self.path.parent.iterdir(), self.texture):

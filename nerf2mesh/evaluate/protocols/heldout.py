@@ -76,5 +76,5 @@ def drawn_case(case: Case, look: str) -> Case:
     from nerf2mesh.procedural.drawing import draw
     from nerf2mesh.procedural.gbuffer import mesh_gbuffer
 
-    image = draw(mesh_gbuffer(render_views(case.mesh, case.camera, case.settings), case.camera), look)
+    image = draw(mesh_gbuffer(render_views(case.known_mesh, case.camera, case.settings), case.camera), look)
     return replace(case, image=(image * 255).round() / 255)

@@ -107,6 +107,12 @@ class Case:
         """What a method is called with: the picture and its camera, or all views."""
         return (self.views,) if self.views else (self.image, self.camera)
 
+    @property
+    def known_mesh(self) -> TriangleMesh:
+        """`mesh`, in a case that has one."""
+        assert self.mesh is not None, f"{self.name} has no true mesh"
+        return self.mesh
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -158,18 +164,17 @@ def score(case: Case, prediction: Prediction | TriangleMesh, judge: Judge | None
 def score_geometry(case: Case, mesh: TriangleMesh) -> dict[str, float]:
     """Volume IoU, Chamfer distance, F-scores, normal consistency. A mesh without surface gets the worst values."""
     settings = case.settings
-    assert case.mesh is not None, "geometry is scored against a true mesh"
     published = None if settings.convention == "nerf2mesh" else convention(settings.convention)
     if len(mesh.faces) == 0:
         thresholds = F_SCORE_THRESHOLDS if published is None else published.thresholds
         scores = {"volume_iou": 0.0, "chamfer": CHAMFER_OF_NOTHING, **{f"f_score_{t:g}": 0.0 for t in thresholds}}
         return scores | ({"normal_consistency": 0.0} if published is None else {})
     if published is not None:
-        return measure(published, mesh, case.mesh, camera=case.camera, seed=settings.seed)
-    distances = surface_distances(mesh, case.mesh, samples=settings.surface_samples, seed=settings.seed)
+        return measure(published, mesh, case.known_mesh, camera=case.camera, seed=settings.seed)
+    distances = surface_distances(mesh, case.known_mesh, samples=settings.surface_samples, seed=settings.seed)
     return {
         "volume_iou": volume_iou(
-            mesh, case.mesh if case.solid is None else case.solid, resolution=settings.iou_resolution
+            mesh, case.known_mesh if case.solid is None else case.solid, resolution=settings.iou_resolution
         ),
         "chamfer": distances.chamfer(),
         **{f"f_score_{t:g}": distances.f_score(t) for t in F_SCORE_THRESHOLDS},

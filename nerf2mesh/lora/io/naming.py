@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -35,11 +36,11 @@ def flat(name: str) -> str:
     return name.replace(".processor.", ".").replace(".", "_")
 
 
-def layers(network: nn.Module) -> dict[str, nn.Module]:
+def layers(network: nn.Module) -> dict[str, Any]:
     """The layers that can carry adapters, by their path, whether or not they carry any already."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    found: dict[str, nn.Module] = {}
+    found: dict[str, Any] = {}
     for path, module in network.named_modules():
         if isinstance(module, BaseTunerLayer):
             found[path] = module.get_base_layer()
@@ -79,7 +80,7 @@ def original_names(network: nn.Module) -> list[Foreign]:
     return [Foreign(f.name, tuple(prefix + module for module in f.modules), f.swapped) for f in found]
 
 
-def core(network: nn.Module) -> tuple[str, nn.Module]:
+def core(network: nn.Module) -> tuple[str, Any]:
     """The diffusers model inside a wrapper, with its path and a dot; the network itself where it is none."""
     for path, module in network.named_modules():
         if type(module).__name__ in ("UNet2DConditionModel", "FluxTransformer2DModel", "SD3Transformer2DModel"):
