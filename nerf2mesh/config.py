@@ -69,11 +69,11 @@ class Config:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise ValueError(f"device: wanted auto, cpu, cuda or cuda:N, got {self.device!r}; choose one")
+            raise ValueError(f"device: expected auto, cpu, cuda or cuda:N, got {self.device!r}; choose one")
         if self.threads < 0:
-            raise ValueError(f"threads: wanted 0 (automatic) or more, got {self.threads}; set threads=0")
+            raise ValueError(f"threads: expected 0 (automatic) or more, got {self.threads}; set threads=0")
         if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed: wanted 0 or more, got {self.seed}; choose a whole number below 2^63")
+            raise ValueError(f"seed: expected 0 or more, got {self.seed}; choose a whole number below 2^63")
 
 
 def load_config(overrides: Sequence[str] = (), *, name: str = "config") -> Config:
@@ -118,7 +118,9 @@ def to_dataclass(composed: DictConfig, kind: type[Schema]) -> Schema:
     except OmegaConfBaseException as error:
         raise ValueError(describe(error)) from error
     if not isinstance(config, kind):
-        raise ValueError(f"config: wanted one with the schema {kind.__name__}, got {type(config).__name__}")
+        raise ValueError(
+            f"config: expected one with the schema {kind.__name__}, got {type(config).__name__}; compose it anew"
+        )
     _restore_tuples(config)
     return config
 
@@ -153,7 +155,7 @@ def describe(error: BaseException) -> str:
     )
     if option:
         group, wanted, known = option.groups()
-        return f"{group}={wanted}: no such option; wanted one of {', '.join(known.split())}"
+        return f"{group}: expected one of {', '.join(known.split())}, got {wanted}; choose one"
     if "override_grammar" in text:
         text = text.split(" See http")[0].rstrip("; ") + """; quote special characters: 'key="value"'"""
     return text.replace("\t", " ") or type(error).__name__

@@ -176,7 +176,7 @@ class Camera:
         """A batch from single cameras of one size and kind."""
         kinds = {(c.width_px, c.height_px, c.orthographic) for c in cameras}
         if len(kinds) != 1:
-            raise ValueError(f"cameras: one image size and projection wanted, got {sorted(kinds)}; resize them first")
+            raise ValueError(f"cameras: expected one image size and projection, got {sorted(kinds)}; resize them first")
         return replace(
             cameras[0],
             camera_to_world=torch.stack([c.camera_to_world for c in cameras]),

@@ -120,9 +120,9 @@ def test_interrupt_says_how_to_go_on(run: Callable[..., int], capfd: pytest.Capt
     ("override", "said"),
     [
         ("inptu.image=x", "did you mean input.image"),
-        ("preset=ultra", "wanted one of demo, high, preview, standard, tiny"),
+        ("preset=ultra", "expected one of demo, high, preview, standard, tiny"),
         ("nogroup=x", "no such setting"),
-        ("seed=-1", "seed: wanted 0 or more"),
+        ("seed=-1", "seed: expected 0 or more"),
         ("input.image=a=b", "quote special characters"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_picture_and_observations_are_refused(said: str, tmp_path: Path) -> No
         "override": {"overrides": [f"input.image={demo_picture()}"]},
         "config": {"config": load_config([f"input.image={demo_picture()}"])},
     }[said]
-    with pytest.raises(ValueError, match=r"^input\.image: expected none beside observations=, got .*bob"):
+    with pytest.raises(ValueError, match=r"^input\.image: expected none beside observations=, got .*demo"):
         nerf2mesh.fit(**named, observations=ball(), output_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -46,10 +46,10 @@ class InputConfig:
     def __post_init__(self) -> None:
         if self.foreground not in FOREGROUND_METHODS:
             raise ValueError(
-                f"input.foreground: wanted one of {', '.join(FOREGROUND_METHODS)}, got {self.foreground!r}; choose one"
+                f"input.foreground: expected one of {', '.join(FOREGROUND_METHODS)}, got {self.foreground!r}; set one"
             )
         if self.domain not in DOMAINS:
-            raise ValueError(f"input.domain: wanted one of {', '.join(DOMAINS)}, got {self.domain!r}; choose one")
+            raise ValueError(f"input.domain: expected one of {', '.join(DOMAINS)}, got {self.domain!r}; choose one")
         _check("input.elevation_deg", self.elevation_deg, -90.0, 90.0)
         _check("input.fov_deg", self.fov_deg, 1.0, 150.0)
         _check("input.distance", self.distance, 1.1, 1000.0)
@@ -60,4 +60,4 @@ class InputConfig:
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ValueError(f"{name}: wanted {low:g} to {high:g}, got {value:g}; set {name}=... within these bounds")
+        raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value:g}; set {name}=... within these bounds")

@@ -54,7 +54,7 @@ def _window(picture: Picture, found: Foreground, config: InputConfig) -> tuple[W
     longer = max(bottom - top, right - left)
     if longer < MIN_OBJECT_PX:
         raise ValueError(
-            f"input.image: wanted an object of at least {MIN_OBJECT_PX} px, got {longer} px in {picture.path}; "
+            f"input.image: expected an object of at least {MIN_OBJECT_PX} px, got {longer} px in {picture.path}; "
             "use a larger picture or crop it"
         )
     warnings = []
@@ -88,5 +88,5 @@ def demo_picture(name: str = "duck") -> Path:
     """A picture that comes with the package, "duck" or "wizard", taken from azimuth 35 and elevation 20 degrees."""
     path = Path(__file__).resolve().parents[1] / "assets" / "demo" / f"{name}.png"
     if not path.is_file():
-        raise ValueError(f"demo_picture: wanted duck or wizard, got {name!r}; choose one of them")
+        raise ValueError(f"demo_picture: expected duck or wizard, got {name!r}; choose one of them")
     return path

@@ -76,17 +76,23 @@ def image_format(data: bytes) -> str:
 def _read_bytes(path: str | Path | None) -> bytes:
     if path is None or not str(path):
         raise ValueError(
-            "input.image: wanted the path of a picture, got nothing; add input.image=PICTURE.png, or input.prompt=..."
+            "input.image: expected the path of a picture, got nothing; add input.image=PICTURE.png, or input.prompt=..."
         )
     file = Path(path).expanduser()
     if file.is_dir():
-        raise ValueError(f"input.image: wanted a picture file, got the folder {path}; name one PNG, JPEG or WebP in it")
+        raise ValueError(
+            f"input.image: expected a picture file, got the folder {path}; name one PNG, JPEG or WebP in it"
+        )
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise ValueError(f"input.image: no file {path} (looked from {Path.cwd()}); check the path") from None
+        raise ValueError(
+            f"input.image: expected a file, got no file {path} (looked from {Path.cwd()}); check the path"
+        ) from None
     except OSError as error:
-        raise ValueError(f"input.image: cannot read {path} ({error.strerror}); check its permissions") from error
+        raise ValueError(
+            f"input.image: expected a readable file, got {path} ({error.strerror}); check its permissions"
+        ) from error
 
 
 def _open(path: str | Path | None, data: bytes) -> Image.Image:
@@ -100,10 +106,11 @@ def _open(path: str | Path | None, data: bytes) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         if kind:
             raise ValueError(
-                f"input.image: {path} starts as {kind} but is damaged or cut short; copy or export the file again"
+                f"input.image: expected a whole {kind}, got {path}, which is damaged or cut short; "
+                "copy or export the file again"
             ) from error
         raise ValueError(
-            f"input.image: wanted a PNG, JPEG or WebP picture, got {path}, which {_what_is(data)}; save it as PNG"
+            f"input.image: expected a PNG, JPEG or WebP picture, got {path}, which {_what_is(data)}; save it as PNG"
         ) from error
 
 
@@ -124,14 +131,14 @@ def _check_kind(path: str | Path | None, image: Image.Image, data: bytes) -> Non
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ValueError(
-            f"input.image: wanted a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
+            f"input.image: expected a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
         )
     if image.mode in ("CMYK", "YCCK"):
-        raise ValueError(f"input.image: wanted RGB or grey, got CMYK in {path}; export it as RGB (sRGB), PNG or JPEG")
+        raise ValueError(f"input.image: expected RGB or grey, got CMYK in {path}; export it as RGB (sRGB), PNG or JPEG")
     # Pillow reduces 16-bit RGB to 8 bits without a word, so the PNG header is asked (IHDR's bit depth is byte 24).
     deep_png = image.format == "PNG" and len(data) > 24 and data[24] == 16
     if deep_png or image.mode.startswith(("I", "F")):
-        raise ValueError(f"input.image: wanted 8 bits per channel, got 16 in {path}; export it as an 8-bit PNG")
+        raise ValueError(f"input.image: expected 8 bits per channel, got 16 in {path}; export it as an 8-bit PNG")
 
 
 def _check_size(path: str | Path | None, size: tuple[int, int]) -> None:
@@ -139,14 +146,14 @@ def _check_size(path: str | Path | None, size: tuple[int, int]) -> None:
         raise ValueError(_too_large(path, size))
     if min(size) < MIN_SIDE_PX:
         raise ValueError(
-            f"input.image: wanted at least {MIN_SIDE_PX} px a side, got {size[0]} x {size[1]} px in {path}; "
+            f"input.image: expected at least {MIN_SIDE_PX} px a side, got {size[0]} x {size[1]} px in {path}; "
             "use a larger picture"
         )
 
 
 def _too_large(path: str | Path | None, size: tuple[int, int] | None) -> str:
     got = f"{size[0]} x {size[1]} px" if size else "far more"
-    return f"input.image: wanted at most {MAX_SIDE_PX} px a side, got {got} in {path}; scale it down first"
+    return f"input.image: expected at most {MAX_SIDE_PX} px a side, got {got} in {path}; scale it down first"
 
 
 def _upright_srgb(image: Image.Image) -> Image.Image:

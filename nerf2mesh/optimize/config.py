@@ -59,10 +59,12 @@ class OptimizeConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "rays", "regularizer_samples", "log_every", "preview_every", "checkpoint_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"optimize.{name}: a whole number of at least 1 wanted, got {getattr(self, name)}")
+                raise ValueError(
+                    f"optimize.{name}: expected a whole number of at least 1, got {getattr(self, name)}; raise it"
+                )
         for name in ("lr_encoding", "lr_network", "lr_final_share", "checkpoint_every_s"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"optimize.{name}: a number above 0 wanted, got {getattr(self, name)}")
+                raise ValueError(f"optimize.{name}: expected a number above 0, got {getattr(self, name)}; raise it")
         if not 0.0 <= self.levels_from <= self.levels_full_at:
             raise ValueError(
                 f"optimize.levels_from: expected 0 to levels_full_at ({self.levels_full_at}), got {self.levels_from}; "

@@ -19,7 +19,9 @@ def load_source(path: str, state: LoopState, renderer: VolumeRenderer) -> Volume
     """
     file = Path(path)
     if not file.is_file():
-        raise ValueError(f"distill.source: no file {path}; give a checkpoints/last.pt of the run to edit")
+        raise ValueError(
+            f"distill.source: expected a checkpoints/last.pt of the run to edit, got no file {path}; set its path"
+        )
     field, occupancy = copy.deepcopy(state.field), copy.deepcopy(state.occupancy)
     with readable(file):
         values = torch.load(file, map_location=state.field_device, weights_only=True)

@@ -74,7 +74,9 @@ def prepare(state: LoopState, problem: Problem) -> Distiller:
     """The run's distiller, made once, with its state from the checkpoint; and the object to edit, if any."""
     if "distiller" not in state.parts:
         if problem.distill.loss == "dds" and problem.distill.source is None and problem.source is None:
-            raise ValueError("distill.source: dds wants the checkpoint of the object to edit, got nothing; set it")
+            raise ValueError(
+                "distill.source: expected the checkpoint of the object that dds edits, got nothing; set it"
+            )
         if problem.distill.source and problem.source is None:
             problem.source = load_source(problem.distill.source, state, problem.renderer)
             if state.step == 0:

@@ -156,7 +156,7 @@ def readable(path: Path) -> Iterator[None]:
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
         first = (str(error).splitlines() or ["unreadable"])[0]
         raise ValueError(
-            f"checkpoint: {path} cannot be read back ({first}); delete it to start this run anew, "
+            f"checkpoint: expected one of this run, got {path} ({first}); delete it to start this run anew, "
             "or choose another output_dir"
         ) from error
 

@@ -98,6 +98,6 @@ def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:
     near = torch.nn.functional.max_pool2d(alpha, reach, stride=1, padding=reach // 2).flatten() > 0.05
     if not bool(near.any()):
         raise ValueError(
-            "observations: a view with an object wanted, got an empty mask; choose another foreground method"
+            "observations: expected a view with an object, got an empty mask; choose another foreground method"
         )
     return view.image.reshape(-1, 4).to(device), near.nonzero()[:, 0]

@@ -75,15 +75,15 @@ class PriorConfig:
         self._check_name()
         if self.precision not in PRECISIONS or (self.name == BUILTIN and self.precision == "float16"):
             wanted = "auto, bfloat16 or float32" if self.name == BUILTIN else "auto, bfloat16, float16 or float32"
-            raise ValueError(f"prior.precision: {wanted} wanted, got {self.precision!r}; choose one")
+            raise ValueError(f"prior.precision: expected {wanted}, got {self.precision!r}; choose one")
         if self.control not in CONTROLS:
-            raise ValueError(f"prior.control: wanted one of {', '.join(CONTROLS)}, got {self.control!r}; choose one")
+            raise ValueError(f"prior.control: expected one of {', '.join(CONTROLS)}, got {self.control!r}; choose one")
         if self.control_from not in ("rendering", "reference"):
             raise ValueError(
-                f"prior.control_from: wanted rendering or reference, got {self.control_from!r}; choose one"
+                f"prior.control_from: expected rendering or reference, got {self.control_from!r}; choose one"
             )
         if self.background is not None and not 0.0 <= self.background <= 1.0:
-            raise ValueError(f"prior.background: wanted 0 to 1, got {self.background:g}; set prior.background=0.5")
+            raise ValueError(f"prior.background: expected 0 to 1, got {self.background:g}; set prior.background=0.5")
         if not 0.0 < self.view_half_deg <= 90.0:
             raise ValueError(
                 f"prior.view_half_deg: expected above 0 and up to 90, got {self.view_half_deg:g}; set it to 45"
@@ -91,10 +91,10 @@ class PriorConfig:
         for name in ("resolution", "network_resolution"):
             value = getattr(self, name)
             if value is not None and not 8 <= value <= 4096:
-                raise ValueError(f"prior.{name}: wanted 8 to 4096 px, got {value}; leave it out for the model's own")
+                raise ValueError(f"prior.{name}: expected 8 to 4096 px, got {value}; leave it out for the model's own")
         if self.rows_per_forward < 0:
             raise ValueError(
-                f"prior.rows_per_forward: wanted 0 (all) or more, got {self.rows_per_forward}; set it to 0"
+                f"prior.rows_per_forward: expected 0 (all) or more, got {self.rows_per_forward}; set it to 0"
             )
 
     def _check_name(self) -> None:
@@ -103,8 +103,8 @@ class PriorConfig:
         if self.name in (BUILTIN, *MODEL_ZOO) or (self.name == AUTO and self.model):
             return
         if self.name == AUTO:
-            raise ValueError("prior.name: auto needs prior.model=FOLDER, FILE or ID; set it")
+            raise ValueError("prior.name: expected prior.model=FOLDER, FILE or ID beside auto, got none; set it")
         names = ", ".join(MODEL_ZOO)
         raise ValueError(
-            f"prior.name: wanted builtin, {names}, or auto with prior.model, got {self.name!r}; choose one"
+            f"prior.name: expected builtin, {names}, or auto with prior.model, got {self.name!r}; choose one"
         )

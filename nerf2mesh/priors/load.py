@@ -36,7 +36,7 @@ def load_prior(config: PriorConfig, device: str = "cpu") -> Prior:
     source = resolve(config)
     if (config.controlnet or config.ip_adapter) and source.family not in ("sd", "sdxl"):
         which = "controlnet" if config.controlnet else "ip_adapter"
-        raise ValueError(f"prior.{which}: made for SD and SDXL, got a prior of family {source.family}; leave it out")
+        raise ValueError(f"prior.{which}: expected a prior of family sd or sdxl, got {source.family}; leave it out")
     return prior_class(source.family)(source, config, device)
 
 

@@ -102,5 +102,5 @@ def test_uniform_picture_has_no_object(tmp_path: Path) -> None:
 
 
 def test_unknown_method_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"input\.foreground: wanted one of auto, alpha.*got 'magic'"):
+    with pytest.raises(ValueError, match=r"input\.foreground: expected one of auto, alpha.*got 'magic'"):
         InputConfig(foreground="magic")

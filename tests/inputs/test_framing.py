@@ -85,7 +85,7 @@ def test_notes_for_the_report(tmp_path: Path) -> None:
 
 
 def test_tiny_object_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"wanted an object of at least 12 px, got \d px"):
+    with pytest.raises(ValueError, match=r"expected an object of at least 12 px, got \d px"):
         _load(tmp_path, disc_rgba(RED, (0, 0, 0), size=64, radius=4.0))
 
 
@@ -100,7 +100,7 @@ def test_window_of_a_box() -> None:
 )
 def test_config_bounds(bad: dict[str, float]) -> None:
     name = next(iter(bad))
-    with pytest.raises(ValueError, match=rf"input\.{name}: wanted .* got .*; set"):
+    with pytest.raises(ValueError, match=rf"input\.{name}: expected .* got .*; set"):
         InputConfig(**bad)
 
 
@@ -111,5 +111,5 @@ def test_demo_pictures(name: str) -> None:
 
 
 def test_unknown_demo_picture() -> None:
-    with pytest.raises(ValueError, match="wanted duck or wizard, got 'cat'"):
+    with pytest.raises(ValueError, match="expected duck or wizard, got 'cat'"):
         demo_picture("cat")

@@ -69,5 +69,5 @@ def test_large_picture_is_averaged_down(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"input\.domain: wanted one of photo, sketch, .*, got 'skecth'"):
+    with pytest.raises(ValueError, match=r"input\.domain: expected one of photo, sketch, .*, got 'skecth'"):
         InputConfig(domain="skecth")

@@ -82,7 +82,7 @@ def test_a_bad_checkpoint_is_named(tmp_path: Path) -> None:
     state.save(path)
     for content in (path.read_bytes()[:200], b"", b"not a checkpoint at all"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="cannot be read back"):
+        with pytest.raises(ValueError, match="checkpoint: expected one of this run"):
             state.load(path)
 
 
@@ -91,7 +91,7 @@ def test_checkpoint_of_another_field_is_refused(tmp_path: Path) -> None:
     values = state.values()
     values["field"] = {k: v[..., :1].clone() if v.ndim else v for k, v in values["field"].items()}
     torch.save(values, tmp_path / "x.pt")
-    with pytest.raises(ValueError, match="cannot be read back"):
+    with pytest.raises(ValueError, match="checkpoint: expected one of this run"):
         state.load(tmp_path / "x.pt")
 
 

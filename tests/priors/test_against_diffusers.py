@@ -195,7 +195,7 @@ def test_packing_is_the_pipelines_and_comes_back() -> None:
 
 
 def test_a_distilled_scheduler_is_refused() -> None:
-    with pytest.raises(ValueError, match="predicts 'trigflow'"):
+    with pytest.raises(ValueError, match="got 'trigflow'"):
         read_schedule({"prediction_type": "trigflow"})
 
 

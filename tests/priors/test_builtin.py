@@ -80,7 +80,7 @@ def test_reduced_picture_is_premultiplied_by_area() -> None:
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match="expected a file, got none"):
         load_prior(PriorConfig(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="not a readable"):
@@ -145,12 +145,12 @@ def test_words_that_are_not_read_are_named(reader: Path, prior: BuiltinPrior) ->
     view = View(torch.rand(16, 16, 4), Camera.orbit(0.0, 10.0, width_px=16))
     with pytest.warns(UserWarning, match=r"does not read shiny, dragon in .*; it knows black, grey"):
         knowing.condition(Observations((), "a shiny red dragon"))
-    with pytest.raises(ValueError, match=r"input\.prompt: words of black, grey.* wanted, got 'a dragon'"):
+    with pytest.raises(ValueError, match=r"input\.prompt: expected words of black, grey.*, got 'a dragon'"):
         knowing.condition(Observations((), "a dragon"))
     with pytest.warns(UserWarning, match="goes by the picture alone, not by 'a dragon': none of its words is known"):
         assert knowing.condition(Observations((view,), "a dragon")).words is None
     silent = BuiltinPrior(DenoiserConfig(image_size=16, channels=8).build())
-    with pytest.raises(ValueError, match=r"these weights of the built-in prior .* read no words"):
+    with pytest.raises(ValueError, match=r"prior\.name: expected a prior that reads words"):
         silent.condition(Observations((), "a red vessel"))
     with pytest.warns(UserWarning, match="these weights read no words"):
         silent.condition(Observations((view,), "a red vessel"))

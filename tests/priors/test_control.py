@@ -162,13 +162,13 @@ def test_ip_adapter_is_diffusers(models: Models, adapters: dict[str, Path], kind
 def test_wrong_neighbors_are_refused(
     models: Models, nets: dict[str, Path], adapters: dict[str, Path], tmp_path
 ) -> None:
-    with pytest.raises(ValueError, match=r"prior\.controlnet: made for SD and SDXL, got a prior of family sd3"):
+    with pytest.raises(ValueError, match=r"prior\.controlnet: expected a prior of family sd or sdxl, got sd3"):
         models.prior("sd3", controlnet=str(nets["sd"]))
     with pytest.raises(ValueError, match=r"prior\.controlnet: no folder .*nowhere"):
         models.prior("sd", controlnet=str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"prior\.controlnet: .* holds no \.safetensors"):
+    with pytest.raises(ValueError, match=r"prior\.controlnet: .* without \.safetensors"):
         models.prior("sd", controlnet=str(tmp_path))
     with pytest.raises(ValueError, match=r"prior\.ip_adapter: ip_adapter\.safetensors does not fit this UNet"):
         models.prior("sd", ip_adapter=str(adapters["sdxl"]))
-    with pytest.raises(ValueError, match=r"prior\.ip_adapter: wanted one adapter file in .*, found none"):
+    with pytest.raises(ValueError, match=r"prior\.ip_adapter: expected one adapter file in .*, got none"):
         models.prior("sd", ip_adapter=str(tmp_path))

@@ -69,7 +69,7 @@ def test_diffusers_puts_adapters_on(network, asked) -> None:
 
 def test_a_network_with_adapters_is_refused(network) -> None:
     adapters.attach(network, "style", rank=2)
-    with pytest.raises(ValueError, match="network: one without adapters wanted"):
+    with pytest.raises(ValueError, match="network: expected one without adapters"):
         MultiViewDenoiserModel.of(network)
 
 
@@ -83,7 +83,7 @@ def test_folders_that_are_something_else_are_named(network, tmp_path: Path) -> N
             load_prior(PriorConfig(weights=str(tmp_path)))
 
     refused(
-        "prior.weights: .* has a UNet2DConditionModel, a MultiViewDenoiserModel wanted",
+        "prior.weights: expected a MultiViewDenoiserModel, got a UNet2DConditionModel",
         _class_name="UNet2DConditionModel",
     )
     refused("prior.weights: .* another vocabulary", vocabulary="red green")

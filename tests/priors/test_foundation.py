@@ -238,10 +238,10 @@ def test_a_prior_says_what_it_was_made_of(models: Models, tmp_path) -> None:
 
 
 def test_what_is_missing_in_the_input_is_said(models: Models) -> None:
-    with pytest.raises(ValueError, match=r"input\.prompt: the prior sd is steered by words"):
+    with pytest.raises(ValueError, match=r"input\.prompt: expected words for the prior sd"):
         models.shared("sd")[0].condition(observations(prompt=" "))
     with pytest.raises(ValueError, match=r"input\.image: the prior zero123 starts from a picture"):
         models.shared("zero123")[0].condition(observations(views=()))
     prior, condition = models.shared("mvdream")
-    with pytest.raises(ValueError, match=r"distill\.n_views: mvdream denoises 4 views together, got 3; set 4"):
+    with pytest.raises(ValueError, match=r"distill\.n_views: expected 4, which mvdream denoises .*, got 3; set 4"):
         prior.predict(noisy_latents(prior)[:, :3], torch.tensor([0.5]), four_cameras()[:, :3], condition)

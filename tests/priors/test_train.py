@@ -211,7 +211,7 @@ def test_words_alone_can_be_trained(tmp_path: Path) -> None:
 
 
 def test_config_says_what_does_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"views\.size_px: the network's image_size 64 wanted, got 32"):
+    with pytest.raises(ValueError, match=r"views\.size_px: expected the network's image_size 64, got 32"):
         PriorTrainConfig(views=ViewConfig(size_px=32))
     with pytest.raises(ValueError, match="n_frames"):
         PriorTrainConfig(n_frames=3)

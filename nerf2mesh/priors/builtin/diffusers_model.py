@@ -55,7 +55,9 @@ class MultiViewDenoiserModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     def of(network: MultiViewDenoiser) -> MultiViewDenoiserModel:
         """A copy of `network`, on its device. ValueError where it carries adapters."""
         if any(".base_layer." in key for key in network.state_dict()):
-            raise ValueError("network: one without adapters wanted; take a freshly loaded one, and save adapters alone")
+            raise ValueError(
+                "network: expected one without adapters, got some; take a freshly loaded one, and save adapters alone"
+            )
         vocabulary = " ".join(WORDS) if network.config.n_words else None
         model = MultiViewDenoiserModel(**network.config.as_dict(), vocabulary=vocabulary)
         model.denoiser.load_state_dict(network.state_dict())

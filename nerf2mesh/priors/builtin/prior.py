@@ -118,11 +118,11 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
     def _words_alone(self, observations: Observations, words: Tensor | None, negative: Tensor | None) -> GivenFrames:
         if not self.network.config.n_words:
             raise ValueError(
-                "prior.name: these weights of the built-in prior start from a picture and read no words; add "
+                "prior.name: expected a prior that reads words, got weights that start from a picture; add "
                 "input.image=PICTURE.png, or take a prior that reads, such as prior=sd21-base (see docs/priors.md)"
             )
         if words is None:
-            raise ValueError(f"input.prompt: words of {READ} wanted, got {observations.prompt!r}; use some of them")
+            raise ValueError(f"input.prompt: expected words of {READ}, got {observations.prompt!r}; use some of them")
         image = torch.zeros(1, 1, 4, self.image_size, self.image_size, device=self.device)
         front = FrameGeometry.of(Camera.orbit(torch.zeros(1, 1), 10.0, width_px=self.image_size).to(self.device))
         return GivenFrames(image, front, words, negative, hidden=True)
@@ -180,6 +180,6 @@ def _check_square(cameras: list[Camera]) -> None:
     for i, camera in enumerate(cameras):
         if camera.width_px != camera.height_px:
             size = f"{camera.width_px} x {camera.height_px}"
-            raise ValueError(f"observations.views[{i}]: a square picture wanted, got {size} px; pad it")
+            raise ValueError(f"observations.views[{i}]: expected a square picture, got {size} px; pad it")
     if len({camera.orthographic for camera in cameras}) > 1:
-        raise ValueError("observations.views: one projection wanted, got perspective and orthographic; convert one")
+        raise ValueError("observations.views: expected one projection, got perspective and orthographic; convert one")

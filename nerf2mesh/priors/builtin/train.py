@@ -217,7 +217,9 @@ def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> T
     command gives the same weights on the same machine, bit for bit, stopped and continued or not.
     """
     if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device: {config.device} was asked for, but torch finds no GPU here; set training=cpu")
+        raise ValueError(
+            f"device: expected one that torch finds here, got {config.device} and no GPU; set training=cpu"
+        )
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainState.fresh(config)

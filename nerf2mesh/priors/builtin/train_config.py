@@ -66,13 +66,18 @@ class PriorTrainConfig:
     def __post_init__(self) -> None:
         if self.views.size_px != self.network.image_size:
             raise ValueError(
-                f"views.size_px: the network's image_size {self.network.image_size} wanted, got {self.views.size_px}; "
+                f"views.size_px: expected the network's image_size {self.network.image_size}, "
+                f"got {self.views.size_px}; "
                 "set both"
             )
         if self.network.n_words not in (0, N_WORDS):
-            raise ValueError(f"network.n_words: {N_WORDS} (the vocabulary) or 0 wanted, got {self.network.n_words}")
+            raise ValueError(
+                f"network.n_words: expected {N_WORDS} (the vocabulary) or 0, got {self.network.n_words}; set one"
+            )
         if self.words_only and not (self.network.n_words and self.weights):
-            raise ValueError("words_only: a network with words (network.n_words) and weights to start from wanted")
+            raise ValueError(
+                "words_only: expected network.n_words above 0 and weights to start from, got less; set both"
+            )
         least, most = len(self.given_shares) + 1, self.views.n_views
         if not least <= self.n_frames <= most:
-            raise ValueError(f"n_frames: {least} to {most} (views.n_views) wanted, got {self.n_frames}")
+            raise ValueError(f"n_frames: expected {least} to {most} (views.n_views), got {self.n_frames}; set one")

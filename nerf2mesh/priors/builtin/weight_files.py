@@ -69,7 +69,7 @@ def _read_diffusers(path: Path) -> MultiViewDenoiser:
     kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("_class_name")
     if kind != MultiViewDenoiserModel.__name__:
         raise ValueError(
-            f"prior.weights: {path} has a {kind}, a {MultiViewDenoiserModel.__name__} wanted; see prior.name"
+            f"prior.weights: expected a {MultiViewDenoiserModel.__name__}, got a {kind} in {path}; see prior.name"
         )
     try:
         model = MultiViewDenoiserModel.from_pretrained(path, use_safetensors=True, low_cpu_mem_usage=False)
@@ -94,7 +94,9 @@ def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
     had = network.config.as_dict() | {"image_size": config.image_size, "patch": config.patch}
     had["n_words"] = had["n_words"] or config.n_words
     if had != config.as_dict() or network.config.patch not in (1, config.patch):
-        raise ValueError(f"weights: {path} is a network of {network.config}, wanted {config}; change network.* or it")
+        raise ValueError(
+            f"weights: expected a network of {config}, got {network.config} in {path}; change network.* or it"
+        )
     weights = network.state_dict()
     return weights if network.config.patch == config.patch else grown(weights, config.patch)
 
@@ -115,7 +117,9 @@ def mesh_sources(path: Path) -> list[list[dict[str, object]]]:
 def _files(path: Path) -> list[Path]:
     files = sorted(path.glob(PART_NAME.format(suffix="*"))) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
-        raise ValueError(f"prior.weights: no file at {path}; train one with nerf2mesh-train-prior or leave it out")
+        raise ValueError(
+            f"prior.weights: expected a file, got none at {path}; train one with nerf2mesh-train-prior or leave it out"
+        )
     return files
 
 
@@ -127,7 +131,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             about = file.metadata() or {}
             return about, {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"prior.weights: {path} is not a readable safetensors file ({error}); get it anew") from error
+        raise ValueError(
+            f"prior.weights: expected a readable safetensors file, got {path} ({error}); get it anew"
+        ) from error
 
 
 def _write(path: Path, weights: dict[str, Tensor], header: dict[str, str]) -> None:

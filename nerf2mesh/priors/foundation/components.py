@@ -38,7 +38,7 @@ class Components:
             index = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(
-                f"prior.model: wanted a folder in the diffusers layout, {folder} has no model_index.json; "
+                f"prior.model: expected a folder in the diffusers layout, got {folder} without model_index.json; "
                 "name the folder that holds unet/ or transformer/"
             ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -30,7 +30,9 @@ def load(config: PriorConfig, dtype: torch.dtype) -> nn.Module:
 
     folder = folder_of(config.controlnet, config, "prior.controlnet")
     if not any(folder.glob("*.safetensors")):
-        raise ValueError(f"prior.controlnet: {folder} holds no .safetensors; wanted a ControlNet's folder, get it anew")
+        raise ValueError(
+            f"prior.controlnet: expected a ControlNet's folder, got {folder} without .safetensors; get it anew"
+        )
     try:
         with quiet():
             loaded = ControlNetModel.from_pretrained(
@@ -38,7 +40,8 @@ def load(config: PriorConfig, dtype: torch.dtype) -> nn.Module:
             )
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"prior.controlnet: {folder} cannot be read ({first_line(error)}); wanted a ControlNet in diffusers' layout"
+            f"prior.controlnet: expected a ControlNet in diffusers' layout, got {folder} ({first_line(error)}); "
+            "get it anew"
         ) from error
     return whole(loaded, f"prior.controlnet: {folder}").requires_grad_(False).eval()
 
@@ -50,7 +53,7 @@ def of_reference(kind: str, observations: Observations, size: int) -> Tensor:
             f"prior.control={kind}: a picture does not tell its {kind}; set prior.control_from=rendering, or use canny"
         )
     if not observations.views:
-        raise ValueError("prior.control_from=reference: wanted a picture, got none; add input.image=PICTURE.png")
+        raise ValueError("prior.control_from=reference: expected a picture, got none; add input.image=PICTURE.png")
     view = observations.views[0]
     rgba = _resized(view.image.permute(2, 0, 1)[None], size)
     rgb = rgba[:, :3] * rgba[:, 3:] + 1.0 - rgba[:, 3:]

@@ -80,7 +80,7 @@ def _adapter_file(config: PriorConfig) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(p.stem for p in found) or "none"
-    raise ValueError(f"prior.ip_adapter: wanted one adapter file in {folder}, found {names}; say FOLDER:NAME")
+    raise ValueError(f"prior.ip_adapter: expected one adapter file in {folder}, got {names}; say FOLDER:NAME")
 
 
 def _encoder_folder(path: Path) -> Path:

@@ -128,7 +128,7 @@ class FoundationPrior(ABC):
         """
         if self.needs_words and not observations.prompt.strip():
             raise ValueError(
-                f"input.prompt: the prior {self.family} is steered by words, got none; add input.prompt='a ...'"
+                f"input.prompt: expected words for the prior {self.family}, got none; add input.prompt='a ...'"
             )
         reference = observations.views[0].camera if observations.views else None
         return FoundationCondition(self._embed(observations), self._picture(observations), reference)
@@ -216,8 +216,8 @@ class FoundationPrior(ABC):
         config = self.components.config("vae")
         if config.get("latents_mean") is not None:
             raise ValueError(
-                f"prior.model: the VAE of {self.source.origin} scales its latents channel by channel (latents_mean), "
-                "wanted one scaling_factor; take another model"
+                f"prior.model: expected a VAE with one scaling_factor, got {self.source.origin}, which scales "
+                "channel by channel (latents_mean); take another model"
             )
         upcast = self.dtype == torch.float16 and config.get("force_upcast", True)
         return self.components.load("vae", torch.float32 if upcast else self.dtype)

@@ -109,7 +109,8 @@ def _first_there(config: PriorConfig, known: Known) -> tuple[Components, str]:
 def _single_file(path: Path, config: PriorConfig, known: Known | None) -> Components:
     if path.suffix != ".safetensors":
         raise ValueError(
-            f"prior.model: {path.name} may be a pickle and is not opened; wanted a .safetensors file, convert it"
+            f"prior.model: expected a .safetensors file, got {path.name}, which may be a pickle and is not opened; "
+            "convert it"
         )
     if not path.is_file():
         raise ValueError(f"prior.model: no file {path} (looked from {Path.cwd()}); check the path")
@@ -198,8 +199,9 @@ def _family(components: Components, origin: str) -> str:
     family = PIPELINES.get(pipeline)
     if family is None:
         raise ValueError(
-            f"prior.model: {origin} is a {pipeline or 'folder without a pipeline name'}; wanted one of "
-            f"{', '.join(PIPELINES)}; set prior.name to the nearest known name to force a family"
+            f"prior.model: expected one of {', '.join(PIPELINES)}, "
+            f"got {pipeline or 'a folder without a pipeline name'} in {origin}; "
+            "set prior.name to the nearest known name to force a family"
         )
     if family == "mvdream" and components.has("image_encoder"):
         return "imagedream"

@@ -89,12 +89,12 @@ def read_schedule(config: Mapping[str, object], *, n_tokens: int = 4096, scale: 
     name = str(config.get("_class_name", ""))
     if name.startswith(_NO_TABLE):
         raise ValueError(
-            f"prior.model: its scheduler is a {name}, wanted one with a table of betas or a flow; take another model"
+            f"prior.model: expected a scheduler with a table of betas or a flow, got {name}; take another model"
         )
     kind = str(config.get("prediction_type") or "epsilon")
     if kind not in KINDS:
         raise ValueError(
-            f"prior.model: its scheduler predicts {kind!r}, wanted epsilon, v_prediction, sample or a flow; "
+            f"prior.model: expected a scheduler of epsilon, v_prediction, sample or a flow, got {kind!r}; "
             "take a model that is not distilled to few steps"
         )
     from diffusers import DDPMScheduler

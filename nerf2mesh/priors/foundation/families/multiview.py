@@ -61,7 +61,9 @@ class MultiViewPrior(SeesCameras, FoundationPrior):
     def _rows(self, condition: FoundationCondition, cameras: Camera, branch: Branch) -> Rows:
         n_views = cameras.batch_shape[-1]
         if n_views != N_VIEWS:
-            raise ValueError(f"distill.n_views: {self.family} denoises {N_VIEWS} views together, got {n_views}; set 4")
+            raise ValueError(
+                f"distill.n_views: expected {N_VIEWS}, which {self.family} denoises together, got {n_views}; set 4"
+            )
         n = cameras.batch_shape.numel()
         words = PLAIN if branch == "conditional" else branch
         front = condition.reference.azimuth_deg if self.takes_picture else torch.zeros(())

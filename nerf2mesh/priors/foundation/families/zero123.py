@@ -71,7 +71,8 @@ class Zero123Prior(SeesCameras, FoundationPrior):
         name = next((n for n in PROJECTIONS if self.components.has(n)), None)
         if name is None:
             raise ValueError(
-                f"prior.model: {source.origin} lacks {' or '.join(PROJECTIONS)}; wanted a Zero123 in diffusers' layout"
+                f"prior.model: expected a Zero123 with {' or '.join(PROJECTIONS)}, "
+                f"got {source.origin} without; get it anew"
             )
         self.projection = self.components.load(name, self.dtype, CameraProjection.build).to(device)
 
