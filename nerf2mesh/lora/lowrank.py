@@ -16,6 +16,8 @@ from torch import Tensor
 
 PREFIX = "base_model.model."
 """What peft puts before every module's name in its files."""
+MAX_NUMBERS = 2**27
+"""Of one folded layer, 512 MB: rank 1024 on SDXL's widest convolution has 2^24."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +82,29 @@ def from_state(state: dict[str, Tensor]) -> dict[str, LowRank]:
     return {module: assembled(module, found) for module, found in parts.items()}
 
 
-def assembled(module: str, parts: dict[str, Tensor]) -> LowRank:
-    """A layer from its tensors down, up, perhaps alpha, perhaps mid (a kernel between them, which is folded in)."""
+def assembled(module: str, parts: dict[str, Tensor], place: str = "adapter") -> LowRank:
+    """A layer from its tensors down, up, perhaps alpha, perhaps mid (a kernel between them, which is folded in).
+
+    place: where the tensors are from, for errors. ValueError where a tensor is missing or the shapes do not fit.
+    """
     missing = [part for part in ("down", "up") if part not in parts]
     if missing:
-        raise ValueError(f"adapter: expected {missing[0]} of {module}, got {sorted(parts)} alone; get the file again")
+        raise ValueError(f"{place}: expected {missing[0]} of {module}, got {sorted(parts)} alone; get the file again")
     down, up = parts["down"], parts["up"]
     alpha = float(parts["alpha"]) if "alpha" in parts else float(down.shape[0])
     if "mid" in parts:
-        down = torch.einsum("rs...,si->ri...", parts["mid"], down.flatten(1))
+        down = _with_kernel(module, down, parts["mid"], place)
     if up.shape[1] != down.shape[0]:
         raise ValueError(
-            f"adapter: expected one rank in {module}, got {down.shape[0]} and {up.shape[1]}; get the file again"
+            f"{place}: expected one rank in {module}, got {down.shape[0]} and {up.shape[1]}; get the file again"
         )
     return LowRank(down.contiguous(), up.contiguous(), alpha)
+
+
+def _with_kernel(module: str, down: Tensor, mid: Tensor, place: str) -> Tensor:
+    """down [r, in, *kernel] from mid [r, s, *kernel] and down [s, in, 1, 1]."""
+    down = down.flatten(1)
+    if mid.shape[1] != down.shape[0] or mid.numel() // mid.shape[1] * down.shape[1] > MAX_NUMBERS:
+        got = f"{tuple(mid.shape)} and {tuple(down.shape)}"
+        raise ValueError(f"{place}: expected lora_mid and lora_down of {module} to fit, got {got}; get the file again")
+    return torch.einsum("rs...,si->ri...", mid, down)

@@ -5,55 +5,28 @@
                (older: unet.<module>.lora.down.weight, <attention>.processor.to_q_lora.down.weight)
     kohya      lora_unet_<mo_du_le>.lora_down.weight       alpha as a tensor of each module; text encoders: lora_te1_...
 
-`read` gives the layers under the names in the file, for each part of the model; `naming` knows which modules they mean.
+`read` gives the layers under the names in the file, for each part of the model; `naming` knows which modules they mean,
+`keys` what a tensor's name says. Layers that are no plain LoRA, or that alpha 0 turns off, are left out and named.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
+from nerf2mesh.lora.io.alphas import CONFIG_NAME, PEFT_NAME, Alphas
+from nerf2mesh.lora.io.keys import DENOISER, Key, parsed
 from nerf2mesh.lora.lowrank import PREFIX, LowRank, assembled
 
-DENOISER = "denoiser"
+__all__ = ["DENOISER", "MANIFEST_KEY", "LoraFile", "located", "read"]
+
 MANIFEST_KEY = "nerf2mesh"
-_METADATA_KEY = "lora_adapter_metadata"
-_FOLDER_NAMES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
-_COMPONENTS = (
-    ("unet.", DENOISER),
-    ("transformer.", DENOISER),
-    ("model.diffusion_model.", DENOISER),
-    ("diffusion_model.", DENOISER),
-    ("lora_unet_", DENOISER),
-    ("lora_transformer_", DENOISER),
-    ("text_encoder.", "text_encoder"),
-    ("text_encoder_2.", "text_encoder_2"),
-    ("text_encoder_3.", "text_encoder_3"),
-    ("lora_te_", "text_encoder"),
-    ("lora_te1_", "text_encoder"),
-    ("lora_te2_", "text_encoder_2"),
-    ("lora_te3_", "text_encoder_3"),
-)
-_SUFFIXES = (
-    (re.compile(r"\.lora_A(\.\w+)?\.weight$"), "down"),
-    (re.compile(r"\.lora_B(\.\w+)?\.weight$"), "up"),
-    (re.compile(r"(\.lora_down|[._]lora\.down|\.lora_linear_layer\.down)\.weight$"), "down"),
-    (re.compile(r"(\.lora_up|[._]lora\.up|\.lora_linear_layer\.up)\.weight$"), "up"),
-    (re.compile(r"\.lora_mid\.weight$"), "mid"),
-    (re.compile(r"\.alpha$"), "alpha"),
-)
-_OTHER_KINDS = (
-    (re.compile(r"dora_scale|lora_magnitude_vector"), "DoRA"),
-    (re.compile(r"\.hada_"), "LoHa"),
-    (re.compile(r"\.lokr_"), "LoKr"),
-    (re.compile(r"lora_B(\.\w+)?\.bias$"), "LoRA with biases"),
-    (re.compile(r"\.oft_|boft_"), "OFT"),
-)
+MAX_LAYERS = 20_000
+"""FLUX.1, the largest that is read, has under 1,000."""
+_FOLDER_NAMES = (PEFT_NAME, "pytorch_lora_weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -63,42 +36,66 @@ class LoraFile:
     path: Path
     parts: dict[str, dict[str, LowRank]]
     header: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """By kind: layers (of any part) and tensors that are not read."""
+    n_denoiser: int = 0
+    """Layers of the denoiser in the file, those that are left out included."""
 
     @property
     def manifest(self) -> dict:
         """What our own files say about themselves; {} for others."""
-        return json.loads(self.header.get(MANIFEST_KEY, "{}"))
+        try:
+            found = json.loads(self.header.get(MANIFEST_KEY, "{}"))
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 def read(path: str | Path) -> LoraFile:
     """A safetensors file, or the folder that peft or diffusers writes.
 
     Raises:
-        ValueError: no such file, not safetensors (pickles are never opened), not plain LoRA, or without its alpha.
+        ValueError: no such file, not safetensors (pickles are never opened), no layer of plain LoRA in it, torn, not
+            finite, or without its alpha.
     """
     path = located(Path(path))
     tensors, header = _tensors(path)
     if not tensors:
         raise ValueError(f"lora.adapters: expected tensors in {path}, got none; get the file again")
-    raw: dict[str, dict[str, dict[str, Tensor]]] = {}
-    for key, value in tensors.items():
-        part, module, piece = _parsed(path, key)
-        raw.setdefault(part, {}).setdefault(module, {})[piece] = value
-    alphas = _Alphas.of(path, header)
-    from_peft = any(key.startswith(PREFIX) and not key.endswith(".alpha") for key in tensors)
-    if from_peft and not alphas.configs and "r" not in header:
+    keys = {name: parsed(name) for name in tensors}
+    raw = _by_layer(path, keys, tensors)
+    left_out = _foreign(keys)
+    if not raw:
+        raise ValueError(_no_lora(path, keys))
+    from_peft = any(PREFIX in name and key.piece in ("down", "up") for name, key in keys.items())
+    alphas = Alphas.of(path, header, from_peft)
+    if from_peft and not alphas.configs and "r" not in header and not _all_have_alpha(raw):
         raise ValueError(
-            f"lora.adapters: expected adapter_config.json, which has the alpha, beside peft's {path}, got none; "
+            f"lora.adapters: expected {CONFIG_NAME}, which has the alpha, beside peft's {path}, got none; "
             "put both files into one folder"
         )
-    parts = {}
-    for part, modules in raw.items():
-        layers = {module: assembled(module, pieces) for module, pieces in modules.items()}
-        parts[part] = {
-            module: layer if "alpha" in modules[module] else LowRank(layer.down, layer.up, alphas(part, module, layer))
-            for module, layer in layers.items()
-        }
-    return LoraFile(path, parts, header)
+    parts, off = _with_alphas(path, raw, alphas)
+    if off:
+        left_out["layers that alpha 0 turns off"] = [module for _, module in off]
+    counted = {(key.part, key.layer) for key in keys.values() if key.layer and key.piece != "alpha"} - set(off)
+    return LoraFile(path, parts, header, left_out, sum(part == DENOISER for part, _ in counted))
+
+
+def _with_alphas(
+    path: Path, raw: dict[tuple[str, str], dict[str, Tensor]], alphas: Alphas
+) -> tuple[dict[str, dict[str, LowRank]], list[tuple[str, str]]]:
+    """The layers by part and name, and those whose alpha is 0: their change is none (alpha / r up down)."""
+    parts: dict[str, dict[str, LowRank]] = {}
+    off = []
+    for (part, module), pieces in raw.items():
+        layer = assembled(module, pieces, f"lora.adapters: {path}")
+        if "alpha" not in pieces:
+            layer = LowRank(layer.down, layer.up, alphas(part, module, layer))
+        if layer.alpha == 0.0:
+            off.append((part, module))
+        else:
+            parts.setdefault(part, {})[module] = layer
+    return parts, off
 
 
 def located(path: Path) -> Path:
@@ -107,6 +104,9 @@ def located(path: Path) -> Path:
         for name in _FOLDER_NAMES:
             if (path / name).is_file():
                 return path / name
+        files = sorted(file for file in path.glob("*.safetensors") if file.is_file())
+        if len(files) == 1 and (path / CONFIG_NAME).is_file():
+            return files[0]
         raise ValueError(
             f"lora.adapters: expected one of {', '.join(_FOLDER_NAMES)} in {path}, got none; give the file itself"
         )
@@ -118,63 +118,71 @@ def located(path: Path) -> Path:
 
 
 def _tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors as float32. ValueError for a damaged file, and for weights that are no finite numbers."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key).float() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, AttributeError, UnicodeDecodeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ValueError(
-            f"lora.adapters: expected readable safetensors, got {path} ({error}); get the file again"
+            f"lora.adapters: expected readable safetensors, got {path} ({first}); get the file again"
         ) from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}, header
 
 
-def _parsed(path: Path, key: str) -> tuple[str, str, str]:
-    """Part of the model, name of the module, and which tensor of it."""
-    for pattern, kind in _OTHER_KINDS:
-        if pattern.search(key):
-            raise ValueError(f"lora.adapters: expected plain LoRA, got {kind} ({key}) in {path}; convert or retrain it")
-    for pattern, piece in _SUFFIXES:
-        if match := pattern.search(key):
-            module, part = key[: match.start()].removeprefix(PREFIX), DENOISER
-            for prefix, name in _COMPONENTS:
-                if module.startswith(prefix):
-                    module, part = module.removeprefix(prefix), name
-                    break
-            return part, module, piece
-    raise ValueError(f"lora.adapters: expected the tensors of a LoRA, got {key} in {path}; give a LoRA file")
+def _by_layer(path: Path, keys: dict[str, Key], tensors: dict[str, Tensor]) -> dict[tuple[str, str], dict[str, Tensor]]:
+    """The tensors of plain LoRA by part and layer; layers of another kind (DoRA, ...) are not among them."""
+    other = {(key.part, key.layer) for key in keys.values() if key.foreign and key.layer}
+    raw: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for name, key in keys.items():
+        layer = (key.part, key.layer)
+        if not key.piece or layer in other:
+            continue
+        if key.piece in raw.setdefault(layer, {}):
+            raise ValueError(f"lora.adapters: expected one adapter in {path}, got {name} twice; split the file")
+        raw[layer][key.piece] = _checked(path, name, key, tensors[name])
+    if len(raw) > MAX_LAYERS:
+        raise ValueError(f"lora.adapters: expected at most {MAX_LAYERS} layers in {path}, got {len(raw)}; give a LoRA")
+    return {layer: pieces for layer, pieces in raw.items() if set(pieces) != {"alpha"}}
 
 
-@dataclass(frozen=True)
-class _Alphas:
-    """The numerator of the scale where it is no tensor: from peft's configuration, wherever that is."""
+def _checked(path: Path, name: str, key: Key, value: Tensor) -> Tensor:
+    """The tensor where it can be what its name says."""
+    if key.piece == "alpha":
+        fits, wanted = value.numel() == 1, "one number"
+    else:
+        fits, wanted = value.is_floating_point() and 2 <= value.ndim <= 5 and value.numel() > 0, "floats of 2 to 5 axes"
+    if not fits:
+        got = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        raise ValueError(f"lora.adapters: expected {wanted} in {name} of {path}, got {got}; get the file again")
+    if not value.isfinite().all():
+        raise ValueError(
+            f"lora.adapters: expected finite numbers in {name} of {path}, got NaN or infinity; "
+            "get the file again, or one of an earlier step of its training"
+        )
+    return value
 
-    configs: dict[str, dict]
-    """By the part's prefix in diffusers' files ("unet", "transformer", ...); "" for all."""
 
-    @staticmethod
-    def of(path: Path, header: dict[str, str]) -> _Alphas:
-        beside = path.parent / "adapter_config.json"
-        if _METADATA_KEY in header:
-            entries = json.loads(header[_METADATA_KEY])
-        elif path.name == _FOLDER_NAMES[0] and beside.is_file():
-            entries = json.loads(beside.read_text(encoding="utf-8"))
-        elif "lora_alpha" in header:
-            entries = {"lora_alpha": float(header["lora_alpha"])}
-        else:
-            entries = {}
-        configs: dict[str, dict] = {}
-        for key, value in entries.items():
-            prefix, _, name = key.rpartition(".")
-            configs.setdefault(prefix, {})[name] = value
-        return _Alphas(configs)
+def _foreign(keys: dict[str, Key]) -> dict[str, list[str]]:
+    """What is no plain LoRA, by kind: names of layers, or of tensors that belong to none."""
+    found: dict[str, dict[str, None]] = {}
+    for name, key in keys.items():
+        if key.foreign:
+            found.setdefault(key.foreign, {})[key.layer or name] = None
+    return {kind: list(names) for kind, names in found.items()}
 
-    def __call__(self, part: str, module: str, layer: LowRank) -> float:
-        prefixes = ("unet", "transformer", "") if part == DENOISER else (part, "")
-        config = next((self.configs[prefix] for prefix in prefixes if prefix in self.configs), {})
-        alpha = config.get("lora_alpha", layer.rank)
-        for pattern, value in (config.get("alpha_pattern") or {}).items():
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                alpha = value
-                break
-        return float(alpha) * (math.sqrt(layer.rank) if config.get("use_rslora") else 1.0)
+
+def _no_lora(path: Path, keys: dict[str, Key]) -> str:
+    """Says what a file is that has no layer of plain LoRA."""
+    for name, key in keys.items():
+        if key.foreign and key.layer:
+            return f"lora.adapters: expected plain LoRA, got {key.foreign} ({name}) in {path}; convert or retrain it"
+    name = next(name for name, key in keys.items() if key.foreign or key.piece == "alpha")
+    return f"lora.adapters: expected the tensors of a LoRA, got {name:.80} in {path}; give a LoRA file"
+
+
+def _all_have_alpha(raw: dict[tuple[str, str], dict[str, Tensor]]) -> bool:
+    return all("alpha" in pieces for pieces in raw.values())

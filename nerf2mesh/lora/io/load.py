@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from nerf2mesh.priors.base import Prior, TextChange
 from nerf2mesh.report import sha256_file
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+MIN_SHARE = 0.5
+"""Of the denoiser's layers in a file: with fewer on the prior, the adapter was made for another network."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,25 @@ class Loaded:
     """Names of layers that the network does not have."""
     skipped: dict[str, int]
     """Layers of text encoders that the prior does not have."""
+    foreign: dict[str, list[str]] = field(default_factory=dict)
+    """What the file holds besides layers of plain LoRA, by kind; see `LoraFile.left_out`."""
 
     def message(self) -> str:
         """In one line what was left out; "" where nothing was."""
+        return f"lora.adapters: {self.path}: left out {self.reasons()}" if self.reasons() else ""
+
+    def reasons(self) -> str:
+        """What was left out and why; "" where nothing was."""
         parts = []
         if self.unmatched:
-            shown = ", ".join(self.unmatched[:3]) + (", ..." if len(self.unmatched) > 3 else "")
-            parts.append(f"{len(self.unmatched)} layers are not on this prior ({shown})")
+            parts.append(f"{len(self.unmatched)} layers are not on this prior ({_few(self.unmatched)})")
         parts += [f"{count} layers of {part}, which is not loaded" for part, count in self.skipped.items()]
-        return f"lora.adapters: {self.path}: left out " + "; ".join(parts) if parts else ""
+        parts += [f"{len(names)} {kind} ({_few(names)})" for kind, names in self.foreign.items()]
+        return "; ".join(parts)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(name[:80] for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: float = 1.0) -> Loaded:
@@ -46,10 +59,17 @@ def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: floa
     encoders go onto those that later calls of `condition` load to embed words, with `text_weight`.
 
     Raises:
-        ValueError: an unreadable file, or one of which no layer of the denoiser is on this prior.
+        ValueError: an unreadable file, or one of which less than MIN_SHARE of the denoiser's layers are on this prior.
     """
     file = read(path)
     layers, unmatched = fitted(file.parts.get(DENOISER, {}), prior.network)
+    n_fitting = len(file.parts.get(DENOISER, {})) - len(unmatched)
+    if n_fitting and n_fitting < MIN_SHARE * file.n_denoiser:
+        left_out = Loaded(file.path, {}, tuple(unmatched), {}, file.left_out)
+        raise ValueError(
+            f"lora.adapters: expected at least {MIN_SHARE:.0%} of the layers in {file.path} on this prior, got "
+            f"{n_fitting} of {file.n_denoiser} ({left_out.reasons()}); use an adapter that was trained on this prior"
+        )
     applied, skipped = {}, {}
     if layers:
         adapters.load_layers(prior.network, name, layers)
@@ -60,7 +80,7 @@ def load_adapter(prior: Prior, name: str, path: str | Path, *, text_weight: floa
             applied[part] = len(given)
         elif given:
             skipped[part] = len(given)
-    loaded = Loaded(file.path, applied, tuple(unmatched), skipped)
+    loaded = Loaded(file.path, applied, tuple(unmatched), skipped, file.left_out)
     if not applied:
         raise ValueError(
             f"lora.adapters: expected layers of this prior, got none: {loaded.message() or file.path}; "
