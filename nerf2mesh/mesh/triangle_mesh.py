@@ -90,10 +90,12 @@ class TriangleMesh:
 
     @property
     def n_vertices(self) -> int:
+        """Number of vertices, V."""
         return len(self.vertices)
 
     @property
     def n_faces(self) -> int:
+        """Number of faces, F."""
         return len(self.faces)
 
     @property
@@ -103,6 +105,7 @@ class TriangleMesh:
 
     @cached_property
     def face_areas(self) -> Float[np.ndarray, " f"]:
+        """Area of every face, square world units."""
         return 0.5 * np.linalg.norm(_face_cross(self.corners), axis=-1)
 
     @cached_property
@@ -127,6 +130,7 @@ class TriangleMesh:
 
     @property
     def area(self) -> float:
+        """Area of the surface, square world units."""
         return float(self.face_areas.sum())
 
     @property
@@ -137,6 +141,7 @@ class TriangleMesh:
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
+        """Lowest and highest corner of the bounding box; zeros without vertices."""
         if not self.n_vertices:
             return np.zeros((2, 3))
         return np.stack([self.vertices.min(0), self.vertices.max(0)])

@@ -82,7 +82,7 @@ def describe(drawn: Drawn, channels: tuple[int, ...] = (0, 1, 2)) -> str:
 def caption_numbers(drawn: Drawn) -> np.ndarray:
     """The numbers of a scene's caption under each of CHANNEL_ORDERS, [6, CAPTION_WORDS], filled up with 0.
 
-    A tumbled scene has none, since the relations are in a frame that nobody can see.
+    A tumbled scene has none, since its relations are in a frame that no picture shows.
     """
     numbers = np.zeros((len(CHANNEL_ORDERS), CAPTION_WORDS), dtype=np.uint8)
     if not np.isnan(drawn.front_deg):

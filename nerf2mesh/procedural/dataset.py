@@ -138,6 +138,7 @@ class StreamedScenes:
         self.renderer = SceneRenderer(compiled=True)
 
     def draw(self, size: int) -> Batch:
+        """The next `size` scenes."""
         seeds = range(self.seed, self.seed + size)
         self.seed += size
         return render_seeds(seeds, self.views, self.renderer, self.device)

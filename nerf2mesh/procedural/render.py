@@ -46,6 +46,7 @@ class Scenes:
         return Scenes(*(value[index] for value in self.__dict__.values()))
 
     def to(self, device: torch.device | str) -> Scenes:
+        """The scenes on another device."""
         return Scenes(*(value.to(device) for value in self.__dict__.values()))
 
     def distance(self, points: Tensor) -> Tensor:

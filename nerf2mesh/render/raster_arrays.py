@@ -20,6 +20,8 @@ MAX_SUPERSAMPLE = 64
 
 
 class CMesh(ctypes.Structure):
+    """`n2m_raster_mesh` of csrc/n2m_mesh_abi.h."""
+
     _fields_ = [(name, ctypes.c_void_p) for name in ("vertices", "faces", "normals", "colors", "uv", "texture")]
     _fields_ += [(name, ctypes.c_int64) for name in ("n_vertices", "n_faces")]
     _fields_ += [(name, ctypes.c_int32) for name in ("texture_height", "texture_width", "texture_channels")]
@@ -27,12 +29,16 @@ class CMesh(ctypes.Structure):
 
 
 class CViews(ctypes.Structure):
+    """`n2m_raster_views` of csrc/n2m_mesh_abi.h."""
+
     _fields_ = [(name, ctypes.c_void_p) for name in ("cameras", "lights")]
     _fields_ += [(name, ctypes.c_int32) for name in ("n_cameras", "height", "width", "supersample", "orthographic")]
     _fields_ += [("ambient", ctypes.c_float), ("near_depth", ctypes.c_double)]
 
 
 class CImages(ctypes.Structure):
+    """`n2m_raster_images` of csrc/n2m_mesh_abi.h."""
+
     _fields_ = [
         (name, ctypes.c_void_p) for name in ("rgb", "opacity", "depth", "normal", "face", "barycentric", "layers")
     ]

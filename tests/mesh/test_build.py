@@ -120,7 +120,7 @@ def test_two_million_faces():
 
 
 def test_bad_settings_are_named():
-    for bad in ({"resolution": 4}, {"texture_size": 1}, {"threshold": -1.0}, {"target_faces": 3}):
+    for bad in ({"resolution": 4}, {"texture_size": 1}, {"threshold": -1.0}, {"target_faces": 3}, {"sharpen": True}):
         with pytest.raises(ValueError, match=f"mesh.{next(iter(bad))}"):
             MeshConfig(**bad)
     with pytest.raises(ValueError, match="smooth_radius"):

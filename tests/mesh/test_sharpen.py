@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from nerf2mesh.config import load_config
 from nerf2mesh.mesh import FieldAccess, MeshConfig, build_mesh, inspect_mesh
 from nerf2mesh.mesh.access import LevelSet
 from nerf2mesh.mesh.extract.marching_cubes import extract_surface
@@ -73,6 +74,11 @@ def test_an_acute_curved_crease_does_not_fold():
 def test_the_lid_of_a_cut_surface_stays_on_the_box():
     _, mesh, _ = sharpened(analytic.sphere(0.7, (0.8, 0.0, 0.0)), 48)
     assert mesh.is_watertight and mesh.vertices[:, 0].max() == pytest.approx(1.0, abs=0.01 * 2 / 48)
+
+
+def test_the_setting_for_sharp_fields_switches_smoothing_off():
+    mesh = load_config(["mesh=sharp"]).mesh
+    assert mesh.sharpen and mesh.smooth_radius == 0.0
 
 
 def test_in_the_whole_way_without_smoothing():

@@ -21,6 +21,7 @@ def turned(axis: str, angle_deg: float) -> np.ndarray:
 
 
 def random_axes(rng: Generator) -> np.ndarray:
+    """A random rotation [3, 3], uniform over all orientations."""
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
     q = q * np.sign(np.diag(r))
     return q if np.linalg.det(q) > 0 else -q
@@ -44,4 +45,5 @@ def limb(start: tuple[float, ...], end: tuple[float, ...], thick: float, **more:
 
 
 def blob(center: tuple[float, ...], size: tuple[float, ...], **more: object) -> Part:
+    """An ellipsoid with half sizes `size`; `more` are further fields of `Part`."""
     return Part(center=tuple(center), size=tuple(size), ellipsoid=True, **more)  # type: ignore[arg-type]

@@ -63,6 +63,7 @@ def vessel(rng: Generator, palette: Palette) -> list[Part]:
 
 
 def furniture(rng: Generator, palette: Palette) -> list[Part]:
+    """Tables, stools, chairs and armchairs: a top on four legs or a column, often with a back."""
     wood, cloth = palette.main(), palette.any()
     w, d, top = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.03, 0.14)
     leg, h = rng.uniform(0.03, 0.08), rng.uniform(0.15, 0.6)

@@ -10,6 +10,7 @@ from nerf2mesh.procedural.parts import Part
 
 
 def animal(rng: Generator, palette: Palette) -> list[Part]:
+    """Four-legged animals with a head, ears, eyes and mostly a tail."""
     coat, other = palette.main(), palette.any()
     length, girth, leg = rng.uniform(0.4, 0.75), rng.uniform(0.2, 0.42), rng.uniform(0.15, 0.55)
     flat = rng.uniform(0.8, 1.15)
@@ -87,6 +88,7 @@ def animal(rng: Generator, palette: Palette) -> list[Part]:
 
 
 def bird(rng: Generator, palette: Palette) -> list[Part]:
+    """Birds with a beak, often with wings, a tail and legs."""
     coat, other = palette.main(), palette.any()
     body = (rng.uniform(0.35, 0.6), rng.uniform(0.25, 0.45), rng.uniform(0.25, 0.45))
     parts = [blob((0, 0, 0), body, axes=turned("y", rng.uniform(-30, 10)), color=coat, blend=0.12)]
@@ -166,6 +168,7 @@ def bird(rng: Generator, palette: Palette) -> list[Part]:
 
 
 def figure(rng: Generator, palette: Palette) -> list[Part]:
+    """Upright figures with a head, arms and legs in pairs."""
     skin, shirt, trousers = palette.any(), palette.main(), palette.any()
     torso = (rng.uniform(0.12, 0.28), rng.uniform(0.18, 0.35), rng.uniform(0.22, 0.4))
     r, arm, leg = rng.uniform(0.14, 0.34), rng.uniform(0.06, 0.12), rng.uniform(0.07, 0.15)

@@ -11,6 +11,7 @@ from nerf2mesh.procedural.parts import Part
 
 
 def rubble(rng: Generator, palette: Palette) -> list[Part]:
+    """One to six unrelated primitives close to one another, now and then with a cut."""
     parts: list[Part] = []
     for i in range(rng.integers(1, 7)):
         anchor = np.zeros(3) if i == 0 else np.asarray(parts[rng.integers(0, i)].center) + rng.normal(size=3) * 0.35

@@ -11,6 +11,7 @@ from nerf2mesh.procedural.parts import Part
 
 
 def vehicle(rng: Generator, palette: Palette) -> list[Part]:
+    """Cars and lorries on two pairs of wheels; a third of them are aircraft."""
     paint, other, tyre = palette.main(), palette.any(), palette.dark()
     length, width, height = rng.uniform(0.5, 0.85), rng.uniform(0.2, 0.38), rng.uniform(0.1, 0.24)
     if rng.random() < 0.35:
