@@ -8,15 +8,22 @@ Frames and letters
     Depth is the distance along a unit ray direction, in world units.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# torch's own annotations leave out some results (norm, broadcast_tensors).
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import EllipsisType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.utils.device_copy import to_device
+
+Index = int | slice | EllipsisType | Tensor | None | tuple[int | slice | EllipsisType | Tensor | None, ...]
+"""What a batch of cameras is indexed with, as a tensor is."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Camera:
         x, y, z = self.position.unbind(-1)
         return torch.rad2deg(torch.atan2(z, torch.hypot(x, y)))
 
-    def __getitem__(self, index: object) -> Camera:
+    def __getitem__(self, index: Index) -> Camera:
         return replace(
             self,
             camera_to_world=self.camera_to_world[index],
@@ -157,7 +164,7 @@ class Camera:
         """
         height_px = width_px if height_px is None else height_px
         values = [torch.as_tensor(v, dtype=torch.float32) for v in (azimuth_deg, elevation_deg, distance, fov_deg)]
-        azimuth, elevation, distance, fov = torch.broadcast_tensors(*values)
+        azimuth, elevation, radius, fov = torch.broadcast_tensors(*values)
         azimuth, elevation, fov = torch.deg2rad(azimuth), torch.deg2rad(elevation), torch.deg2rad(fov)
         sin_a, cos_a, sin_e, cos_e = azimuth.sin(), azimuth.cos(), elevation.sin(), elevation.cos()
         zero = torch.zeros_like(azimuth)
@@ -165,9 +172,9 @@ class Camera:
         up = torch.stack([-sin_e * cos_a, -sin_e * sin_a, cos_e], dim=-1)
         back = torch.stack([cos_e * cos_a, cos_e * sin_a, sin_e], dim=-1)
         pose = torch.eye(4).expand(*azimuth.shape, 4, 4).clone()
-        pose[..., :3, :] = torch.stack([right, up, back, back * distance[..., None]], dim=-1)
+        pose[..., :3, :] = torch.stack([right, up, back, back * radius[..., None]], dim=-1)
         focal = 0.5 * height_px / torch.tan(0.5 * fov)
-        focal = focal / distance if orthographic else focal
+        focal = focal / radius if orthographic else focal
         principal = torch.tensor([0.5 * width_px, 0.5 * height_px]).expand(*azimuth.shape, 2)
         return Camera(pose, focal[..., None].repeat_interleave(2, -1), principal, width_px, height_px, orthographic)
 
@@ -204,7 +211,7 @@ class Observations:
 
     views: tuple[View, ...] = ()
     prompt: str = ""
-    notes: dict[str, object] = field(default_factory=dict)
+    notes: dict[str, object] = field(default_factory=dict[str, object])
     negative_prompt: str = ""
 
 
@@ -220,7 +227,7 @@ class Rendering:
     opacity: Float[Tensor, "*p"]
     depth: Float[Tensor, "*p"]
     normal: Float[Tensor, "*p 3"] | None = None
-    extra: dict[str, Tensor] = field(default_factory=dict)
+    extra: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     @property
     def rgba(self) -> Float[Tensor, "*p 4"]:

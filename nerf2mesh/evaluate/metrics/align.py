@@ -93,7 +93,7 @@ def _two_way_trees(a: Cloud, b: Cloud) -> float:
     return float(nearest_point_distance(a, b).mean() + nearest_point_distance(b, a).mean())
 
 
-def _thinned(points: Cloud, count: int) -> Cloud:
+def _thinned(points: Cloud, count: int) -> Float[Tensor, "m 3"]:
     return points[torch.linspace(0, len(points) - 1, min(count, len(points))).long()]
 
 

@@ -1,0 +1,22 @@
+"""For the whole run: shapes and types of arguments and results are checked at every call (jaxtyping with beartype).
+
+N2M_TYPECHECK=0 leaves the checks out. Processes that tests start run without them.
+"""
+
+from __future__ import annotations
+
+import os
+
+CHECKED = ("types", "fields", "render", "inputs")
+"""Rooms with shapes in their annotations whose tests pass with the checks.
+
+Not in it: kernels and mesh, whose tests hand over bad arrays on purpose; evaluate.metrics, not yet gone through; rooms
+whose tests hand over stand-ins (priors, lora, optimize, run, sweep, evaluate.protocols).
+"""
+
+if os.environ.get("N2M_TYPECHECK", "1") != "0":
+    from jaxtyping import install_import_hook
+
+    import tests.typecheck  # noqa: F401  (named below)
+
+    install_import_hook([f"nerf2mesh.{room}" for room in CHECKED], "tests.typecheck.checker")
