@@ -83,7 +83,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a file, got none"):
         load_prior(PriorConfig(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match="not a readable"):
+    with pytest.raises(ValueError, match="expected a readable"):
         load_prior(PriorConfig(weights=str(tmp_path / "torn.safetensors")))
     save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ValueError, match="which network"):

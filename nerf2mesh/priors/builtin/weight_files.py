@@ -8,12 +8,15 @@ ever unpickled.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from nerf2mesh.priors.builtin.network import DenoiserConfig, MultiViewDenoiser, grown
+from nerf2mesh.priors.builtin.weight_header import check_tensors, checked_config, read_json
 from nerf2mesh.procedural.captions import WORDS
 from nerf2mesh.utils.atomic_write import atomic_write
 
@@ -45,42 +48,51 @@ def read_network(path: Path) -> MultiViewDenoiser:
     foreign or torn."""
     if (path / "config.json").is_file():
         return _read_diffusers(path)
-    about, weights = {}, {}
-    for file in _files(path):
-        about, more = _read(file)
-        weights |= more
+    files, about, shapes = _files(path), {}, {}
+    for file in files:
+        about, more = _header_of(file)
+        shapes |= more
     if "network" not in about:
         raise ValueError(
             f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
         )
     _check_vocabulary(path, about.get("words"))
-    network = DenoiserConfig(**({"patch": 1} | json.loads(about["network"]))).build()
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise ValueError(f"prior.weights: {path} does not fit its own configuration: {first}; get it anew") from error
+    config = checked_config(path, {"patch": 1} | read_json(path, about["network"]))
+    check_tensors(path, config, shapes)
+    weights = {key: value for file in files for key, value in _read(file).items()}
+    for key, value in weights.items():
+        if not value.isfinite().all():
+            raise ValueError(f"prior.weights: expected finite numbers in {key} of {path}, got others; get it anew")
+    network = config.build()
+    network.load_state_dict(weights)
     return network
 
 
 def _read_diffusers(path: Path) -> MultiViewDenoiser:
     from nerf2mesh.priors.builtin.diffusers_model import MultiViewDenoiserModel
 
-    kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    about = read_json(path, (path / "config.json").read_text(encoding="utf-8", errors="replace"))
+    kind = about.get("_class_name")
     if kind != MultiViewDenoiserModel.__name__:
         raise ValueError(
             f"prior.weights: expected a {MultiViewDenoiserModel.__name__}, got a {kind} in {path}; see prior.name"
         )
+    sizes = {key: value for key, value in about.items() if not key.startswith("_") and key != "vocabulary"}
+    shapes = {}
+    for file in sorted(path.glob("*.safetensors")):
+        shapes |= _header_of(file)[1]
+    own = {key.removeprefix("denoiser."): value for key, value in shapes.items()}
+    _check_vocabulary(path, about.get("vocabulary"))
+    check_tensors(path, checked_config(path, sizes), own)
     try:
         model = MultiViewDenoiserModel.from_pretrained(path, use_safetensors=True, low_cpu_mem_usage=False)
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ValueError(f"prior.weights: {path} cannot be read by diffusers: {first}; save it anew") from error
-    _check_vocabulary(path, model.config.vocabulary)
     return model.denoiser.float()
 
 
-def _check_vocabulary(path: Path, words: str | None) -> None:
+def _check_vocabulary(path: Path, words: object) -> None:
     if words not in (None, " ".join(WORDS)):
         raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
 
@@ -105,13 +117,14 @@ def read_training(path: Path) -> dict[str, Any]:
     """What the header of weights at `path` says of their training; empty for those that say nothing."""
     if (path / "config.json").is_file():
         return {}
-    about, _ = _read(_files(path)[0])
-    return json.loads(about.get("training", "{}"))
+    about, _ = _header_of(_files(path)[0])
+    return read_json(path, about.get("training", "{}"))
 
 
 def mesh_sources(path: Path) -> list[list[dict[str, object]]]:
     """Whose meshes weights were trained on, by training (`objects.folder.licence_summary`), the last one first."""
-    return list(read_training(path).get("meshes", []))
+    found = read_training(path).get("meshes", [])
+    return list(found) if isinstance(found, list) else []
 
 
 def _files(path: Path) -> list[Path]:
@@ -123,16 +136,31 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _header_of(path: Path) -> tuple[dict[str, str], dict[str, tuple[tuple[int, ...], str]]]:
+    """The header's texts, and shape and type of each tensor; no tensor is read."""
+    with _opened(path) as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        shapes = {key: (tuple(value.get_shape()), str(value.get_dtype())) for key, value in slices.items()}
+        return file.metadata() or {}, shapes
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    with _opened(path) as file:
+        return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; every error of reading it in one line."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            return about, {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            yield file
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ValueError(
-            f"prior.weights: expected a readable safetensors file, got {path} ({error}); get it anew"
+            f"prior.weights: expected a readable safetensors file, got {path} ({first}); get it anew"
         ) from error
 
 
