@@ -18,11 +18,20 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from nerf2mesh import __version__
+from nerf2mesh.utils.utf8 import speak_utf8
+
 if TYPE_CHECKING:
     from nerf2mesh.config import Config
 
 USER_ERROR, INTERRUPTED = 2, 130
 _NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
+
+
+def start_up() -> None:
+    """What every command does before anything is loaded."""
+    speak_utf8()
+    share_the_cores()
 
 
 def share_the_cores() -> None:
@@ -37,13 +46,13 @@ def share_the_cores() -> None:
 
 def main() -> None:
     """nerf2mesh: one picture becomes a mesh."""
-    share_the_cores()
+    start_up()
     sys.exit(run_app(_fit, "config"))
 
 
 def train_prior() -> None:
     """nerf2mesh-train-prior: train the built-in prior on procedural shapes and on meshes."""
-    share_the_cores()
+    start_up()
 
     def register() -> None:
         from hydra.core.config_store import ConfigStore
@@ -57,7 +66,7 @@ def train_prior() -> None:
 
 def train_lora() -> None:
     """nerf2mesh-train-lora: train a style adapter on pairs of pictures and models."""
-    share_the_cores()
+    start_up()
 
     def register() -> None:
         from hydra.core.config_store import ConfigStore
@@ -71,7 +80,7 @@ def train_lora() -> None:
 
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
-    share_the_cores()
+    start_up()
     from nerf2mesh.sweep.commands import COMMANDS
 
     word = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -94,6 +103,9 @@ def run_app(
     task: Callable[[DictConfig], object], config_name: str, *, prepare: Callable[[], None] | None = None
 ) -> int:
     """Run a Hydra application and return its exit code; `prepare` runs first, under the same care for errors."""
+    if "--version" in sys.argv[1:]:
+        print(f"nerf2mesh {__version__}")
+        return 0
     failures: list[Exception] = []
 
     def job(composed: DictConfig) -> object:
@@ -110,10 +122,11 @@ def run_app(
         import hydra
 
         from nerf2mesh.config import config_path
+        from nerf2mesh.utils.override_text import command_line
 
         if prepare is not None:
             prepare()
-        sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+        sys.argv[1:] = command_line(sys.argv[1:], takes_picture=task is _fit)
         hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
         if failures:
             raise failures[0]
@@ -126,22 +139,6 @@ def run_app(
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def quoted(argument: str) -> str:
-    """An existing file may have any name; Hydra's grammar wants quotes around most of the special characters."""
-    from nerf2mesh.config import written_out
-
-    argument = written_out(argument)
-    key, equals, value = argument.partition("=")
-    if (
-        key in ("input.image", "output_dir", "data", "data_dir")
-        and equals
-        and re.search(r"[^\w./:\\-]", value)
-        and Path(value).exists()
-    ):
-        return key + '="' + value.replace('"', '\\"') + '"'
-    return argument
 
 
 def _is_sweep() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.utils.override_text import written_out
 
 Schema = TypeVar("Schema")
 
@@ -68,6 +70,8 @@ class Config:
     """The run folder. On the command line by default outputs/PICTURE-PRESET, so that the same command resumes."""
 
     def __post_init__(self) -> None:
+        if self.output_dir is not None:
+            self.output_dir = os.path.expanduser(self.output_dir)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device: expected auto, cpu, cuda or cuda:N, got {self.device!r}; choose one")
         if self.threads < 0:
@@ -98,11 +102,6 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
             return compose(config_name=name, overrides=[written_out(override) for override in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(describe(error)) from error
-
-
-def written_out(override: str) -> str:
-    """lora=[FILE, ...] is short for lora.adapters=[FILE, ...]; without brackets it names an option of the group."""
-    return "lora.adapters=" + override.removeprefix("lora=") if override.startswith("lora=[") else override
 
 
 def to_config(composed: DictConfig) -> Config:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import nerf2mesh
-from nerf2mesh import cli
+from nerf2mesh import Config, cli
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
-    def fit(**arguments: object) -> None:
-        start.calls.append(arguments)
+    def fit(config: Config, **arguments: object) -> None:
+        start.calls.append({"config": config, **arguments})
         if start.error is not None:
             raise start.error
 
@@ -33,10 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         return done.value.code or 0
 
     start.calls, start.error = [], None
-    fake = types.ModuleType("nerf2mesh.api")
-    fake.fit = fit
-    monkeypatch.setitem(sys.modules, "nerf2mesh.api", fake)
-    monkeypatch.setattr(nerf2mesh, "api", fake, raising=False)
+    monkeypatch.setattr("nerf2mesh.run.run_fit", fit)
     return start
 
 
@@ -123,7 +120,7 @@ def test_interrupt_says_how_to_go_on(run: Callable[..., int], capfd: pytest.Capt
         ("preset=ultra", "expected one of demo, high, preview, standard, tiny"),
         ("nogroup=x", "no such setting"),
         ("seed=-1", "seed: expected 0 or more"),
-        ("input.image=a=b", "quote special characters"),
+        ("seed=a=b", "quote special characters"),
     ],
 )
 def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
@@ -159,3 +156,24 @@ def test_bench_command_outside_of_the_checkout(tmp_path: Path) -> None:
     code = "import sys; sys.argv = ['nerf2mesh-bench', 'kernels']; from nerf2mesh.cli import bench; bench()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "expected the root of a source checkout" in done.stderr
+
+
+def test_a_picture_alone_is_enough(run: Callable[..., int]) -> None:
+    assert run("cup.png", "preset=tiny") == 0
+    assert run.calls[0]["config"].input.image == "cup.png"
+    assert Path(run.calls[0]["config"].output_dir) == Path("outputs/cup-tiny")
+
+
+@pytest.mark.parametrize("entry", [cli.main, cli.train_prior, cli.train_lora, cli.bench])
+def test_version(entry: Callable[[], None], run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
+    assert run("--version", entry=entry) == 0
+    assert capsys.readouterr().out == f"nerf2mesh {nerf2mesh.__version__}\n"
+
+
+def test_names_mean_the_same_under_an_older_locale(tmp_path: Path) -> None:
+    (tmp_path / "größe").mkdir()
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "nerf2mesh.cli", "input.image=größe", "input.prompt=茶", "preset=tiny"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+    assert "größe" in done.stderr.decode("utf-8")

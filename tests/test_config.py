@@ -81,7 +81,7 @@ WRONG = {
     "seed=-1": r"seed: expected 0 or more, got -1",
     "device=tpu": r"device: expected auto, cpu, cuda or cuda:N, got 'tpu'",
     "threads=-2": r"threads: expected 0",
-    "input.image=a=b.png": r"quote special characters",
+    "seed=a=b": r"quote special characters",
     "no_equals_sign": r"quote special characters",
 }
 

@@ -100,6 +100,7 @@ def _with_alphas(
 
 def located(path: Path) -> Path:
     """The safetensors file meant by a path. ValueError where there is none."""
+    path = path.expanduser()
     if path.is_dir():
         for name in _FOLDER_NAMES:
             if (path / name).is_file():

@@ -70,7 +70,7 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
     @staticmethod
     def load(config: PriorConfig, device: str | torch.device = "cpu") -> BuiltinPrior:
         """From the packaged weights or from `config.weights`. ValueError where the file is missing, foreign or torn."""
-        path = Path(config.weights) if config.weights else PACKAGED
+        path = Path(config.weights).expanduser() if config.weights else PACKAGED
         network = read_network(path).to(device)
         return BuiltinPrior(network, precision=config.precision, source=path)
 

@@ -1,0 +1,98 @@
+"""Overrides as people type them: paths and free text need no quoting of their own.
+
+Hydra's grammar gives a meaning to quotes, commas, equal signs, tildes, brackets and most characters beyond ASCII. For
+the settings that hold a path or free text, the value is taken as it stands: `written_out` quotes it for Hydra. A value
+that is quoted already stays. In a sweep a comma separates values, unless a file of the whole name exists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PATHS = ("image", "output_dir", "data", "data_dir", "weights", "model", "config_dir", "controlnet", "ip_adapter")
+PATHS += ("cache_dir", "adapters", "meshes", "clip", "average")
+WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
+_WITH_VALUE = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:-]+( [A-Za-z0-9_./:-]+)*")
+_OTHER_KIND = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.IGNORECASE)
+"""What Hydra would read as a number or a truth value, and give back in another spelling."""
+_SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL)
+
+
+def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> list[str]:
+    """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE."""
+    sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
+    ready, before = [], ""
+    for argument in arguments:
+        if before in _WITH_VALUE or argument.startswith("-"):
+            ready.append(argument)
+        else:
+            named = f"input.image={argument}" if takes_picture and _is_picture(argument) else argument
+            ready.append(written_out(named, sweep=sweep))
+        before = argument
+    return ready
+
+
+def written_out(override: str, *, sweep: bool = False) -> str:
+    """The override in Hydra's grammar.
+
+    lora=[FILE, ...] is short for lora.adapters=[FILE, ...]; without brackets it names an option of the group.
+    """
+    if override.startswith("lora=["):
+        override = "lora.adapters=" + override.removeprefix("lora=")
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+").rpartition(".")[2]
+    if not equals or not re.fullmatch(r"\+{0,2}[\w.]+", key) or name not in PATHS + WORDS or key == "lora.weights":
+        return override
+    write = _path if name in PATHS else _quoted
+    if value.startswith("[") and value.endswith("]") and name in PATHS and not Path(value).exists():
+        return f"{key}=[{','.join(_each(value[1:-1], write))}]"
+    if sweep and not _SWEEP.fullmatch(value) and not Path(value).exists():
+        return f"{key}={','.join(_each(value, write))}"
+    return override if sweep and _SWEEP.fullmatch(value) else f"{key}={write(value)}"
+
+
+def _is_picture(argument: str) -> bool:
+    """An existing file of any name; else a name that ends as pictures do and does not begin as key=value."""
+    if re.match(r"[+~]{0,2}[\w./@:]+=", argument):
+        return Path(argument).suffix.lower() in PICTURE_SUFFIXES and Path(argument).is_file()
+    return Path(argument).is_file() or Path(argument).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _each(values: str, write: Callable[[str], str]) -> list[str]:
+    """The values between commas, each written by `write`. A comma in quotes or in an existing file's name is kept."""
+    pieces = re.findall(r"""\s*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*(?=,|$)|[^,]+|(?<=,)(?=,|$)""", values)
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and _exists(f"{joined[-1]},{piece}") and not _exists(joined[-1]):
+            joined[-1] += f",{piece}"
+        else:
+            joined.append(piece.strip())
+    return [write(piece) for piece in joined]
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name.strip()).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _path(value: str) -> str:
+    """The same with the home folder for a leading ~."""
+    return _quoted(os.path.expanduser(value) if value.startswith("~") and not os.path.exists(value) else value)
+
+
+def _quoted(value: str) -> str:
+    for quote in "\"'":
+        if re.fullmatch(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", value, re.DOTALL):
+            return value
+    if not value or value == "null" or (_PLAIN.fullmatch(value) and not _OTHER_KIND.fullmatch(value)):
+        return value
+    # Inside quotes Hydra reads backslashes as an escape only in front of the quote and at the end.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    return '"' + re.sub(r"(\\+)$", lambda found: found.group(1) * 2, escaped) + '"'
