@@ -10,7 +10,8 @@ import io
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as new
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -51,14 +52,14 @@ class LoopState:
     occupancy: OccupancyGrid
     optimizer: FusedAdam
     generators: dict[str, torch.Generator]
-    adapter: dict[str, torch.Tensor] = field(default_factory=dict)
+    adapter: dict[str, torch.Tensor] = new(default_factory=dict)
     step: int = 0
-    factors: dict[str, float] = field(default_factory=dict)
-    symptoms: dict[str, int] = field(default_factory=dict)
-    events: list[str] = field(default_factory=list)
-    beginning: dict[str, Any] = field(default_factory=dict)
-    parts: dict[str, Part] = field(default_factory=dict)
-    waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    factors: dict[str, float] = new(default_factory=dict)
+    symptoms: dict[str, int] = new(default_factory=dict)
+    events: list[str] = new(default_factory=list)
+    beginning: dict[str, Any] = new(default_factory=dict)
+    parts: dict[str, Part] = new(default_factory=dict)
+    waiting: dict[str, dict[str, Any]] = new(default_factory=dict)
 
     @staticmethod
     def fresh(

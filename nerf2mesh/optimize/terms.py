@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -29,13 +30,14 @@ class Gathering:
 
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
-        self._names = [name for name, value in measured.items() if isinstance(value, Tensor)]
-        values = [measured[name].detach().double().reshape(()) for name in self._names]
+        on_device = {name: value for name, value in measured.items() if isinstance(value, Tensor)}
+        self._names = list(on_device)
+        values = [value.detach().double().reshape(()) for value in on_device.values()]
         self._values = AsyncReadback(torch.stack(values)) if values else None
 
     def numbers(self) -> Numbers:
         values = self._values.tolist() if self._values else []
-        return self.measured | dict(zip(self._names, values, strict=True))
+        return cast(Numbers, self.measured | dict(zip(self._names, values, strict=True)))
 
 
 def gathered(measured: Measured) -> Numbers:
@@ -123,6 +125,7 @@ class Distillation:
     @torch.no_grad()
     def _kept(self, rendering: Rendering, latents: Tensor) -> Tensor:
         """`keep` at the latents' size."""
+        assert self.keep is not None
         kept = F.interpolate(self.keep(rendering)[:, None], size=latents.shape[-2:], mode="area")
         self.numbers["distill/kept"] = kept.mean()
         return kept.unflatten(0, self.cameras.batch_shape)

@@ -47,6 +47,7 @@ def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, c
     )
     write_json(folder / "provenance.json", about)
     metadata = {"generator": "nerf2mesh", "provenance": about}
+    assert result.mesh is not None
     result.mesh = replace(result.mesh, metadata=metadata)
     result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
     result.save(folder.path)

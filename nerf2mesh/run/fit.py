@@ -83,10 +83,10 @@ def _run(
     occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
     renderer = VolumeRenderer(config.renderer, field, occupancy)
     state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
-    resumed = folder is not None and (folder / LAST).exists()
-    if resumed:
+    notes = []
+    if folder is not None and (folder / LAST).exists():
         state.load(folder / LAST)
-    notes = [f"continued from step {state.step}"] if resumed else []
+        notes = [f"continued from step {state.step}"]
 
     with clock.stage("adapt"):
         adapt(state, guidance.prior, observations, config, folder, ranks)

@@ -33,6 +33,7 @@ def run_loop(state: LoopState, problem: Problem, config: Config, folder: RunFold
         save(state)
 
     def save_preview(views: Rendering, step: int) -> None:
+        assert folder is not None
         save_row(folder / f"previews/step_{step:06d}.png", views)
 
     with save.between_steps():

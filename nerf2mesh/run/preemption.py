@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nerf2mesh.optimize import LoopState
@@ -43,7 +43,7 @@ class Signals:
     def __init__(self) -> None:
         self.received: int | None = None
         self.at_once = False
-        self.previous: dict[int, object] = {}
+        self.previous: dict[int, Any] = {}
 
     def handle(self, number: int, frame: object) -> None:
         again, self.received = self.received is not None, number

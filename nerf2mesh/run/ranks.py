@@ -77,6 +77,7 @@ class Ranks:
         box = [state.snapshot() if self.is_first else None]
         dist.broadcast_object_list(box, src=0)
         if not self.is_first:
+            assert box[0] is not None
             state.roll_back(box[0])
         self.reseed(state)
 

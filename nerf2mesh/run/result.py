@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as new
 from pathlib import Path
 
 from nerf2mesh.config import Config
@@ -27,10 +28,10 @@ class Result:
     renderer: VolumeRenderer
     observations: Observations
     config: Config
-    metrics: dict[str, object] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    lods: list[TriangleMesh] = field(default_factory=list)
+    metrics: dict[str, object] = new(default_factory=dict)
+    facts: dict[str, object] = new(default_factory=dict)
+    warnings: list[str] = new(default_factory=list)
+    lods: list[TriangleMesh] = new(default_factory=list)
     """Coarser meshes, one for each budget of `mesh.lods`."""
 
     def __repr__(self) -> str:
@@ -45,6 +46,8 @@ class Result:
         """Writes mesh.<format> for each of glb, obj, ply, stl, usdz, fbx into `folder`, and mesh_lod1.<format> and so
         on where there are coarser meshes; returns the paths. The scale is that of `mesh.real_size_m`.
         """
+        if self.mesh is None:
+            raise ValueError("mesh: expected one to save, got none; only the first process of a run makes it")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         scale = scale_to(self.mesh, self.config.mesh.real_size_m)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from nerf2mesh.utils.precision import fast_dtype
 
 
 def velocity_loss(
-    network: torch.nn.Module,
+    network: Any,
     images: Tensor,
     geometry: FrameGeometry,
     kind: Tensor,

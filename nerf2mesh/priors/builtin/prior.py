@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.distill.noise import NoiseLevel
+from nerf2mesh.distill.noise import Kind, NoiseLevel
 from nerf2mesh.priors.base import Branch, PriorDefaults, SeesCameras
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.network import (
@@ -57,7 +57,7 @@ class GivenFrames:
 class BuiltinPrior(SeesCameras, PriorDefaults):
     """See `priors.base.Prior`. The network is frozen; adapters are added by the lora room."""
 
-    kind = "v"
+    kind: Kind = "v"
     has_alpha = True
 
     def __init__(self, network: MultiViewDenoiser, *, precision: str = "auto", source: Path | None = None) -> None:

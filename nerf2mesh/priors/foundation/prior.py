@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,8 +60,9 @@ class FoundationPrior(ABC):
         config = replace(config, precision=dtype_name(self.dtype))
         self.source, self.config, self.family = source, config, source.family
         self.components: Components = source.components
-        self.network = self._load_network().to(device)
-        self.vae = self._load_vae()
+        # Any: modules of diffusers, whose attributes are known at run time only.
+        self.network: Any = self._load_network().to(device)
+        self.vae: Any = self._load_vae()
         if self.vae is not None:
             self.vae = self.vae.to(device)
         self.network_size = config.network_resolution or self._trained_size()
@@ -77,7 +79,7 @@ class FoundationPrior(ABC):
         """Where the model is from, its licence, and a SHA-256 of each part."""
         cache = text.cache_folder(self.config.cache_dir)
         parts = [name for name in self.components.index if self.components.has(name)]
-        found = {"model": self.source.origin, "family": self.family, "licence": self.source.licence}
+        found: dict[str, object] = {"model": self.source.origin, "family": self.family, "licence": self.source.licence}
         return found | {"sha256": text.digests(self.components, parts, cache)}
 
     @property

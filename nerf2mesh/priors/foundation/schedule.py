@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from nerf2mesh.utils.device_copy import to_device
 class Schedule(Protocol):
     """kind of prediction, noise level at t [B] as [B, 1, 1, 1, 1], and the number that the network takes for t [B]."""
 
-    kind: Kind
+    @property
+    def kind(self) -> Kind: ...
 
     def level(self, t: Tensor) -> NoiseLevel: ...
 
@@ -72,7 +73,7 @@ class FlowSchedule:
 KINDS: dict[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
 
 
-def read_schedule(config: Mapping[str, object], *, n_tokens: int = 4096, scale: float = 1000.0) -> Schedule:
+def read_schedule(config: Mapping[str, Any], *, n_tokens: int = 4096, scale: float = 1000.0) -> Schedule:
     """The schedule that a scheduler_config.json describes.
 
     Args:
@@ -97,7 +98,7 @@ def read_schedule(config: Mapping[str, object], *, n_tokens: int = 4096, scale: 
             f"prior.model: expected a scheduler of epsilon, v_prediction, sample or a flow, got {kind!r}; "
             "take a model that is not distilled to few steps"
         )
-    from diffusers import DDPMScheduler
+    from diffusers import DDPMScheduler  # pyright: ignore[reportPrivateImportUsage]
 
     known = {key: value for key, value in config.items() if key in _BETA_KEYS}
     return DiscreteSchedule(DDPMScheduler(**known).alphas_cumprod, KINDS[kind])
@@ -117,7 +118,7 @@ _NO_TABLE = ("EDM", "CosineDPM")
 """Schedulers of networks with Karras' preconditioning (2022): their noise levels are no betas."""
 
 
-def _flow_shift(config: Mapping[str, object], n_tokens: int) -> float:
+def _flow_shift(config: Mapping[str, Any], n_tokens: int) -> float:
     """Of FlowMatchEuler (fixed, or growing with the sequence) or of a solver with flow sigmas."""
     if config.get("use_dynamic_shifting"):
         low, high = float(config.get("base_shift", 0.5)), float(config.get("max_shift", 1.15))
