@@ -83,7 +83,7 @@ def test_what_is_not_there_is_said_with_the_remedy(models: Models, hub: Path, tm
     with pytest.raises(ValueError, match=r"prior\.model: no folder nowhere/at/all") as error:
         resolve(PriorConfig(model="nowhere/at/all"))
     one_line(error)
-    with pytest.raises(ValueError, match=r"has no model_index\.json") as error:
+    with pytest.raises(ValueError, match=r"without model_index\.json") as error:
         resolve(PriorConfig(model=str(tmp_path)))
     one_line(error)
     put(hub, "someone/torn", models.folder("sd"))

@@ -43,22 +43,25 @@ class Components:
             ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"prior.model: {path} is not readable JSON ({error}); get it anew") from error
+        if not isinstance(index, dict):
+            raise ValueError(f"prior.model: expected the parts of a model in {path}, got {index!r:.40}; get it anew")
         return Components(folder, file, variant, index)
 
     def has(self, name: str) -> bool:
         """Whether the model comes with this component."""
         entry = self.index.get(name)
-        return bool(entry) and entry[-1] is not None and (self.folder / name).is_dir()
+        return isinstance(entry, list) and bool(entry) and entry[-1] is not None and (self.folder / name).is_dir()
 
     def class_name(self, name: str) -> str:
-        return str(self.index.get(name, ["", ""])[-1])
+        entry = self.index.get(name)
+        return str(entry[-1]) if isinstance(entry, list) and entry else ""
 
     def config(self, name: str) -> dict[str, Any]:
         """The component's configuration; ValueError where there is none."""
         for file in ("config.json", "scheduler_config.json"):
             path = self.folder / name / file
             if path.is_file():
-                return json.loads(path.read_text(encoding="utf-8"))
+                return _object(path)
         raise ValueError(f"prior.model: {self.folder} lacks {name}/config.json; get the whole model")
 
     def weight_files(self, name: str) -> list[Path]:
@@ -168,6 +171,17 @@ class Components:
                 f"prior.model: the weights in {self.folder / name} do not fit its configuration ({reason}); get it anew"
             ) from error
         return module
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON object. ValueError in one line for anything else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"prior.model: expected a JSON object in {path}, got something else; get it anew")
+    return found
 
 
 def whole(loaded: tuple[nn.Module, dict[str, Any]], place: str) -> nn.Module:

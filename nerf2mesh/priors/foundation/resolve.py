@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerf2mesh.priors.config import AUTO, PriorConfig
+from nerf2mesh.priors.foundation.architecture import (
+    check_network,
+    check_pipeline,
+    check_single_file,
+    refuse_adapter,
+)
 from nerf2mesh.priors.foundation.components import Components, first_line
 from nerf2mesh.priors.foundation.zoo import MODEL_ZOO, PIPELINES, Known
 
@@ -57,11 +63,15 @@ def resolve(config: PriorConfig) -> Source:
     known = MODEL_ZOO.get(config.name)
     components, origin = _locate(config, known)
     family = known.family if known else _family(components, origin)
+    check_pipeline(components, family, origin)
+    if components.file is not None:
+        check_single_file(components.file, family)
     lacking = components.missing(NEEDED[family])
     if lacking:
         raise ValueError(
             f"prior.model: {origin} lacks {', '.join(lacking)} in {components.folder}; {_remedy(origin, config)}"
         )
+    check_network(components, family, origin)
     licence = known.licence if known else "not known here; read the model's card"
     return Source(components, family, origin, licence, known.size_px if known else None)
 
@@ -91,6 +101,7 @@ def _locate(config: PriorConfig, known: Known | None) -> tuple[Components, str]:
     if path.is_file() or path.suffix in (".safetensors", ".ckpt", ".bin", ".pt", ".pth"):
         return _single_file(path, config, known), str(path)
     folder = folder_of(config.model, config, "prior.model")
+    refuse_adapter(folder)
     return Components.read(folder, variant=config.variant), config.model
 
 
@@ -114,6 +125,7 @@ def _single_file(path: Path, config: PriorConfig, known: Known | None) -> Compon
         )
     if not path.is_file():
         raise ValueError(f"prior.model: no file {path} (looked from {Path.cwd()}); check the path")
+    check_single_file(path)
     if config.config_dir:
         return Components.read(Path(config.config_dir).expanduser(), path)
     for place in known.ids if known else ():
