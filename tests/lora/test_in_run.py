@@ -4,17 +4,34 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 import nerf2mesh
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.lora import read_adapter
 from nerf2mesh.lora.lowrank import from_state
+from tests.lora.test_style import SMALL
 
 TINY = ["preset=tiny", "lora=subject", "lora.steps=2", "lora.learning_rate=0.01", "report.quiet=true", "threads=1"]
+TINY += ["report.turntable_frames=0", "report.html=false", "mesh=vertex_colors"]
+
+
+def write_network(path: Path) -> Path:
+    """A tiny built-in network whose every layer, the last ones too, has random weights."""
+    torch.manual_seed(0)
+    network = SMALL.build()
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(tensors, path, metadata={"network": json.dumps(SMALL.as_dict())})
+    return path
 
 
 def run(folder: Path, *more: str) -> dict:
-    nerf2mesh.fit(demo_picture(), overrides=[*TINY, *more], output_dir=folder)
+    weights = folder.parent / "tiny.safetensors"
+    settings = [*TINY, f"prior.weights={weights if weights.exists() else write_network(weights)}", *more]
+    nerf2mesh.fit(demo_picture(), overrides=settings, output_dir=folder)
     return torch.load(folder / "checkpoints/last.pt", weights_only=True)
 
 
