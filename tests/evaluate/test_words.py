@@ -20,8 +20,9 @@ from nerf2mesh.evaluate.metrics.text_metrics import (
     colored_ball,
     score_words,
 )
-from nerf2mesh.evaluate.protocols import t3bench
+from nerf2mesh.evaluate.protocols import cases, t3bench
 from nerf2mesh.evaluate.protocols.baselines import background, baselines_of
+from nerf2mesh.evaluate.protocols.canonical import ring_cameras
 from nerf2mesh.evaluate.protocols.datasets import t3bench_prompts
 from nerf2mesh.evaluate.protocols.scoring import Settings
 from nerf2mesh.evaluate.protocols.t3bench import t3bench_aggregate, t3bench_cameras, t3bench_case, t3bench_frame
@@ -151,6 +152,7 @@ def stable_diffusion(folder: Path) -> list[str]:
 def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in prior reads a caption of core, and nobody judges; Stable Diffusion reads T3Bench's, CLIP judges."""
     monkeypatch.setattr(bench, "make_launcher", Here)
+    monkeypatch.setattr(cases, "ring_cameras", lambda: ring_cameras(32))
     monkeypatch.setattr(t3bench, "t3bench_cameras", lambda: t3bench_cameras(16))
     (tmp_path / "prompt_single.txt").write_text('A "red" cup, half full = half empty\nA blue map\n', encoding="utf-8")
     prior = builtin_reader(tmp_path) if protocol == "core" else stable_diffusion(tmp_path)
