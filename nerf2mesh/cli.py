@@ -110,7 +110,12 @@ def run_app(
 
     def job(composed: DictConfig) -> object:
         """A single run takes errors past Hydra, which would print lines of its own; a sweep passes them on."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from nerf2mesh.config import reject_added
+
         try:
+            reject_added(HydraConfig.instance().cfg.hydra, "hydra.")
             return task(composed)
         except Exception as error:
             if _is_sweep():
@@ -121,13 +126,14 @@ def run_app(
     def start() -> None:
         import hydra
 
-        from nerf2mesh.config import config_path
+        from nerf2mesh.config import config_path, searchpath_checked
         from nerf2mesh.utils.override_text import command_line
 
         if prepare is not None:
             prepare()
         sys.argv[1:] = command_line(sys.argv[1:], takes_picture=task is _fit)
-        hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
+        with searchpath_checked():
+            hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
         if failures:
             raise failures[0]
 
@@ -150,9 +156,10 @@ def _is_sweep() -> bool:
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
     from nerf2mesh.run import REQUEUE, Preempted, listening, stoppable
+    from nerf2mesh.run.warned import as_lines
 
     try:
-        with listening(), stoppable():
+        with listening(), stoppable(), as_lines():
             work()
     except Preempted as stop:
         print(f"{stop}; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from nerf2mesh.distill.config import DistillConfig
@@ -68,6 +69,9 @@ class Config:
     """Threads of the CPU; 0 leaves torch's own choice."""
     output_dir: str | None = None
     """The run folder. On the command line by default outputs/PICTURE-PRESET, so that the same command resumes."""
+    overwrite: bool = False
+    """Where output_dir holds a run of other settings or inputs, remove what that run wrote and start anew. The same run
+    goes on as ever."""
 
     def __post_init__(self) -> None:
         if self.output_dir is not None:
@@ -98,10 +102,30 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
     from hydra import compose
 
     try:
-        with _hydra():
-            return compose(config_name=name, overrides=[written_out(override) for override in overrides])
+        with _hydra(), searchpath_checked():
+            written = [written_out(override) for override in overrides]
+            composed = compose(config_name=name, overrides=written, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(describe(error)) from error
+    reject_added(composed.hydra, "hydra.")
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
+
+
+@contextmanager
+def searchpath_checked() -> Iterator[None]:
+    """A folder of hydra.searchpath that is not there, about which Hydra only warns, is a ValueError inside."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=r"provider=.* is not available", category=UserWarning)
+        try:
+            yield
+        except UserWarning as missing:
+            place = re.sub(r".*path=(.*) is not available.*", r"\1", str(missing), flags=re.S)
+            raise ValueError(
+                f"hydra.searchpath: expected folders that are there, got {place}; "
+                "write hydra.searchpath=[file:///FOLDER] with the absolute path"
+            ) from missing
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -112,7 +136,7 @@ def to_config(composed: DictConfig) -> Config:
 def to_dataclass(composed: DictConfig, kind: type[Schema]) -> Schema:
     """An instance of the schema that `composed` was made from; ValueError as in `load_config`."""
     try:
-        _reject_added(composed, kind, "")
+        reject_added(composed)
         config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         raise ValueError(describe(error)) from error
@@ -175,14 +199,18 @@ def _known_keys() -> list[str]:
     return list(walk(Config, ""))
 
 
-def _reject_added(composed: DictConfig, kind: type, prefix: str) -> None:
-    """Hydra's +key=value may add what the schema does not know; nothing would ever read it."""
-    known = {item.name: item.default_factory for item in dataclasses.fields(kind)}
+def reject_added(composed: DictConfig, prefix: str = "") -> None:
+    """ValueError for what Hydra's +key=value added to a node with a schema; nothing would ever read it."""
+    kind = OmegaConf.get_type(composed)
+    known = {item.name for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else None
     for name in composed:
-        if name not in known:
+        if (
+            known is not None and name not in known and prefix + str(name) != "hydra.env"
+        ):  # Hydra's own, not in its schema
             raise ValueError(f"{prefix}{name}: no such setting; see nerf2mesh --cfg job for all keys")
-        if dataclasses.is_dataclass(known[name]):
-            _reject_added(composed[name], known[name], f"{prefix}{name}.")
+        node = composed._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+            reject_added(node, f"{prefix}{name}.")
 
 
 def _restore_tuples(value: object) -> None:

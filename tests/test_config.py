@@ -74,6 +74,10 @@ WRONG = {
     "+field.made_up=3": r"field\.made_up: no such setting",
     "+made_up=3": r"made_up: no such setting",
     "nonsense=1": r"nonsense: no such setting; see nerf2mesh --cfg job",
+    "experiment=stable_zero12": r"experiment: expected one of .*stable_zero123.*, got stable_zero12",
+    "hydra.searchpath=[nowhere/mine]": r"hydra\.searchpath: expected folders that are there, got nowhere/mine; write",
+    "+hydra.made_up=1": r"hydra\.made_up: no such setting",
+    "+hydra.job.made_up=1": r"hydra\.job\.made_up: no such setting",
     "preset=ultra": r"preset: expected one of demo, high, preview, standard, tiny, got ultra",
     "prior=nothing": r"prior: expected one of .*builtin",
     "field.n_levels=many": r"field\.n_levels=many.*could not be converted to Integer",
@@ -91,6 +95,20 @@ def test_wrong_override_is_refused_in_one_line(override: str) -> None:
     with pytest.raises(ValueError, match=WRONG[override]) as caught:
         load_config([override])
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("added", ["second.prior.made_up", "second.made_up"])
+def test_settings_that_nobody_reads_are_refused_in_optional_groups(added: str) -> None:
+    with pytest.raises(ValueError, match=rf"{added}: no such setting"):
+        load_config(["experiment=magic123", f"+{added}=1"])
+
+
+def test_experiments_of_ones_own_are_found_where_the_folder_is_there(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\nseed: 77\n", encoding="utf-8")
+    assert load_config([f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]).seed == 77
+    with pytest.raises(ValueError, match=r"hydra\.searchpath"):
+        load_config([f"hydra.searchpath=[file://{tmp_path}/gone]"])
 
 
 def test_hydras_own_view() -> None:

@@ -1,24 +1,131 @@
-"""The folder of a run whose views were handed over in memory."""
+"""The folder of a run: whose it is by content and settings, what may change in it, and what overwrite removes."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from nerf2mesh.config import load_config
+from nerf2mesh.config import Config, load_config
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.types import Camera, Observations, View
 
 
-def seen(level: float) -> Observations:
-    return Observations((View(torch.full((8, 8, 4), level), Camera.orbit(0.0, 10.0, width_px=8)),))
+def seen(level: float, **notes: object) -> Observations:
+    view = View(torch.full((8, 8, 4), level), Camera.orbit(0.0, 10.0, width_px=8))
+    return Observations((view,), notes={"warnings": [], **notes})
+
+
+def asked(folder: Path, *overrides: str) -> Config:
+    return load_config(["preset=tiny", f"output_dir={folder}", *overrides])
+
+
+def started(config: Config, observations: Observations) -> RunFolder:
+    """The folder after a first checkpoint."""
+    folder = RunFolder.open(config, (), observations)
+    assert folder is not None
+    (folder / "checkpoints/last.pt").touch()
+    return folder
 
 
 def test_other_views_in_the_same_folder_are_refused(tmp_path: Path) -> None:
-    config = load_config(["preset=tiny", f"output_dir={tmp_path}"])
+    config = asked(tmp_path)
+    started(config, seen(0.25))
     RunFolder.open(config, (), seen(0.25))
-    RunFolder.open(config, (), seen(0.25))
-    with pytest.raises(ValueError, match="observations: expected those of the run"):
+    with pytest.raises(ValueError, match=r"observations: expected those of the run .* overwrite=true"):
         RunFolder.open(config, (), seen(0.5))
+
+
+def test_a_changed_picture_is_refused_by_name_and_the_same_one_by_another_path_goes_on(tmp_path: Path) -> None:
+    config = asked(tmp_path, "input.image=cup.png")
+    started(config, seen(0.25, sha256="a" * 64))
+    elsewhere = asked(tmp_path, "input.image=./pictures/cup.png")
+    assert RunFolder.open(elsewhere, (), seen(0.25, sha256="a" * 64)).changed == {}
+    saved_again = seen(0.25, sha256="b" * 64)  # other bytes that show the same, as a program that strips EXIF writes
+    RunFolder.open(config, (), saved_again)
+    with pytest.raises(ValueError, match=r"input\.image: expected what the run in .*, got cup\.png with other content"):
+        RunFolder.open(config, (), seen(0.5, sha256="c" * 64))
+
+
+@pytest.mark.parametrize("setting", ["lora.adapters", "prior.controlnet", "prior.ip_adapter"])
+def test_changed_files_and_folders_are_refused_by_name(setting: str, tmp_path: Path) -> None:
+    """A file, or a file deep in a folder, of the same size and name; a copy elsewhere is the same."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for place in (here, there):
+        (place / "deep").mkdir(parents=True)
+        (place / "deep/adapter_model.safetensors").write_bytes(b"weights")
+
+    def named(place: Path) -> Config:
+        value = f"[{place / 'deep/adapter_model.safetensors'}]" if setting == "lora.adapters" else str(place)
+        return asked(tmp_path / "run", f"{setting}={value}")
+
+    started(named(here), seen(0.25))
+    RunFolder.open(named(there), (), seen(0.25))
+    (there / "deep/adapter_model.safetensors").write_bytes(b"WEIGHTS")
+    with pytest.raises(
+        ValueError, match=rf"^{setting}.*: expected what the run in .* with other content; .*output_dir="
+    ):
+        RunFolder.open(named(there), (), seen(0.25))
+
+
+def test_other_weights_of_the_prior_are_refused(tmp_path: Path) -> None:
+    config = asked(tmp_path, "prior.weights=mine.safetensors")
+    folder = started(config, seen(0.25))
+    folder.settle(config, {"prior": {"file": "mine.safetensors", "sha256": "a"}})
+    folder.settle(config, {"prior": {"file": "copy.safetensors", "sha256": "a"}})
+    with pytest.raises(ValueError, match=r"prior\.weights=mine\.safetensors: expected the weights with which"):
+        folder.settle(config, {"prior": {"file": "mine.safetensors", "sha256": "b"}})
+
+
+def test_a_first_attempt_that_made_nothing_binds_nobody(tmp_path: Path) -> None:
+    RunFolder.open(asked(tmp_path, "lora.adapters=[misspelt.safetensors]"), (), seen(0.25))
+    RunFolder.open(asked(tmp_path, "optimize.rays=99"), (), seen(0.5))
+
+
+def test_more_steps_schedules_mesh_and_report_go_on_and_are_recorded(tmp_path: Path) -> None:
+    started(asked(tmp_path, "optimize.steps=4"), seen(0.25))
+    more = ("optimize.steps=8", "optimize.lr_final_share=0.5", "distill.t_end=0.3", "mesh.resolution=32")
+    changed = {name: pair[1] for name, pair in RunFolder.open(asked(tmp_path, *more), (), seen(0.25)).changed.items()}
+    expected = {"optimize.steps": 8, "optimize.lr_final_share": 0.5, "distill.t_end": 0.3, "mesh.resolution": 32}
+    assert changed == expected
+    (record,) = json.loads((tmp_path / "changes.json").read_text("utf-8"))
+    assert record["settings"]["optimize.steps"] == [4, 8]
+    RunFolder.open(asked(tmp_path, *more, "report.quiet=true"), (), seen(0.25))
+    assert len(json.loads((tmp_path / "changes.json").read_text("utf-8"))) == 2
+
+
+@pytest.mark.parametrize("override", ["optimize.rays=99", "seed=3", "field.n_levels=3", "distill.n_views=3"])
+def test_settings_that_make_another_run_are_refused_with_both_values(override: str, tmp_path: Path) -> None:
+    started(asked(tmp_path), seen(0.25))
+    name, _, value = override.partition("=")
+    with pytest.raises(ValueError, match=rf"{name} was \d+, now {value}\); .*overwrite=true") as refused:
+        RunFolder.open(asked(tmp_path, override), (), seen(0.25))
+    assert "\n" not in str(refused.value)
+
+
+def test_fewer_steps_are_refused(tmp_path: Path) -> None:
+    started(asked(tmp_path, "optimize.steps=8"), seen(0.25))
+    with pytest.raises(ValueError, match=r"optimize\.steps: expected 8 or more"):
+        RunFolder.open(asked(tmp_path, "optimize.steps=4"), (), seen(0.25))
+
+
+def test_overwrite_removes_the_other_run_alone_and_leaves_the_same_run(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/kept.txt").touch()
+    run = tmp_path / "run"
+    folder = started(asked(run), seen(0.25))
+    for name in ("mesh.glb", "metrics.jsonl", "users own.txt"):
+        (folder / name).touch()
+    (folder / "previews").rmdir()
+    (folder / "previews").symlink_to(tmp_path / "outside")
+    same = replace(asked(run), overwrite=True)
+    RunFolder.open(same, (), seen(0.25))
+    assert (run / "checkpoints/last.pt").exists()
+    RunFolder.open(same, (), seen(0.5))
+    assert sorted(path.name for path in run.iterdir()) == sorted(
+        ["checkpoints", "previews", "config.yaml", "overrides.yaml", "versions.json", "inputs.json", "users own.txt"]
+    )
+    assert not any((run / "checkpoints").iterdir()) and (tmp_path / "outside/kept.txt").exists()

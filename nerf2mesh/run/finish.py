@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.lora.io.files import located
 from nerf2mesh.mesh import extract_lods
@@ -19,44 +20,66 @@ from nerf2mesh.report import Progress, StageClock, provenance, write_json, write
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
-from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Rendering, View
+from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
 
 METRIC_PX = 256
 """The given view is compared at about this size."""
 
 
-def finish(result: Result, priors: dict[str, Prior], folder: RunFolder | None, clock: StageClock) -> None:
+def made_from(
+    config: Config, observations: Observations, priors: dict[str, Prior], folder: RunFolder
+) -> dict[str, object]:
+    """For provenance.json: what the run is made from, and that the folder's run is made from the same.
+
+    Asked for before the first step: what fails here would otherwise lose the optimization, and a file that changes
+    during the run is noted as it was read. priors: by their names in provenance.json; the one that steers is "prior".
+
+    Raises:
+        ValueError: the run in the folder was made with other weights.
+    """
+    abouts = {name: prior.about() for name, prior in priors.items()}
+    folder.settle(config, abouts)
+    adapters = {f"lora/{i}": str(located(Path(p).expanduser())) for i, p in enumerate(config.lora.adapters)}
+    record = provenance(inputs=_inputs(config, observations), weights={**abouts, **adapters}, seed=config.seed)
+    return record | ({"changes": changed} if (changed := folder.history()) else {})
+
+
+def _inputs(config: Config, observations: Observations) -> dict[str, object]:
+    """The picture with the hash of the bytes that were read."""
+    if not config.input.image:
+        return {}
+    path, digest = Path(config.input.image), observations.notes.get("sha256")
+    if digest is None:
+        return {"image": str(path)}
+    return {"image": {"file": path.name, "sha256": digest}}
+
+
+def finish(
+    result: Result, prior: Prior, origin: dict[str, object], folder: RunFolder | None, clock: StageClock
+) -> None:
     """Fills in the result's mesh, facts and metrics, and writes everything into the run folder.
 
-    priors: by their names in provenance.json; the one that steered is "prior".
+    prior: the one that steered. origin: from `made_from`.
     """
     config = result.config
     with clock.stage("mesh"):
-        _make_mesh(result, priors["prior"])
+        _make_mesh(result, prior)
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
     if folder is None:
         return
-    about = provenance(
-        inputs={"image": config.input.image} if config.input.image else {},
-        weights={
-            **{name: prior.about() for name, prior in priors.items()},
-            **{f"lora/{i}": str(located(Path(p))) for i, p in enumerate(config.lora.adapters)},
-        },
-        seed=config.seed,
-    )
-    write_json(folder / "provenance.json", about)
-    metadata = {"generator": "nerf2mesh", "provenance": about}
+    write_json(folder / "provenance.json", origin)
+    metadata = {"generator": "nerf2mesh", "provenance": origin}
     assert result.mesh is not None
     result.mesh = replace(result.mesh, metadata=metadata)
     result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
     result.save(folder.path)
-    with clock.stage("turntable"):
-        if config.report.turntable_frames:
-            write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
     write_json(folder / "warnings.json", result.warnings)
+    with clock.stage("turntable"):
+        if config.report.turntable_frames:
+            write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
     write_json(folder / "timings.json", clock.to_dict())
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)

@@ -15,13 +15,15 @@ from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import StageClock
-from nerf2mesh.run.finish import finish
+from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
+from nerf2mesh.run.warned import kept, warn
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.locks import alone_in
 
@@ -76,17 +78,20 @@ def _run(
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
     folder = RunFolder.open(config, overrides, observations) if ranks.is_first else None
-    with clock.stage("prior"):
+    said: list[str] = []
+    with clock.stage("prior"), kept(said):
+        warn([*observations.notes.get("warnings", ()), *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
+        origin = made_from(config, observations, guidance.priors, folder) if folder else {}
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
     occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
     renderer = VolumeRenderer(config.renderer, field, occupancy)
     state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
-    notes = []
+    notes = said
     if folder is not None and (folder / LAST).exists():
         state.load(folder / LAST)
-        notes = [f"continued from step {state.step}"]
+        notes = [f"continued from step {state.step}", *said]
 
     with clock.stage("adapt"):
         adapt(state, guidance.prior, observations, config, folder, ranks)
@@ -114,5 +119,6 @@ def _run(
 
     result = Result(None, field, renderer, observations, config, warnings=[*notes, *state.events])
     if ranks.is_first:
-        finish(result, guidance.priors, folder, clock)
+        warn(state.events)
+        finish(result, guidance.prior, origin, folder, clock)
     return result

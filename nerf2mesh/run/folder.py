@@ -1,103 +1,160 @@
 """The run folder: what was asked, what came of it, and all that is needed to go on after a stop.
 
-config.yaml overrides.yaml versions.json provenance.json timings.json metrics.json metrics.jsonl warnings.json
-previews/ checkpoints/ adapters/ mesh.glb turntable.mp4 report.html
+config.yaml overrides.yaml inputs.json changes.json versions.json provenance.json timings.json metrics.json
+metrics.jsonl warnings.json mesh.json previews/ checkpoints/ adapters/ mesh.glb turntable.mp4 report.html
+
+inputs.json holds the digests of what the run is made from (see `identity`), changes.json the settings that changed when
+a run went on.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.optimize import LAST
 from nerf2mesh.report import versions, write_json
+from nerf2mesh.run.identity import MODEL, PICTURE, VIEWS, content, model_digest, model_setting, named_file
+from nerf2mesh.run.settings import Changes, changes
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
-FREE = ("output_dir", "threads", "report", "mesh")
-"""What may differ between a run and its continuation: it does not change the optimization."""
+WRITTEN = (
+    *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
+    *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "mesh*.glb", "turntable.*", "report.html"),
+)
+"""What `overwrite` removes: names and patterns of what a run writes; any other file in the folder stays."""
+REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that belongs to one configuration."""
+    """A folder that belongs to one run: its settings and the content of its inputs."""
 
     path: Path
+    changed: Changes
+    """Settings that differ from those with which the run was last started: name -> (before, now)."""
 
     @staticmethod
     def open(config: Config, overrides: Sequence[str], observations: Observations) -> RunFolder | None:
         """Makes or re-enters `config.output_dir`; None where the run is to leave nothing on disk.
 
         Raises:
-            ValueError: the folder holds a run of another configuration (the difference is shown) or of other
-                observations (their pictures, cameras or prompts differ), or it cannot be written.
+            ValueError: the folder holds a run of other settings or of other content (both are named), or it cannot be
+                written.
         """
         if config.output_dir is None:
             return None
         folder = Path(config.output_dir)
         try:
-            for name in ("previews", "checkpoints"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
-            _check_same(folder / "config.yaml", config)
-            _check_views(folder / "observations.sha256", observations)
+            changed = _enter(folder, config, content(config, observations))
+            if changed:
+                record = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "settings": changed}
+                write_json(folder / "changes.json", [*_read_json(folder / "changes.json", []), record])
             atomic_write_text(folder / "config.yaml", to_yaml(config))
             atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
+            made = RunFolder(folder, changed)
+            made._make_folders()
         except OSError as error:
             raise ValueError(
                 f"output_dir: expected a folder that can be written, got {folder} ({error.strerror}); "
                 "free some space, change its rights, or choose another output_dir"
             ) from error
-        return RunFolder(folder)
+        return made
+
+    def settle(self, config: Config, abouts: Mapping[str, Mapping[str, object]]) -> None:
+        """Notes what the loaded priors are made of, by their names in provenance.json.
+
+        Raises:
+            ValueError: the run was made with other weights.
+        """
+        path = self / "inputs.json"
+        found, recorded = {MODEL + name: model_digest(about) for name, about in abouts.items()}, _read_json(path, {})
+        others = [name for name in found if name in recorded and recorded[name] != found[name]]
+        if others and is_started(self.path):
+            if not config.overwrite:
+                raise ValueError(
+                    f"{model_setting(config, others[0].removeprefix(MODEL))}: expected the weights with which the run "
+                    f"in {self.path} was made, got others; {REMEDY}"
+                )
+            remove_run(self.path)
+            self._make_folders()
+        write_json(path, {**recorded, **found})
+
+    def _make_folders(self) -> None:
+        for name in ("previews", "checkpoints"):
+            (self / name).mkdir(parents=True, exist_ok=True)
+
+    def history(self) -> list[object]:
+        """The records of changes.json, oldest first."""
+        return _read_json(self / "changes.json", [])
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
 
-def _check_same(path: Path, config: Config) -> None:
-    if not path.exists():
+def is_started(folder: Path) -> bool:
+    """Whether the folder holds what a run has made. One that ended before its first checkpoint binds nobody."""
+    return (folder / LAST).exists() or (folder / "mesh.glb").exists()
+
+
+def remove_run(folder: Path) -> None:
+    """Removes what a run has written, and nothing else; links are removed, not followed."""
+    for pattern in WRITTEN:
+        for path in folder.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _enter(folder: Path, config: Config, found: Mapping[str, str]) -> Changes:
+    """Checks that the folder is this run's, or empties it, and notes the digests; returns what may and did change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recorded: dict[str, str] = _read_json(folder / "inputs.json", {})
+    changed: Changes = {}
+    if is_started(folder):
+        try:
+            changed = changes(folder / "config.yaml", config, REMEDY)
+            _check_content(folder, config, recorded, found)
+        except ValueError:
+            if not config.overwrite:
+                raise
+            remove_run(folder)
+            recorded, changed = {}, {}
+    else:
+        recorded = {}
+    models = {name: digest for name, digest in recorded.items() if name.startswith(MODEL)}
+    write_json(folder / "inputs.json", {**found, **models})
+    return changed
+
+
+def _check_content(folder: Path, config: Config, recorded: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """ValueError that names the first input of another content. A picture that gives the same views is the same."""
+    names = {name for name in {*recorded, *found} if not name.startswith(MODEL)} if recorded else set()
+    differing = sorted(name for name in names if recorded.get(name) != found.get(name))
+    if VIEWS not in differing:
+        differing = [name for name in differing if name != PICTURE]
+    if not differing:
         return
-    before, now = _comparable(path.read_text(encoding="utf-8")), _comparable(to_yaml(config))
-    if before != now:
-        changes = [line for line in difflib.unified_diff(before, now, lineterm="", n=0) if line[0] in "+-"]
-        shown = ", ".join(line.replace("  ", "") for line in changes if not line.startswith(("+++", "---")))
-        raise ValueError(
-            f"output_dir: expected a run with these settings, got {path.parent} with others ({shown}); "
-            "choose another output_dir, or delete it to start anew"
-        )
+    name = next((name for name in differing if name != VIEWS), PICTURE if PICTURE in found else VIEWS)
+    if name == VIEWS:
+        got = "others (picture, camera or prompt differ)"
+        raise ValueError(f"observations: expected those of the run in {folder}, got {got}; {REMEDY}")
+    got = f"{named_file(config, name)} with other content" if name in found else "none"
+    raise ValueError(f"{name}: expected what the run in {folder} was made from, got {got}; {REMEDY}")
 
 
-def _check_views(path: Path, observations: Observations) -> None:
-    found = _digest(observations)
-    if path.exists() and path.read_text(encoding="utf-8").strip() != found:
-        raise ValueError(
-            f"observations: expected those of the run in {path.parent}, got others (picture, camera or prompt differ); "
-            "choose another output_dir, or delete it to start anew"
-        )
-    atomic_write_text(path, found + "\n")
-
-
-def _digest(observations: Observations) -> str:
-    """SHA-256 of everything in the observations that the run depends on (the notes are for the report)."""
-    digest = hashlib.sha256(repr((observations.prompt, observations.negative_prompt)).encode())
-    for view in observations.views:
-        camera = view.camera
-        about = (view.weight, view.domain, camera.width_px, camera.height_px, camera.orthographic)
-        digest.update(repr((tuple(view.image.shape), *about)).encode())
-        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px):
-            digest.update(part.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _comparable(text: str) -> list[str]:
-    """The settings that matter, one `group.key: value` a line, sorted by group."""
-    lines, group = [], ""
-    for line in text.splitlines():
-        if line and not line.startswith((" ", "-")):
-            group = line.split(":")[0]
-        if group not in FREE and line.strip():
-            lines.append(line if not line.startswith(" ") else f"{group}.{line.strip()}")
-    return lines
+def _read_json(path: Path, default: object) -> object:
+    """The file's value; the default where there is none, or where it is damaged or of another kind."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return default
+    return value if isinstance(value, type(default)) else default

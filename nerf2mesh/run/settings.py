@@ -1,0 +1,97 @@
+"""Which settings make a run another run, and which may change when it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from nerf2mesh.config import Config, to_yaml
+
+Changes = dict[str, tuple[object, object]]
+"""Setting -> (before, now)."""
+
+UNTOLD = ("output_dir", "overwrite", "threads")
+"""Change nothing in the result, and are not noted."""
+AFTERWARDS = ("report", "mesh")
+"""Groups that are read after the optimization or beside it."""
+CONTENT = (
+    *("input.image", "lora.adapters", "distill.source"),
+    *(
+        f"{group}.{name}"
+        for group in ("prior", "second.prior")
+        for name in ("weights", "model", "config_dir", "controlnet", "ip_adapter", "cache_dir", "offline")
+    ),
+)
+"""Say where something lies; what lies there is compared by `identity`."""
+GROWING = (
+    *("steps", "lr_final_share", "levels_from", "levels_full_at", "entropy_from", "ramps"),
+    *("log_every", "preview_every", "preview_size_px", "checkpoint_every", "checkpoint_every_s"),
+)
+"""Settings `optimize.*`: how long, and what depends on the share of the run that is done."""
+SCHEDULES = (
+    *("guidance_end", "t_start", "t_end", "t_spread", "schedule", "t_low", "t_high", "t_ramp", "dreamtime"),
+    *("milestones", "milestone_views", "milestone_px", "csd_ramp"),
+)
+"""Settings `distill.*` and `second.distill.*` that depend on the share of the run that is done."""
+
+
+def changes(path: Path, config: Config, remedy: str) -> Changes:
+    """What differs between the run's config.yaml and `config`, where the run may go on with it.
+
+    Raises:
+        ValueError: settings differ that make it another run, which are named with both values; `remedy` ends the line.
+    """
+    before, now = _read(path), _flat(yaml.safe_load(to_yaml(config)))
+    defaults = _flat(yaml.safe_load(to_yaml(Config())))
+    pairs = {name: (before.get(name, defaults.get(name)), now.get(name)) for name in sorted({*before, *now})}
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and _kind(name) != "untold"}
+    refused = {name: pair for name, pair in differing.items() if _kind(name) == "fixed"}
+    if refused:
+        shown = ", ".join(f"{name} was {old}, now {new}" for name, (old, new) in refused.items())
+        raise ValueError(
+            f"output_dir: expected a run with these settings, got {path.parent} with others ({shown}); {remedy}"
+        )
+    old, new = pairs["optimize.steps"][0], config.optimize.steps
+    if isinstance(old, int) and new < old:
+        raise ValueError(f"optimize.steps: expected {old} or more, as in the run in {path.parent}, got {new}; {remedy}")
+    return differing
+
+
+def told(changed: Changes) -> list[str]:
+    """One line for the warnings, or none."""
+    shown = ", ".join(f"{name} from {old} to {new}" for name, (old, new) in changed.items())
+    return [f"settings changed when the run went on: {shown}"] if shown else []
+
+
+def _kind(name: str) -> str:
+    """untold, free or fixed."""
+    group, _, rest = name.partition(".")
+    if group in UNTOLD or name in CONTENT:
+        return "untold"
+    if group in AFTERWARDS or (group == "optimize" and rest.split(".")[0] in GROWING):
+        return "free"
+    return "free" if name.removeprefix("second.").removeprefix("distill.") in SCHEDULES else "fixed"
+
+
+def _read(path: Path) -> dict[str, object]:
+    """The settings in a config.yaml; ValueError where it is missing or damaged."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"output_dir: expected the settings of the run in {path.parent}, got no readable {path.name}; "
+            "choose another output_dir=, or set overwrite=true to start anew"
+        )
+    return _flat(values)
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, object]:
+    """group.key -> value; lists stay whole."""
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict) and value
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
