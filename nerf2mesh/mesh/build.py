@@ -109,7 +109,7 @@ def find_surface(
     if config.smooth_radius:
         level_set = SmoothedLevel(level_set, coarse, config.smooth_radius)
     surface = extract_surface(
-        level_set, config.resolution, occupancy=access.occupancy, refine_steps=config.refine_steps
+        level_set, config.resolution, occupancy=access.occupancy, refine_steps=config.refine_steps, seen=level.seen
     )
     extract: dict[str, object] = {"resolution": config.resolution, "faces": surface.n_faces, **surface.metadata}
     if config.sharpen:

@@ -30,9 +30,10 @@ class MeshConfig:
     calibration_size_px: int = 128
     calibration_resolution: int = 96
     """Cells of the coarse grid on which the threshold and what is hidden are found."""
-    keep_components: int = 1
-    """How many of the largest pieces stay; 0 keeps all that have `min_component_share` of the largest one's volume."""
-    min_component_share: float = 0.01
+    keep_components: int = 0
+    """How many of the largest pieces stay; 0 keeps all that have `min_component_share`."""
+    min_component_share: float = 0.03
+    """A piece's share of the mesh's silhouettes all around. Smaller ones are floaters; the largest always stays."""
     target_faces: int = 20000
     """Face budget; 0 keeps every face."""
     lods: tuple[int, ...] = ()
@@ -80,6 +81,10 @@ class MeshConfig:
     def __post_init__(self) -> None:
         _within("resolution", self.resolution, 16, 2048, "cells along one side of the box")
         _within("texture_size", self.texture_size, 64, 16384, "pixels")
+        if not 0.0 <= self.min_component_share <= 1.0:
+            raise ValueError(
+                f"mesh.min_component_share: expected 0 to 1, got {self.min_component_share}; set a share such as 0.03"
+            )
         for name in ("refine_steps", "keep_components", "smooth_radius", "settle_limit", "target_faces", "bake_views"):
             if getattr(self, name) < 0:
                 raise ValueError(f"mesh.{name}: expected 0 or more, got {getattr(self, name)}; set 0 to switch it off")

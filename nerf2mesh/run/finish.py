@@ -12,18 +12,23 @@ from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.lora.io.files import located
 from nerf2mesh.mesh import extract_lods
+from nerf2mesh.mesh.extract.calibrate import view_ring
 from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, reduced
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
+from nerf2mesh.render.rasterizer import rasterize_silhouette
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
 
 METRIC_PX = 256
 """The given view is compared at about this size."""
+MAX_LOSS = 0.05
+"""Share of the silhouettes that a mesh may lose without a warning."""
 
 
 def made_from(
@@ -64,6 +69,7 @@ def finish(
     config = result.config
     with clock.stage("mesh"):
         _make_mesh(result, prior)
+    result.warnings += warn(mesh_losses(result))
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
     if folder is None:
@@ -95,6 +101,34 @@ def _make_mesh(result: Result, prior: Prior) -> None:
         )
         bar.update(0, stage="colors")
         result.facts |= _finish_colors(result, prior)
+
+
+@torch.no_grad()
+def mesh_losses(result: Result) -> list[str]:
+    """What the mesh has lost of the field, one line each: pieces that were dropped, silhouettes that disagree."""
+    said, repair, baked = [], result.facts["repair"], result.facts.get("bake", {})
+    if repair["dropped_share"] > MAX_LOSS:
+        dropped = repair["found"] - repair["cavities"] - repair["kept"]
+        said.append(
+            f"{dropped} pieces with {repair['dropped_share']:.0%} of the mesh's silhouette were dropped; "
+            "mesh.keep_components=0 with a lower mesh.min_component_share keeps them"
+        )
+    iou = baked["mask_iou"] if "mask_iou" in baked else _silhouette_iou(result)
+    if not iou >= 1.0 - MAX_LOSS:
+        said.append(
+            f"the mesh's silhouettes and the field's disagree by {1.0 - iou:.0%} (IoU {iou:.2f}): parts were lost or "
+            "thickened; raise mesh.resolution, or optimize longer for a firmer surface"
+        )
+    return said
+
+
+def _silhouette_iou(result: Result) -> float:
+    """Mean over a ring of views of the IoU between mesh and field, both at least half opaque."""
+    cameras = view_ring(8, result.config.mesh.calibration_size_px)
+    field = torch.stack([result.render(camera).opacity.cpu() for camera in (cameras[k] for k in range(8))]) > 0.5
+    mesh = rasterize_silhouette(result.mesh, cameras) > 0.5
+    both, either = (field & mesh).sum((1, 2)), (field | mesh).sum((1, 2))
+    return float((both / either.clamp_min(1)).mean())
 
 
 def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:

@@ -15,7 +15,7 @@ from nerf2mesh.mesh.extract.smooth import SmoothedLevel
 from nerf2mesh.mesh.extract.solidify import hidden_fill, transmittance
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 from nerf2mesh.mesh.surface import simplify as simplify_module
-from nerf2mesh.mesh.surface.repair import face_components, keep_largest, split_pinches
+from nerf2mesh.mesh.surface.repair import face_components, keep_largest, silhouette_shares, split_pinches
 from nerf2mesh.mesh.surface.simplify import simplify
 from nerf2mesh.render.rasterizer import native_library
 
@@ -46,10 +46,42 @@ def test_floaters_cavities_and_hidden_pieces_go():
         moved(ball, 0.0), moved(inner, 0.0, inward=True), moved(icosphere(1, 0.1), 0.0), moved(box(), [2, 0, 0])
     )
     mesh, counts = keep_largest(scene, 1)
-    assert mesh.n_faces == 12 and counts == {"found": 4, "cavities": 1, "hidden": 0, "kept": 1}
+    assert mesh.n_faces == 12 and counts["found"] == 4 and counts["cavities"] == 1 and counts["kept"] == 1
     mesh, counts = keep_largest(scene, 0, 0.001)
     assert mesh.n_faces == 12 + ball.n_faces and counts["hidden"] == 1
     assert len(np.unique(face_components(mesh))) == 2
+
+
+def test_pieces_count_by_their_share_of_the_silhouettes():
+    """By volume the rim is 6 % of the ball, by its pictures more than the tenth of the whole."""
+    ball, rim, speck = icosphere(3, 0.4), torus(0.9, 0.03, 120, 24), moved(icosphere(2, 0.05), [0.0, 0.0, 0.8])
+    assert rim.volume < 0.07 * ball.volume
+    scene = joined(ball, rim, speck)
+    mesh, counts = keep_largest(scene, 0, 0.03)
+    assert mesh.n_faces == ball.n_faces + rim.n_faces and counts["kept"] == 2
+    assert 0.0 < counts["dropped_share"] < 0.03
+    two = joined(moved(ball, [0.0, -0.5, 0.0]), moved(ball, [0.0, 0.5, 0.0]))
+    assert keep_largest(two, 0, 0.03)[1]["kept"] == 2
+    mesh, counts = keep_largest(two, 1)
+    assert mesh.n_faces == ball.n_faces and counts["dropped_share"] == pytest.approx(0.5, abs=0.01)
+    shares = silhouette_shares(two, face_components(two))
+    assert shares == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+def test_a_part_thinner_than_the_first_samples_is_found_where_pictures_show_it():
+    """Beside a ball a rod, whose logits level off before the next of the coarse samples."""
+
+    def logit(p):
+        rod = torch.maximum(torch.hypot(p[:, 0] - 0.719, p[:, 1] - 0.531) - 0.012, p[:, 2].abs() - 0.5)
+        return (-800.0 * torch.minimum(p.norm(dim=-1) - 0.4, rod)).clamp(-6.0, 6.0)
+
+    access = FieldAccess(logit=logit)
+    seen = np.array([[0.719, 0.531, 0.1]])
+    without = extract_surface(LevelSet(access, 0.0), 192)
+    found = extract_surface(LevelSet(access, 0.0), 192, seen=seen)
+    assert len(np.unique(face_components(without))) == 1
+    assert found.vertices[:, 0].max() > 0.71 and np.abs(found.vertices[found.vertices[:, 0] > 0.6, 2]).max() > 0.49
+    assert len(np.unique(face_components(keep_largest(found, 0, 0.01)[0]))) == 2
 
 
 def test_pinched_vertices_come_apart():

@@ -38,6 +38,8 @@ class Calibration:
     """Its density, 1 / world unit."""
     curve: list[dict[str, float]]
     """Each threshold that was tried: density, iou, depth_error (world units; NaN where nothing is seen by both)."""
+    seen: np.ndarray | None = None
+    """World points [n, 3] at which the field looks opaque from the cameras."""
 
 
 def view_ring(n: int, size_px: int) -> Camera:
@@ -89,7 +91,13 @@ def calibrate(
     ties = [row for row in curve if row["iou"] >= best - TIE]
     chosen = min(ties, key=lambda row: (math.isnan(row["depth_error"]), row["depth_error"], -row["iou"]))
     curve.sort(key=lambda row: row["density"])
-    return Calibration(_logit(access, chosen["density"]), chosen["density"], curve)
+    return Calibration(_logit(access, chosen["density"]), chosen["density"], curve, _seen_points(cameras, mask, depth))
+
+
+def _seen_points(cameras: Camera, mask: Tensor, depth: Tensor) -> np.ndarray:
+    """[n, 3]: where the rays of the pixels in `mask` [v, h, w] end at `depth` [v, h, w]."""
+    rays = cameras.rays()
+    return (rays.origins + depth[..., None] * rays.directions)[mask].numpy()
 
 
 def _search(tried: Callable[[float], float], low: float, high: float) -> None:

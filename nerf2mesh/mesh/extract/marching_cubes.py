@@ -73,15 +73,20 @@ def extract_surface(
     occupancy: np.ndarray | None = None,
     refine_steps: int = 6,
     dense: bool = False,
+    seen: np.ndarray | None = None,
 ) -> TriangleMesh:
     """The level set of `level` as a closed, edge-manifold mesh with outward faces; `metadata` counts the evaluations.
 
     occupancy: bool [r, r, r]; cells outside it are taken as empty unless the surface leads there.
     dense: evaluate every block; the sparse search must give the same mesh.
+    seen: world points [n, 3] near the surface, such as those that pictures show; the search also starts from their
+        blocks, since a part that is thinner than its first samples' distance can lie between them.
     Raises ValueError when there is no surface.
     """
     lattice = Lattice(resolution)
     seeds = np.arange(lattice.n_blocks**3) if dense else find_seeds(level, lattice, occupancy)
+    if seen is not None and not dense:
+        seeds = np.union1d(seeds, blocks_of(lattice, seen))
     crossings, n_blocks = _follow(level, lattice, seeds)
     if not crossings.n_vertices:
         density = [_density(level, v) for v in (level.smallest, level.largest, level.level)]
@@ -128,6 +133,14 @@ def find_seeds(level: LevelSet, lattice: Lattice, occupancy: np.ndarray | None) 
     on_rim[1:-1, 1:-1, 1:-1] = False
     near = ((low - slack <= 0) | on_rim) & (high + slack > 0)
     return np.flatnonzero((candidates & near).reshape(-1))
+
+
+def blocks_of(lattice: Lattice, points: np.ndarray) -> np.ndarray:
+    """Numbers of the blocks in which the world points [n, 3] lie; points outside the lattice are left out."""
+    blocks = np.floor(((points + 1.0) / lattice.cell + 1.0) / BLOCK).astype(np.int64)
+    n = lattice.n_blocks
+    x, y, z = blocks[((blocks >= 0) & (blocks < n)).all(-1)].T
+    return np.unique((x * n + y) * n + z)
 
 
 def occupied_blocks(lattice: Lattice, occupancy: np.ndarray) -> np.ndarray:

@@ -8,9 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.render.rasterizer import rasterize_mesh
+from nerf2mesh.types import Camera
+
+SHARE_VIEWS, SHARE_PX = 12, 192
+"""Pictures, and the side of each in pixels, by which pieces are compared."""
 
 
 def face_components(mesh: TriangleMesh) -> Int[np.ndarray, " f"]:
@@ -24,46 +30,53 @@ def face_components(mesh: TriangleMesh) -> Int[np.ndarray, " f"]:
     return np.unique(label[mesh.faces[:, 0]], return_inverse=True)[1].reshape(-1)
 
 
-def keep_largest(mesh: TriangleMesh, keep: int = 1, min_share: float = 0.01) -> tuple[TriangleMesh, dict[str, int]]:
+def keep_largest(mesh: TriangleMesh, keep: int = 1, min_share: float = 0.03) -> tuple[TriangleMesh, dict[str, float]]:
     """Drops floaters and what cannot be seen: cavities (negative volume) and pieces inside another piece.
 
-    keep: how many of the largest pieces stay; 0 keeps those with at least `min_share` of the largest one's volume.
+    A piece counts by its share of the mesh's silhouettes, in which a thin rim weighs more than by volume.
+    keep: how many of the largest pieces stay; 0 keeps those with at least `min_share` of the silhouettes, and the
+    largest in any case.
     """
     label = face_components(mesh)
     volumes = _signed_volumes(mesh, label)
     solids = np.flatnonzero(volumes > 0.0)
-    order = solids[np.argsort(-volumes[solids], kind="stable")]
-    chosen: list[int] = []
-    n_hidden = 0
-    for piece in order:
-        if (keep and len(chosen) == keep) or (chosen and not keep and volumes[piece] < min_share * volumes[order[0]]):
-            break
-        point = mesh.vertices[mesh.faces[label == piece][0]].mean(0)
-        if any(_contains(mesh, label == other, point) for other in chosen):
-            n_hidden += 1
-            continue
-        chosen.append(int(piece))
-    counts = {"found": len(volumes), "cavities": int((volumes <= 0.0).sum()), "hidden": n_hidden, "kept": len(chosen)}
-    if not chosen:
+    if not len(solids):
         raise ValueError(
             "mesh: expected a piece of positive volume, got none; lower mesh.threshold or raise mesh.resolution"
         )
+    shares = silhouette_shares(mesh, label)[solids] if len(solids) > 1 else np.ones(1)
+    order = np.argsort(-shares, kind="stable")
+    order = order[shares[order] > 0.0]
+    order = order[:keep] if keep else order[: max(1, int((shares >= min_share).sum()))]
+    chosen = solids[order]
+    counts = {
+        "found": len(volumes),
+        "cavities": len(volumes) - len(solids),
+        "hidden": int((shares <= 0.0).sum()),
+        "kept": len(chosen),
+        "dropped_share": round(float(1.0 - shares[order].sum() / shares.sum()), 4),
+    }
     return mesh.select_faces(np.isin(label, chosen)), counts
+
+
+def silhouette_shares(mesh: TriangleMesh, label: Int[np.ndarray, " f"]) -> Float[np.ndarray, " p"]:
+    """The share of each piece [max(label) + 1] in the mesh's silhouettes all around: pixels in which it is nearest."""
+    low, high = mesh.corners.reshape(-1, 3).min(0), mesh.corners.reshape(-1, 3).max(0)
+    radius = max(0.5 * float(np.linalg.norm(high - low)), 1e-12)
+    inside = replace(mesh, vertices=(mesh.vertices - 0.5 * (low + high)) / radius)
+    n = SHARE_VIEWS
+    elevation = torch.tensor([0.0, 35.0, -35.0, 75.0]).repeat(n // 4)
+    cameras = Camera.orbit(torch.arange(n) * (360.0 / n), elevation, width_px=SHARE_PX, orthographic=True)
+    nearest = rasterize_mesh(inside, cameras, smooth=False).extra["face"].numpy().reshape(-1)
+    pixels = np.bincount(label[nearest[nearest >= 0]], minlength=int(label.max()) + 1).astype(np.float64)
+    if not pixels.any():  # all of it is thinner than a pixel
+        pixels = np.maximum(_signed_volumes(mesh, label), 0.0)
+    return pixels / pixels.sum()
 
 
 def _signed_volumes(mesh: TriangleMesh, label: np.ndarray) -> np.ndarray:
     a, b, c = mesh.corners.transpose(1, 0, 2)
     return np.bincount(label, (a * np.cross(b, c)).sum(1) / 6.0)
-
-
-def _contains(mesh: TriangleMesh, part: np.ndarray, point: np.ndarray) -> bool:
-    """Whether the closed surface of some faces winds around the point: the solid angles sum to 4 pi (van Oosterom and
-    Strackee 1983)."""
-    a, b, c = (mesh.corners[part] - point).transpose(1, 0, 2)
-    la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
-    above = (a * np.cross(b, c)).sum(1)
-    below = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
-    return float(2.0 * np.arctan2(above, below).sum()) > 2.0 * np.pi
 
 
 def split_pinches(mesh: TriangleMesh) -> tuple[TriangleMesh, int]:
