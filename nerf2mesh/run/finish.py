@@ -17,7 +17,6 @@ from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, r
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
-from nerf2mesh.render.rasterizer import rasterize_silhouette
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
@@ -124,9 +123,11 @@ def mesh_losses(result: Result) -> list[str]:
 
 def _silhouette_iou(result: Result) -> float:
     """Mean over a ring of views of the IoU between mesh and field, both at least half opaque."""
+    from nerf2mesh.render import rasterize_mesh
+
     cameras = view_ring(8, result.config.mesh.calibration_size_px)
     field = torch.stack([result.render(camera).opacity.cpu() for camera in (cameras[k] for k in range(8))]) > 0.5
-    mesh = rasterize_silhouette(result.mesh, cameras) > 0.5
+    mesh = rasterize_mesh(result.mesh, cameras, smooth=False).opacity > 0.5
     both, either = (field & mesh).sum((1, 2)), (field | mesh).sum((1, 2))
     return float((both / either.clamp_min(1)).mean())
 
