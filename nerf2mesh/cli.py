@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 USER_ERROR, INTERRUPTED = 2, 130
 _NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
 
+_PYPI_NAMES = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "hydra": "hydra-core",
+    "mcubes": "PyMCubes",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
+
 
 def start_up() -> None:
     """What every command does before anything is loaded."""
@@ -190,7 +200,7 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
     if isinstance(error, ImportError) and error.name and not error.name.startswith("nerf2mesh"):
-        return f"the package {error.name} is not installed; pip install {error.name.split('.')[0]}"
+        return f"the package {error.name} is not installed; pip install {_on_pypi(error.name)}"
     refused = re.search(r"I/O error.*\(os error (\d+)\)", str(error))  # what safetensors makes of the system's errors
     if refused:
         return _file_message(OSError(int(refused.group(1)), os.strerror(int(refused.group(1)))))
@@ -199,6 +209,12 @@ def user_message(error: BaseException) -> str | None:
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
         return "out of memory; lower renderer.memory_budget_bytes or take preset=preview"
     return None
+
+
+def _on_pypi(module: str) -> str:
+    """The name under which PyPI has a module's package."""
+    top = module.split(".")[0]
+    return _PYPI_NAMES.get(top, top.replace("_", "-"))
 
 
 def _file_message(error: OSError) -> str | None:

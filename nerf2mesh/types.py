@@ -201,6 +201,16 @@ class View:
     weight: float = 1.0
     domain: str = "photo"
 
+    def __post_init__(self) -> None:
+        shape, kind = tuple(self.image.shape), self.image.dtype
+        if len(shape) != 3 or shape[2] != 4:
+            raise ValueError(f"View.image: expected the shape [h, w, 4], got {list(shape)}; put the channels last")
+        if not kind.is_floating_point:
+            raise ValueError(f"View.image: expected floats in [0, 1], got {kind}; divide 8 bits by 255")
+        low, high = (float(bound) for bound in self.image.detach().aminmax()) if self.image.numel() else (0.0, 0.0)
+        if not (low >= -1e-3 and high <= 1.0 + 1e-3):
+            raise ValueError(f"View.image: expected values in [0, 1], got {low:g} to {high:g}; scale them")
+
 
 @dataclass(frozen=True)
 class Observations:

@@ -77,6 +77,7 @@ ERRORS = {
     ),
     "a file as folder": (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/b"), "check the path"),
     "package": (ModuleNotFoundError("No module named 'nerfacc'", name="nerfacc"), "pip install nerfacc"),
+    "package of another name": (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "opencv-python-headless"),
     "memory": (MemoryError(), "out of memory"),
 }
 

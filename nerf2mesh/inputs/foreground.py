@@ -17,6 +17,11 @@ from nerf2mesh.inputs.picture import Picture
 EDGE_PX = 2
 """Width of the band at the mask's edge whose pixels are taken for mixtures of object and background."""
 
+ISLAND_SHARE = 0.005
+"""Of the largest opaque part's area: smaller parts of an alpha channel are dust."""
+FAINT = 0.03
+"""Alpha up to here does not join two parts."""
+
 
 @dataclass(frozen=True)
 class Foreground:
@@ -43,7 +48,7 @@ def find_foreground(picture: Picture, config: InputConfig) -> Foreground:
         opaque = np.ones((*picture.rgba.shape[:2], 1), np.float32)
         return Foreground(np.concatenate([_rgb(picture.rgba), opaque], -1), method)
     if method == "alpha":
-        found = Foreground(picture.rgba.astype(np.float32) / 255.0, method)
+        found = _alpha(picture)
     elif method == "plain":
         found = _plain(picture, config.plain_tolerance)
     else:
@@ -83,6 +88,32 @@ def _choose(picture: Picture, config: InputConfig) -> str:
         return "alpha"
     _, fitting = background_plane(_rgb(picture.rgba))
     return "plain" if fitting > 0.85 else "grabcut"
+
+
+def _alpha(picture: Picture) -> Foreground:
+    """The picture's own alpha without its small islands, which would make the object's box too large."""
+    from scipy import ndimage
+
+    rgba = picture.rgba.astype(np.float32) / 255.0
+    solid = rgba[..., 3] > 0.5
+    if not solid.any():
+        return Foreground(rgba, "alpha")
+    kept = _tidy(solid, ISLAND_SHARE * ndimage.sum_labels(solid, *_labels(solid)).max())
+    labels, _ = ndimage.label(rgba[..., 3] > FAINT, np.ones((3, 3)))
+    with_object = np.unique(labels[kept])
+    removed = (labels > 0) & ~np.isin(labels, with_object)
+    rgba[removed, 3] = 0.0
+    if not removed.any():
+        return Foreground(rgba, "alpha")
+    said = f"{removed.sum()} pixels of alpha apart from the object were taken for dust and left out; look at the mask"
+    return Foreground(rgba, "alpha", [said])
+
+
+def _labels(mask: Bool[np.ndarray, "h w"]) -> tuple[np.ndarray, np.ndarray]:
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    return labels, np.arange(1, count + 1)
 
 
 def _plain(picture: Picture, tolerance: float) -> Foreground:

@@ -1,7 +1,9 @@
 """Reading a picture file that may come from a stranger.
 
 A picture is RGBA uint8 [h, w, 4], straight alpha, sRGB, upright (EXIF orientation applied). What cannot be turned
-into that faithfully is refused with one line: several frames, 16 bits per channel, CMYK.
+into that faithfully is refused with one line, such as an animation. 16 bits per channel are rounded to 8; of a phone's
+JPEG of several frames (MPO) the first is the picture. Profiles of RGB, grey, palette and CMYK pictures are applied.
+AVIF is read where Pillow can, HEIC where the package pillow-heif is installed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, features
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MIN_SIDE_PX = 16
@@ -42,11 +44,11 @@ def read_picture(path: str | Path | None) -> Picture:
     """Read one still picture.
 
     Raises:
-        ValueError: the file is missing, no PNG, JPEG or WebP, broken, animated, 16-bit, CMYK, too small or large.
+        ValueError: the file is missing, no picture, broken, animated, too small or large.
     """
     data = _read_bytes(path)
     image = _open(path, data)
-    _check_kind(path, image, data)
+    _check_still(path, image)
     _check_size(path, image.size)
     size = image.size
     try:
@@ -96,11 +98,11 @@ def _read_bytes(path: str | Path | None) -> bytes:
 
 
 def _open(path: str | Path | None, data: bytes) -> Image.Image:
-    kind = image_format(data)
+    kind, formats = image_format(data), (*FORMATS, *_phone_format(path, data))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=FORMATS)
+            return Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise ValueError(_too_large(path, None)) from None
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
@@ -127,18 +129,12 @@ def _what_is(data: bytes) -> str:
     return f"begins with the bytes {data[:4].hex(' ')}"
 
 
-def _check_kind(path: str | Path | None, image: Image.Image, data: bytes) -> None:
-    frames = getattr(image, "n_frames", 1)
+def _check_still(path: str | Path | None, image: Image.Image) -> None:
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise ValueError(
             f"input.image: expected a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
         )
-    if image.mode in ("CMYK", "YCCK"):
-        raise ValueError(f"input.image: expected RGB or grey, got CMYK in {path}; export it as RGB (sRGB), PNG or JPEG")
-    # Pillow reduces 16-bit RGB to 8 bits without a word, so the PNG header is asked (IHDR's bit depth is byte 24).
-    deep_png = image.format == "PNG" and len(data) > 24 and data[24] == 16
-    if deep_png or image.mode.startswith(("I", "F")):
-        raise ValueError(f"input.image: expected 8 bits per channel, got 16 in {path}; export it as an 8-bit PNG")
 
 
 def _check_size(path: str | Path | None, size: tuple[int, int]) -> None:
@@ -156,17 +152,59 @@ def _too_large(path: str | Path | None, size: tuple[int, int] | None) -> str:
     return f"input.image: expected at most {MAX_SIDE_PX} px a side, got {got} in {path}; scale it down first"
 
 
+def _phone_format(path: str | Path | None, data: bytes) -> tuple[str, ...]:
+    """Pillow's name of the format where the file is AVIF or HEIC, made ready for reading; empty for all others."""
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in (b"avif", b"avis"):
+        if not features.check("avif"):
+            raise ValueError(f"input.image: expected a PNG, JPEG or WebP picture, got AVIF in {path}; save it as PNG")
+        return ("AVIF",)
+    if brand not in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"):
+        return ()
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ValueError(
+            f"input.image: expected a PNG, JPEG or WebP picture, got HEIC in {path}; pip install pillow-heif, or save "
+            "it as JPEG"
+        ) from error
+    register_heif_opener()
+    return ("HEIF",)
+
+
 def _upright_srgb(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation and, where the file carries a color profile, go to sRGB."""
-    image = ImageOps.exif_transpose(image)
+    """Apply the EXIF orientation and, where the file carries a color profile, go to sRGB; 8 bits per channel."""
+    image = _eight_bits(ImageOps.exif_transpose(image))
     profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA"):
+    if not profile:
         return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=image.mode)
+        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(source.profile.xcolor_space.strip())
+        if (
+            mode is None
+            or (mode == "CMYK") != (image.mode == "CMYK")
+            or (mode == "L" and image.mode not in ("L", "LA"))
+        ):
+            return image
+        converted = ImageCms.profileToProfile(
+            image.convert(mode), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
     except (ImageCms.PyCMSError, OSError):
         return image
+    if "A" in image.getbands() or "transparency" in image.info:
+        converted.putalpha(image.convert("RGBA").getchannel("A"))
+    return converted
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits rounded to 8; Pillow itself has done so for color."""
+    if not image.mode.startswith("I"):
+        return image
+    levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    grey = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return grey
 
 
 def _short(error: BaseException) -> str:

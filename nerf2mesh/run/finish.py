@@ -166,7 +166,7 @@ def reference_metrics(result: Result) -> dict[str, object]:
     if not result.observations.views:
         return {}
     view = reduced(result.observations.views[0], METRIC_PX**2)
-    rendering = result.render(view.camera)
+    rendering = result.renderer.render(view.camera)
     alpha = view.image[..., 3]
     wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REQUEUE = 75
 """Exit code of a run that was stopped politely and wants to go on later (EX_TEMPFAIL of sysexits.h)."""
-SIGNALS = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, n))
+SIGNALS = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, n))
 
 
 class Preempted(SystemExit):
@@ -66,7 +66,9 @@ def listening() -> Iterator[Signals]:
         yield seen
         return
     seen.received, seen.at_once = None, False
-    seen.previous = {number: signal.signal(number, seen.handle) for number in SIGNALS}
+    ignored = getattr(signal, "SIGHUP", None)  # by nohup: the run is to outlive its terminal
+    heeded = [n for n in SIGNALS if n != ignored or signal.getsignal(n) is not signal.SIG_IGN]
+    seen.previous = {number: signal.signal(number, seen.handle) for number in heeded}
     try:
         yield seen
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
+from nerf2mesh.mesh.export.files import SUFFIXES
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import viewer_iframe
 from nerf2mesh.types import Camera, Observations, Rendering
@@ -39,23 +40,36 @@ class Result:
         return f"Result({mesh}, metrics={self.metrics})"
 
     def render(self, camera: Camera) -> Rendering:
-        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color premultiplied."""
-        return self.renderer.render(camera)
+        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color and normals premultiplied."""
+        return self.renderer.render(camera, normals="analytic")
 
-    def save(self, folder: str | Path, formats: Sequence[str] = ("glb",)) -> list[Path]:
-        """Writes mesh.<format> for each of glb, obj, ply, stl, usdz, fbx into `folder`, and mesh_lod1.<format> and so
-        on where there are coarser meshes; returns the paths. The scale is that of `mesh.real_size_m`.
+    def save(self, path: str | Path, formats: str | Sequence[str] = ()) -> list[Path]:
+        """Writes the mesh and, where there are any, its coarser ones; returns the paths.
+
+        Args:
+            path: a file such as "cup.glb" (the coarser ones become cup_lod1.glb and so on), or a folder, in which the
+                files are called mesh.<format>, mesh_lod1.<format> and so on.
+            formats: of glb, obj, ply, stl, usdz, fbx, one or several; "glb" by default. Only for a folder.
+
+        The longest side is `mesh.real_size_m` metres where that is set; STL, which knows no unit, counts millimetres.
         """
         if self.mesh is None:
             raise ValueError("mesh: expected one to save, got none; only the first process of a run makes it")
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        scale = scale_to(self.mesh, self.config.mesh.real_size_m)
-        names = ["mesh", *(f"mesh_lod{k}" for k in range(1, len(self.lods) + 1))]
+        path = Path(path).expanduser()
+        formats = [formats] if isinstance(formats, str) else list(formats)
+        is_file = path.suffix.lower() in SUFFIXES and not path.is_dir()
+        if is_file and formats:
+            raise ValueError(f"formats: expected none beside the file {path.name}, got {formats}; leave it out")
+        stem = path.with_suffix("") if is_file else path / "mesh"
+        endings = [path.suffix] if is_file else [f".{ending.lstrip('.')}" for ending in formats or ["glb"]]
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        metres = self.config.mesh.real_size_m
+        scale = scale_to(self.mesh, metres)
+        scales = {ending: scale * 1000.0 if metres and ending.lower() == ".stl" else scale for ending in endings}
         return [
-            save_mesh(mesh, folder / f"{name}.{suffix}", scale=scale)
-            for name, mesh in zip(names, [self.mesh, *self.lods])
-            for suffix in formats
+            save_mesh(mesh, f"{stem}{lod}{ending}", scale=scales[ending])
+            for lod, mesh in zip(["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))], [self.mesh, *self.lods])
+            for ending in endings
         ]
 
     def _repr_html_(self) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+
+from nerf2mesh.utils.interpreter import interpreter
 
 TIME_LIMIT_S = 300.0
 SCRIPT = """
@@ -31,7 +32,7 @@ def blender_command() -> list[str] | None:
     """How to run a Python script inside Blender: this Python if it has bpy, N2M_BLENDER (a Python with bpy, or a
     blender program), or `blender` on the PATH; None where there is none."""
     if find_spec("bpy") is not None:
-        return [sys.executable]
+        return [interpreter()]
     program = os.environ.get("N2M_BLENDER") or shutil.which("blender")
     if not program:
         return None

@@ -8,7 +8,6 @@ pieces of the input and about the number of faces that was asked for, and lies o
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from nerf2mesh.mesh.surface.inspect import inspect_mesh
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.utils.interpreter import interpreter
 
 KINDS = ("isotropic", "quad")
 BUDGET_SHARE = 0.25
@@ -131,7 +131,7 @@ def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np
         lines += [f"f {a} {b} {c}" for a, b, c in (mesh.faces + 1).tolist()]
         source.write_text("\n".join([*lines, ""]), encoding="utf-8")
         call = f"remesh_file({str(source)!r}, {str(target)!r}, target_face_count={n_polygons}, {QUAD_OPTIONS})"
-        command = [sys.executable, "-c", f"from pyinstantmeshes import remesh_file; {call}"]
+        command = [interpreter(), "-c", f"from pyinstantmeshes import remesh_file; {call}"]
         try:
             done = subprocess.run(
                 command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIME_LIMIT_S, cwd=folder

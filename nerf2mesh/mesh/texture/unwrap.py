@@ -6,7 +6,6 @@ UV are per face corner in [0, 1], v upward. Charts keep `padding_px` texels apar
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_uv
+from nerf2mesh.utils.interpreter import interpreter
 
 WORKER = Path(__file__).with_name("unwrap_worker.py")
 MAX_SPLITS = 8
@@ -102,11 +102,13 @@ def _by_xatlas(
         # Unit scale: xatlas drops charts whose area is tiny in its own units.
         scaled = (mesh.vertices - mesh.center) / max(float(np.ptp(mesh.bounds, axis=0).max()), 1e-30)
         np.savez(source, vertices=scaled, faces=mesh.faces, size=size, padding=padding)
-        command = [sys.executable, "-c", WORKER.read_text(encoding="utf-8"), str(source), str(target)]
         try:
+            command = [interpreter(), "-c", WORKER.read_text(encoding="utf-8"), str(source), str(target)]
             done = subprocess.run(
                 command, capture_output=True, encoding="utf-8", errors="replace", timeout=limit_s, cwd=folder
             )
+        except OSError as error:
+            return None, {"reason": f"xatlas was not started: {error}"}
         except subprocess.TimeoutExpired:
             return None, {"reason": f"xatlas did not end within {limit_s:g} s"}
         if done.returncode != 0 or not target.exists():
