@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import torch
 
 from nerf2mesh.inputs import demo_picture
@@ -66,14 +65,3 @@ def wait_for_loop(process: subprocess.Popen, folder: Path, at_most_s: float) -> 
         if log.exists() and log.stat().st_size:
             return
         time.sleep(0.02)
-
-
-def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
-    from nerf2mesh.config import load_config
-    from nerf2mesh.run.folder import RunFolder
-
-    first = load_config(["preset=tiny", f"output_dir={tmp_path}"])
-    RunFolder.open(first)
-    RunFolder.open(load_config(["preset=tiny", f"output_dir={tmp_path}", "threads=2", "report.quiet=true"]))
-    with pytest.raises(ValueError, match=r"optimize\.steps"):
-        RunFolder.open(load_config(["preset=tiny", "optimize.steps=77", f"output_dir={tmp_path}"]))

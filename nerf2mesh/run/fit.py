@@ -20,6 +20,7 @@ from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.ranks import Ranks
+from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
@@ -85,6 +86,7 @@ def _run(
         origin = made_from(config, observations, guidance.priors, folder) if folder else {}
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+    check_ready(config, field, folder.path if folder else None)
     occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
     renderer = VolumeRenderer(config.renderer, field, occupancy)
     state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
