@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerf2mesh.config import Config, load_config
+from nerf2mesh.inputs import PictureInMemory, load_observations, picture_bytes
 from nerf2mesh.optimize import GuidanceInputs, LatentGradient
 from nerf2mesh.priors import Prior
 from nerf2mesh.run.fit import run_fit
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.caller_state import usual_state
 
 
 def fit(
-    image: str | Path | None = None,
+    image: str | Path | PictureInMemory | None = None,
     *,
     observations: Observations | None = None,
     config: Config | None = None,
@@ -27,7 +29,8 @@ def fit(
     """Turns one picture into a textured mesh.
 
     Args:
-        image: path of a picture; `input.image=...` in the overrides says the same.
+        image: path of a picture (`input.image=...` in the overrides says the same), or the picture itself: a Pillow
+            image, an array or tensor (see `inputs.memory`), the bytes of a file, or a file opened as binary.
         observations: views that are ready, with their cameras, instead of a picture (the first is the reference).
         config: a configuration from `load_config`, instead of overrides.
         overrides: Hydra's overrides (such as "preset=preview", "seed=3"), from which the configuration is composed.
@@ -41,10 +44,17 @@ def fit(
         ValueError: in one line, what is wrong with the arguments, the input, a setting, a file or the run, and what to
             do about it.
     """
-    config = _configured(image, config, overrides, output_dir)
+    in_memory = None if image is None or isinstance(image, str | Path) else image
+    config = _configured(None if in_memory is not None else image, config, overrides, output_dir)
     if observations is not None:
         _refuse_other_input(config)
-    return run_fit(config, overrides, observations, prior=prior, loss=loss)
+        if in_memory is not None:
+            raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
+    with usual_state():
+        if in_memory is not None:
+            config = replace(config, input=replace(config.input, image=None))
+            observations = load_observations(config.input, picture_bytes(in_memory))
+        return run_fit(config, overrides, observations, prior=prior, loss=loss)
 
 
 def _configured(

@@ -2,5 +2,6 @@
 
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.load import demo_picture, load_observations
+from nerf2mesh.inputs.memory import PictureInMemory, picture_bytes
 
-__all__ = ["InputConfig", "demo_picture", "load_observations"]
+__all__ = ["InputConfig", "PictureInMemory", "demo_picture", "load_observations", "picture_bytes"]

@@ -10,14 +10,14 @@ import torch
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
-from nerf2mesh.inputs.picture import Picture, read_picture
+from nerf2mesh.inputs.picture import IN_MEMORY, Picture, read_picture
 from nerf2mesh.types import Camera, Observations, View
 
 NOTE_SIDE_PX = 512
 MIN_OBJECT_PX = 12
 
 
-def load_observations(config: InputConfig) -> Observations:
+def load_observations(config: InputConfig, data: bytes | None = None) -> Observations:
     """Read the configured picture and make it ready; with a prompt and no picture, there are no views.
 
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
@@ -25,12 +25,14 @@ def load_observations(config: InputConfig) -> Observations:
     Notes for the report: path, sha256, format, file_size_px, foreground (the method), mask_share, window (left, top,
     side in pixels of the picture as read), picture (uint8 [h, w, 3], over white), mask (uint8 [h, w]), warnings.
 
+    data: the bytes of a picture file, instead of the configured one.
+
     Raises:
         ValueError: in one line what is wrong with the picture and what to do.
     """
-    if not config.image and config.prompt.strip():
+    if data is None and not config.image and config.prompt.strip():
         return Observations((), config.prompt, {"warnings": []}, config.negative_prompt)
-    picture = read_picture(config.image)
+    picture = read_picture(config.image if data is None else IN_MEMORY, data)
     found = find_foreground(picture, config)
     window, warnings = _window(picture, found, config)
     image = resample(found.rgba, window, config.size_px)

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, features
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+IN_MEMORY = "the picture in memory"
 MIN_SIDE_PX = 16
 MAX_SIDE_PX = 8192
 WORKING_SIDE_PX = 2048
@@ -40,13 +41,13 @@ class Picture:
     sha256: str
 
 
-def read_picture(path: str | Path | None) -> Picture:
-    """Read one still picture.
+def read_picture(path: str | Path | None, data: bytes | None = None) -> Picture:
+    """Read one still picture, from `data` where these are given; `path` is then only its name.
 
     Raises:
         ValueError: the file is missing, no picture, broken, animated, too small or large.
     """
-    data = _read_bytes(path)
+    data = _read_bytes(path) if data is None else data
     image = _open(path, data)
     _check_still(path, image)
     _check_size(path, image.size)
