@@ -108,6 +108,17 @@ def test_networks_that_no_family_runs_are_named(changes: dict, got: str, models:
     assert got in refused(name="sd15", model=str(folder))
 
 
+def test_a_name_is_offered_for_an_unknown_pipeline_only_where_its_network_is_known(
+    models: Models, tmp_path: Path
+) -> None:
+    folder = changed(models.folder("sd"), tmp_path / "x", "unet", in_channels=9)
+    index = json.loads((folder / "model_index.json").read_text()) | {"_class_name": "StableDiffusionInpaintPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    assert refused(model=str(folder)).endswith("take another model")
+    shutil.copy(models.folder("sd") / "unet" / "config.json", folder / "unet" / "config.json")
+    assert refused(model=str(folder)).endswith("set prior.name to a known name of family sd to force it")
+
+
 def test_every_family_is_known_by_its_own_network(models: Models, kind: str) -> None:
     source = resolve(models.config(kind))
     part = "unet" if source.components.has("unet") else "transformer"

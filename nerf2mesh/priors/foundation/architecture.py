@@ -41,6 +41,13 @@ def check_pipeline(components: Components, family: str, origin: str) -> None:
         )
 
 
+def nearest_family(components: Components) -> str | None:
+    """The family whose network a model of an unknown pipeline has; None where no family has it."""
+    name = next((part for part in ("unet", "transformer") if components.has(part)), None)
+    own = network_family(components.config(name)) if name else ""
+    return own if own in PIPELINES.values() else None
+
+
 def check_network(components: Components, family: str, origin: str) -> None:
     """ValueError where the network, by its configuration, is of another family, or does not fit its own parts."""
     name = "transformer" if family in NETWORKS.values() else "unet"
@@ -136,7 +143,8 @@ def _text_width(components: Components, family: str) -> int | None:
     """Of the words that the network is told; None where that is not simply the encoders' own."""
     names = {"sd": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2"), "mvdream": ("text_encoder",)}
     widths = [components.config(name).get("hidden_size") for name in names.get(family, ())]
-    return sum(widths) if widths and all(isinstance(width, int) for width in widths) else None
+    known = [width for width in widths if isinstance(width, int)]
+    return sum(known) if known and len(known) == len(widths) else None
 
 
 def _about(config: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from nerf2mesh.priors.foundation.architecture import (
     check_network,
     check_pipeline,
     check_single_file,
+    nearest_family,
     refuse_adapter,
 )
 from nerf2mesh.priors.foundation.components import Components, first_line
@@ -210,10 +211,11 @@ def _family(components: Components, origin: str) -> str:
     pipeline = str(components.index.get("_class_name", ""))
     family = PIPELINES.get(pipeline)
     if family is None:
+        nearest = nearest_family(components)
         raise ValueError(
             f"prior.model: expected one of {', '.join(PIPELINES)}, "
             f"got {pipeline or 'a folder without a pipeline name'} in {origin}; "
-            "set prior.name to the nearest known name to force a family"
+            + (f"set prior.name to a known name of family {nearest} to force it" if nearest else "take another model")
         )
     if family == "mvdream" and components.has("image_encoder"):
         return "imagedream"
