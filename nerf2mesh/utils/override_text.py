@@ -7,6 +7,7 @@ that is quoted already stays. In a sweep a comma separates values, unless a file
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -26,13 +27,17 @@ _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL
 def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> list[str]:
     """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE."""
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
-    ready, before = [], ""
+    ready: list[str] = []
+    before = ""
     for argument in arguments:
         if before in _WITH_VALUE or argument.startswith("-"):
             ready.append(argument)
         else:
             named = f"input.image={argument}" if takes_picture and _is_picture(argument) else argument
-            ready.append(written_out(named, sweep=sweep))
+            many = _pictures(named.partition("=")[2]) if takes_picture and named.startswith("input.image=") else []
+            if len(many) > 1 and not sweep:
+                ready.insert(0, "--multirun")
+            ready.append(f"input.image={','.join(map(_quoted, many))}" if many else written_out(named, sweep=sweep))
         before = argument
     return ready
 
@@ -54,6 +59,24 @@ def written_out(override: str, *, sweep: bool = False) -> str:
     if sweep and not _SWEEP.fullmatch(value) and not Path(value).exists():
         return f"{key}={','.join(_each(value, write))}"
     return override if sweep and _SWEEP.fullmatch(value) else f"{key}={write(value)}"
+
+
+def _pictures(value: str) -> list[str]:
+    """The pictures in a folder, or those that glob(PATTERN) names, sorted; empty where the value is one picture.
+
+    Raises:
+        ValueError: there are none.
+    """
+    pattern = re.fullmatch(r"""glob\((["']?)(.+)\1\)""", value)
+    folder = Path(value).expanduser()
+    if pattern is None and not (value and folder.is_dir()):
+        return []
+    names = glob.glob(os.path.expanduser(pattern[2])) if pattern else [str(path) for path in folder.iterdir()]
+    found = sorted(name for name in names if Path(name).is_file() and Path(name).suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        got = f"none for {value} (looked from {Path.cwd()})" if pattern else f"the folder {value} without any"
+        raise ValueError(f"input.image: expected pictures, got {got}; name one PNG, JPEG or WebP file")
+    return found
 
 
 def _is_picture(argument: str) -> bool:

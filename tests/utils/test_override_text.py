@@ -89,3 +89,17 @@ def test_a_bare_picture_is_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert command_line(["x = y.png"], takes_picture=True) == ['input.image="x = y.png"']
     assert command_line(["--config-dir", "a.png", "-m"], takes_picture=True) == ["--config-dir", "a.png", "-m"]
     assert command_line(["cup.png"]) == ["cup.png"]
+
+
+def test_many_pictures_become_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("many").mkdir()
+    for name in ("many/b.png", "many/ä, c.jpg", "many/notes.txt", "base1.png", "base2.png"):
+        Path(name).touch()
+    assert command_line(["-m", "input.image=glob(base*)"], takes_picture=True)[1] == "input.image=base1.png,base2.png"
+    line = command_line(["input.image=many", "seed=1"], takes_picture=True)
+    assert line == ["--multirun", 'input.image=many/b.png,"many/ä, c.jpg"', "seed=1"]
+    for none in ("glob(nothing*)", "empty"):
+        Path("empty").mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match=r"^input\.image: expected pictures, got (none for|the folder)"):
+            command_line([f"input.image={none}"], takes_picture=True)
