@@ -34,6 +34,7 @@ class Rays:
     directions: Float[Tensor, "*n 3"]
 
     def flatten(self) -> Rays:
+        """The same rays in one list: [*n, 3] -> [N, 3], N the product of *n."""
         return Rays(self.origins.reshape(-1, 3), self.directions.reshape(-1, 3))
 
 
@@ -54,19 +55,23 @@ class Camera:
 
     @property
     def batch_shape(self) -> torch.Size:
+        """The shape *b of the batch; empty for a single camera."""
         return self.camera_to_world.shape[:-2]
 
     @property
     def position(self) -> Float[Tensor, "*b 3"]:
+        """The camera's center in world axes, [*b, 3]."""
         return self.camera_to_world[..., :3, 3]
 
     @property
     def azimuth_deg(self) -> Float[Tensor, "*b"]:
+        """Azimuth of the position seen from the origin, in [-180, 180]: 0 at +X, 90 at +Y."""
         x, y, _ = self.position.unbind(-1)
         return torch.rad2deg(torch.atan2(y, x))
 
     @property
     def elevation_deg(self) -> Float[Tensor, "*b"]:
+        """Elevation of the position above the horizon, in [-90, 90]."""
         x, y, z = self.position.unbind(-1)
         return torch.rad2deg(torch.atan2(z, torch.hypot(x, y)))
 
@@ -79,6 +84,7 @@ class Camera:
         )
 
     def to(self, device: torch.device | str) -> Camera:
+        """The same cameras with their tensors on `device`."""
         return replace(
             self,
             camera_to_world=to_device(self.camera_to_world, device),
@@ -107,6 +113,7 @@ class Camera:
         return replace(self, camera_to_world=turn @ self.camera_to_world)
 
     def pixel_centers(self) -> Float[Tensor, "h w 2"]:
+        """[h, w, 2] as (x, y) in pixels: (column + 0.5, row + 0.5), on the device of `focal_px`."""
         device = self.focal_px.device
         y, x = torch.meshgrid(
             torch.arange(self.height_px, device=device) + 0.5,

@@ -19,7 +19,9 @@ class RendersAt(Protocol):
     """The part of `priors.base.Prior` that says at which size its views are rendered."""
 
     @property
-    def render_px(self) -> int: ...
+    def render_px(self) -> int:
+        """Side in pixels at which the views are rendered; see `priors.base.Prior`."""
+        ...
 
 
 @dataclass(kw_only=True)

@@ -27,6 +27,7 @@ class NoiseLevel:
     sigma: Tensor
 
     def add(self, x0: Tensor, noise: Tensor) -> Tensor:
+        """x_t = alpha x0 + sigma noise, in the shape of x0."""
         return self.alpha * x0 + self.sigma * noise
 
     @property

@@ -66,6 +66,7 @@ class HashGridField(nn.Module):
 
     @n_active_levels.setter
     def n_active_levels(self, value: int) -> None:
+        """Raises ValueError outside 1 to `config.n_levels`."""
         if not 1 <= value <= self.config.n_levels:
             raise ValueError(
                 f"n_active_levels: expected 1 to {self.config.n_levels}, got {value}; choose a value in this range"

@@ -48,4 +48,5 @@ def active(network: torch.nn.Module, config: LoraConfig) -> dict[str, float]:
 
 
 def style_name(index: int) -> str:
+    """The name on the network of the style adapter at `index` in the list of the run."""
     return f"style{index}"

@@ -30,10 +30,12 @@ class LowRank:
 
     @property
     def rank(self) -> int:
+        """r, the number of rows of `down`."""
         return self.down.shape[0]
 
     @property
     def scale(self) -> float:
+        """alpha / r, by which up @ down is multiplied."""
         return self.alpha / self.rank
 
     def delta(self) -> Tensor:

@@ -39,10 +39,12 @@ class ObjectMesh:
 
     @property
     def uncolored(self) -> bool:
+        """Whether nothing is painted on the mesh, so that its parts are numbered instead."""
         return self.parts is not None
 
     @property
     def n_bytes(self) -> int:
+        """The memory of all its arrays, in bytes."""
         return sum(array.nbytes for array in vars(self).values() if array is not None)
 
     def triangle_mesh(self) -> TriangleMesh:

@@ -38,6 +38,10 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
+        """Inside, time counts for stage `name`, and for the outer stage too where stages are nested.
+
+        The peak memory is measured anew from here, so that an outer stage's peak leaves out what came before.
+        """
         stage = self.stages.setdefault(name, Stage(name))
         outer, self._current = self._current, stage
         reset_peak_memory()
@@ -52,6 +56,7 @@ class StageClock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
+        """Inside, time counts for part `name` of the current stage; outside any stage it is not kept."""
         start = time.perf_counter()
         try:
             yield

@@ -28,12 +28,14 @@ class RunLogs:
         self._others = [kinds[name](folder, resume_step) for name in names]
 
     def write(self, step: int, numbers: Numbers) -> None:
+        """Hands on the step's numbers; values that are not finite go to metrics.jsonl only."""
         self._metrics.write(step, numbers)
         finite = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
         for log in self._others:
             log.write(step, finite)
 
     def close(self) -> None:
+        """Closes TensorBoard and Weights & Biases; metrics.jsonl is complete after each `write`."""
         for log in self._others:
             log.close()
 
@@ -48,11 +50,13 @@ class TensorBoardLog:
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def write(self, step: int, numbers: Numbers) -> None:
+        """Adds one point to the curve of each number, and flushes the file."""
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
     def close(self) -> None:
+        """Closes the event file."""
         self._writer.close()
 
 
@@ -76,8 +80,10 @@ class WandbLog:
         self._from = resume_step
 
     def write(self, step: int, numbers: Numbers) -> None:
+        """Logs the numbers, unless the run was resumed from this step or a later one."""
         if step > self._from:
             self._run.log(dict(numbers), step=step)
 
     def close(self) -> None:
+        """Ends the run at Weights & Biases and waits until its files are written."""
         self._run.finish()

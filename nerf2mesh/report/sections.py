@@ -25,6 +25,7 @@ KEY_FACTS = (
 
 
 def section(title: str, body: str, kind: str = "") -> str:
+    """A <section> of CSS class `kind` under the escaped title; empty where `body` is. `body` is HTML."""
     return f'<section class="{kind}"><h2>{escape(title)}</h2>{body}</section>' if body else ""
 
 
@@ -45,6 +46,7 @@ def picture(image: Any, caption: str, *, side_px: int = 512, checker: bool = Fal
 
 
 def data_uri(data: bytes, kind: str) -> str:
+    """`data` as a base64 data URI; `kind` is its MIME type, such as image/png."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -145,10 +147,12 @@ def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def folded(title: str, text: str) -> str:
+    """Plain text, escaped, behind a title that opens on a click; empty where the text is blank."""
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text.strip() else ""
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """(label, value) for each leaf of a nested mapping; a label is its names with spaces between all words."""
     found: list[tuple[str, Any]] = []
     for name, value in values.items():
         label = f"{prefix}{name}".replace("_", " ")
@@ -157,6 +161,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def show(value: Any) -> str:
+    """A value as plain text: 4 significant digits of a float, grouped digits of an int, yes or no, lists with commas.
+
+    None is "not known"; a NumPy value of one element is shown as its number.
+    """
     value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -170,6 +178,7 @@ def show(value: Any) -> str:
 
 
 def show_bytes(n_bytes: Any) -> str:
+    """A size in decimal units (B, kB, MB, GB); None counts as 0."""
     size = float(n_bytes or 0)
     for unit in ("B", "kB", "MB"):
         if size < 1000:
@@ -179,6 +188,7 @@ def show_bytes(n_bytes: Any) -> str:
 
 
 def show_seconds(seconds: float) -> str:
+    """A time in seconds below two minutes, in minutes and seconds below two hours, then in hours."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

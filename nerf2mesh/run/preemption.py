@@ -46,12 +46,17 @@ class Signals:
         self.previous: dict[int, Any] = {}
 
     def handle(self, number: int, frame: object) -> None:
+        """The signal handler: notes signal `number`.
+
+        Raises Preempted where nobody will ask later (`at_once`), or at the second signal.
+        """
         again, self.received = self.received is not None, number
         if self.at_once or again:
             raise Preempted(f"stopped by {self.name}")
 
     @property
     def name(self) -> str:
+        """The name of the signal that arrived last, such as SIGTERM; "no signal" where none did."""
         return signal.Signals(self.received).name if self.received is not None else "no signal"
 
 

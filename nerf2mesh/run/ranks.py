@@ -48,6 +48,7 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
+        """Whether this is the process that writes the files of the run and talks to the user."""
         return self.rank == 0
 
     def device(self, wanted: str) -> str:

@@ -103,6 +103,10 @@ def _without_folder(setting: str) -> str:
 
 
 def make_launcher(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
+    """The launcher that `launch.kind` names, for jobs of the queue in `folder`.
+
+    CPU threads per worker: `launch.threads`; else all cores shared among `workers` locally, and no limit on a cluster.
+    """
     threads = launch.threads or (0 if launch.kind in ("slurm", "ray") else max(1, (os.cpu_count() or 1) // workers))
     spec = WorkerSpec(folder, RUN_JOB, threads)
     if launch.kind == "slurm":

@@ -145,6 +145,7 @@ class Queue:
         return found
 
     def is_over(self) -> bool:
+        """Whether every job is done or has failed, as of the last events read."""
         return all(state.status in ("done", "failed") for state in self.jobs.values())
 
     def result(self, job: str) -> Payload | None:

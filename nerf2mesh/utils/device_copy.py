@@ -42,6 +42,7 @@ class AsyncReadback:
             self._mark = mark(values.device)
 
     def tolist(self) -> list:
+        """The values as nested lists of Python numbers; waits until the copy is complete."""
         if self._mark is not None:
             self._mark.synchronize()
         return self._host.tolist()

@@ -30,10 +30,14 @@ class MeshLike(Protocol):
     """Anything with vertices [V, 3] and faces [F, 3]: TriangleMesh, trimesh.Trimesh, Surface."""
 
     @property
-    def vertices(self) -> Any: ...
+    def vertices(self) -> Any:
+        """[V, 3] positions, an array or a tensor."""
+        ...
 
     @property
-    def faces(self) -> Any: ...
+    def faces(self) -> Any:
+        """[F, 3] vertex numbers, an array or a tensor."""
+        ...
 
 
 class Surface:

@@ -45,6 +45,7 @@ class HeldOut:
 
     @property
     def names(self) -> list[str]:
+        """The names of the set's `n` cases, in the order of their seeds."""
         return [f"{'s' if self.families == 'training' else 'h'}{k:04d}" for k in range(self.n)]
 
     def case(self, name: str) -> Case:

@@ -91,6 +91,10 @@ def held_out_views(
 
 
 def scene_views(seeds: range, size_px: int, *, device: str | torch.device = "cpu") -> SceneViews:
+    """The given and the true views of the grammar's scenes with these seeds, `size_px` pixels on `device`.
+
+    n = len(seeds); views in the order of GIVEN_AZIMUTHS_DEG and SAMPLED_AZIMUTHS_DEG.
+    """
     scenes = sample_scenes(seeds).to(device)
     azimuth = torch.tensor(GIVEN_AZIMUTHS_DEG + SAMPLED_AZIMUTHS_DEG).expand(len(seeds), -1)
     cameras = Camera.orbit(azimuth, ELEVATION_DEG, width_px=size_px).to(device)

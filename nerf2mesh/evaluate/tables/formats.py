@@ -14,6 +14,7 @@ from nerf2mesh.evaluate.tables.statistics import per_object
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns padded to one width; each row has as many cells as `heading`."""
     widths = [max(len(row[i]) for row in [heading, *rows]) for i in range(len(heading))]
     lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in [heading, *rows]]
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])

@@ -37,6 +37,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether the figure got worse by no more than the tolerance; False where it is missing (nan)."""
         return self.change >= -self.tolerance
 
     def __str__(self) -> str:

@@ -35,10 +35,12 @@ class MarginFound:
 
     @property
     def margin(self) -> float:
+        """How far the mean beats the baseline's, in the metric's unit; negative where it loses."""
         return METRIC_BY_KEY[self.bar.metric].margin(self.mean, self.baseline_mean)
 
     @property
     def met(self) -> bool:
+        """Whether the margin is at least that of the bar; False where it is nan."""
         return self.margin >= self.bar.margin
 
     def __str__(self) -> str:

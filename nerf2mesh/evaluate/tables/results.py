@@ -134,6 +134,7 @@ def machine_kind() -> dict[str, object]:
 
 
 def today() -> str:
+    """The date in UTC as YYYY-MM-DD."""
     return datetime.now(timezone.utc).date().isoformat()
 
 

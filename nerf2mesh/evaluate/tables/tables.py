@@ -184,6 +184,7 @@ def price_rows(
 
 
 def failures(records: Sequence[Record]) -> str:
+    """The failed records as a Markdown list under a count, or one sentence that says there are none."""
     failed = [f"- {r.method}, {r.object}, seed {r.seed}: {r.failed}" for r in records if r.failed]
     if not failed:
         return f"No failure in {len(records)} records."

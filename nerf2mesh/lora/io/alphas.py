@@ -81,6 +81,10 @@ class Patterns:
 
     @staticmethod
     def of(path: Path, entries: object) -> Patterns:
+        """Reads the `alpha_pattern` of the configuration at `path`, which is named in errors.
+
+        Raises ValueError where `entries` is no table, or a pattern is not understood, too long, or one of too many.
+        """
         if not isinstance(entries, dict):
             raise ValueError(f"lora.adapters: expected a table of alpha_pattern for {path}; get the file again")
         names: dict[str, tuple[int, Any]] = {}

@@ -38,6 +38,7 @@ class Manifest:
     sources: list[Source] = field(default_factory=list)
 
     def to_json(self, indent: int | None = None) -> str:
+        """The manifest as JSON with sorted keys, on one line unless `indent` is given."""
         return json.dumps(asdict(self), indent=indent, sort_keys=True)
 
     def common_header(self) -> dict[str, str]:

@@ -49,6 +49,7 @@ class Pair:
 
     @property
     def picture(self) -> Path:
+        """The path of the styled picture."""
         return self.folder / self.entry["picture"]
 
     @property
@@ -58,6 +59,7 @@ class Pair:
         return [self.folder / name for name in names]
 
     def source(self) -> Source:
+        """The entry in the manifest: source, licence, and the hashes of the picture and of what it shows."""
         hashes = [sha256_file(path) for path in self.targets]
         about = {"source": str(self.entry.get("source", "")), "licence": str(self.entry["licence"])}
         return Source(**about, sha256=self.sha256, views_sha256=hashes)

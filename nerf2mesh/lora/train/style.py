@@ -90,6 +90,7 @@ class StyleState:
     step: int = 0
 
     def save(self, path: Path, fingerprint: str) -> None:
+        """Writes the state to `path`, aside and renamed; `fingerprint` stands for the data and the settings."""
         values = {
             "parameters": [p.detach().clone() for p in self.parameters],
             "optimizer": self.optimizer.state_dict(),
@@ -101,6 +102,10 @@ class StyleState:
             torch.save(values, part)
 
     def load(self, path: Path, fingerprint: str) -> None:
+        """Takes over the state in `path`, in place.
+
+        Raises ValueError where it was saved with another fingerprint: other data or other settings.
+        """
         values = torch.load(path, map_location="cpu", weights_only=True)
         if values["fingerprint"] != fingerprint:
             raise ValueError(
