@@ -41,6 +41,10 @@ class HealthWatch:
         self._copied_at = -1
 
     def check(self, state: LoopState, vitals: Vitals) -> str | None:
+        """Acts at once on a loss that is not finite, and on any other symptom after 20 looks in a row.
+
+        Raises ValueError where a remedy would be needed after MAX_REMEDIES of them.
+        """
         if not math.isfinite(vitals.loss):
             return self._act(state, "non-finite")
         if state.step % SNAPSHOT_EVERY == 0 and state.step != self._copied_at:

@@ -129,10 +129,12 @@ def compare(state: LoopState, problem: Problem) -> Measured:
 
 
 def jitter(rays: Rays, generator: torch.Generator) -> Tensor:
+    """Where each ray's first sample lies within its step, uniform in [0, 1): [n], drawn on the CPU."""
     return to_device(torch.rand(len(rays.origins), generator=generator), rays.origins.device)
 
 
 def gradient_norm(state: LoopState) -> Tensor:
+    """The norm of all gradients of the optimizer together, a scalar on their device."""
     gradients = [p.grad for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
     return torch.stack([g.norm() for g in gradients]).norm()
 
@@ -193,9 +195,11 @@ class PendingMetrics:
         self._waiting: deque[tuple[int, Gathering]] = deque()
 
     def add(self, step: int, measured: Measured) -> None:
+        """Starts the copy of what was measured at `step` to the host."""
         self._waiting.append((step, Gathering(measured)))
 
     def arrived(self, all_of_them: bool = False) -> Iterator[tuple[int, Numbers]]:
+        """(step, numbers) of the steps that are due, oldest first; `all_of_them` waits for the rest too."""
         while len(self._waiting) > (0 if all_of_them else self._lag):
             step, gathering = self._waiting.popleft()
             yield step, gathering.numbers()
@@ -206,6 +210,10 @@ class PendingMetrics:
 
 
 def vitals(numbers: Numbers, step: int, steps: int) -> Vitals:
+    """What the health watch looks at, of `step` of `steps`. Terms that are absent count as 0.
+
+    The loss is a sum of losses and the gradient's norm: of use only for whether it is finite.
+    """
     looked_at = ("loss/distill", "loss/color", "loss/mask", "health/gradient")
     loss = sum(numbers.get(name, 0.0) for name in looked_at)
     return Vitals(loss, numbers["field/opacity"], numbers["field/half_open"], step / steps, step)

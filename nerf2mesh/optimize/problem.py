@@ -54,6 +54,7 @@ class Problem:
 
     @property
     def device(self) -> torch.device:
+        """The device on which the field is rendered."""
         return self.renderer.occupancy.bits.device
 
     @property

@@ -31,9 +31,13 @@ STREAMS = (
 class Part(Protocol):
     """Something with a state of its own that belongs to the run's."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What is saved with the run: tensors, numbers and strings only."""
+        ...
 
-    def load_state_dict(self, values: dict[str, Any]) -> None: ...
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        ...
 
 
 SomePart = TypeVar("SomePart", bound=Part)
@@ -65,6 +69,10 @@ class LoopState:
     def fresh(
         field: HashGridField, occupancy: OccupancyGrid, lr_encoding: float, lr_network: float, seed: int
     ) -> LoopState:
+        """The state before the first step, with one generator for each of STREAMS, seeded from `seed`.
+
+        lr_encoding and lr_network are the learning rates of the hash grid and of the networks.
+        """
         generators = {name: torch.Generator().manual_seed(seed * 1000 + i) for i, name in enumerate(STREAMS)}
         state = LoopState(field, occupancy, FusedAdam(field.param_groups(lr_encoding, lr_network)), generators)
         state.remember_beginning()
@@ -83,6 +91,7 @@ class LoopState:
         self.occupancy.fill()
 
     def add_part(self, name: str, part: SomePart) -> SomePart:
+        """Adds a part under `name`, with the values that a loaded checkpoint holds for it; returns the part."""
         self.parts[name] = part
         if name in self.waiting:
             part.load_state_dict(self.waiting.pop(name))
@@ -127,10 +136,12 @@ class LoopState:
         return buffer.getvalue()
 
     def roll_back(self, snapshot: bytes) -> None:
+        """Back to what `snapshot` gave."""
         self.restore(torch.load(io.BytesIO(snapshot), map_location="cpu", weights_only=True))
 
     @property
     def field_device(self) -> torch.device:
+        """The device of the field and of its occupancy grid."""
         return self.occupancy.ema.device
 
     def save(self, path: Path) -> None:

@@ -36,6 +36,7 @@ class Gathering:
         self._values = AsyncReadback(torch.stack(values)) if values else None
 
     def numbers(self) -> Numbers:
+        """All numbers as floats, under their names; waits for those that are on the way."""
         values = self._values.tolist() if self._values else []
         return cast(Numbers, self.measured | dict(zip(self._names, values, strict=True)))
 

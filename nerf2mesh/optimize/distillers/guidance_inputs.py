@@ -51,6 +51,7 @@ class GuidanceInputs:
 
     @cached_property
     def level(self) -> NoiseLevel:
+        """The noise level at `time`."""
         return self.level_at(self.time)
 
     @property
@@ -59,6 +60,7 @@ class GuidanceInputs:
         return score_weight(self.config.weighting, self.level)
 
     def level_at(self, time: Tensor) -> NoiseLevel:
+        """The prior's noise level at other times [B], on the device of the latents."""
         return self.prior.level(to_device(time, self.latents.device))
 
     def noise(self, stream: str = "noise") -> Tensor:
@@ -111,9 +113,11 @@ class GuidanceInputs:
         return from_x0(kind, picture, noisy, level)
 
     def guided_epsilon(self, noisy: Tensor, time: Tensor) -> Tensor:
+        """`guided` as predicted noise, [B, V, c, s, s]."""
         return to_epsilon(self.prior.kind, self.guided(noisy, time), noisy, self.level_at(time))
 
     def guided_x0(self, noisy: Tensor, time: Tensor) -> Tensor:
+        """`guided` as predicted clean latents, [B, V, c, s, s]."""
         return to_x0(self.prior.kind, self.guided(noisy, time), noisy, self.level_at(time))
 
 
@@ -152,6 +156,10 @@ class Distiller(Protocol):
         """What the loss trains beside the loop, after the field's backward pass; named losses for the log."""
         ...
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What is saved with the run: tensors, numbers and strings only."""
+        ...
 
-    def load_state_dict(self, values: dict[str, Any]) -> None: ...
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        ...

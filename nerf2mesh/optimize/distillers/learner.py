@@ -81,6 +81,7 @@ class AdapterLearner:
 
     @torch.no_grad()
     def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave; weights are copied in place, so the optimizer keeps its parameters."""
         for key, parameter in self.weights.items():
             parameter.copy_(values["weights"][key])
         if self.embedding is not None:

@@ -26,9 +26,11 @@ class Stateless:
         return self.gradient(inputs)
 
     def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
+        """Nothing is trained, nothing is logged."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
+        """Empty."""
         return {}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
@@ -36,17 +38,20 @@ class Stateless:
 
 
 def sds(q: GuidanceInputs) -> LatentGradient:
+    """The guided noise against the noise that was added; see `distill.sds_gradient`."""
     noise = q.noise()
     noise_hat = q.guided_epsilon(q.level.add(q.latents, noise), q.time)
     return LatentGradient(distill.sds_gradient(noise_hat, noise, q.level, q.config.weighting))
 
 
 def sjc(q: GuidanceInputs) -> LatentGradient:
+    """The latents against the guided denoised ones, in units of sigma / alpha; see `distill.sjc_gradient`."""
     x0_hat = q.guided_x0(q.level.add(q.latents, q.noise()), q.time)
     return LatentGradient(distill.sjc_gradient(x0_hat, q.latents, q.level))
 
 
 def x0(q: GuidanceInputs) -> LatentGradient:
+    """The latents against the guided denoised ones; see `distill.x0_gradient`."""
     x0_hat = q.guided_x0(q.level.add(q.latents, q.noise()), q.time)
     return LatentGradient(distill.x0_gradient(x0_hat, q.latents))
 
@@ -63,6 +68,7 @@ def csd(q: GuidanceInputs) -> LatentGradient:
 
 
 def nfsd(q: GuidanceInputs) -> LatentGradient:
+    """guidance_scale is the classifier score's factor; times below `nfsd_split` use e_u as the domain's part."""
     noisy = q.level.add(q.latents, q.noise())
     told, empty, negative = q.epsilons(noisy, q.time, "conditional", "unconditional", "negative")
     scale = distill.guidance_scale(q.config, q.progress)
@@ -118,10 +124,12 @@ def hifa(q: GuidanceInputs) -> LatentGradient:
 
 
 def rfds(q: GuidanceInputs) -> LatentGradient:
+    """The guided flow against that of the noise that was added; see `distill.rfds_gradient`."""
     return _rfds(q, q.noise())
 
 
 def rfds_rev(q: GuidanceInputs) -> LatentGradient:
+    """`rfds` with noise corrected by one conditional prediction; see `distill.rfds_rev_noise`."""
     noise = q.noise()
     noisy = q.level.add(q.latents, noise)
     prediction = q.predict(noisy, q.time, "conditional")["conditional"]

@@ -41,9 +41,11 @@ class Variational:
         return LatentGradient(difference_gradient(wanted, present, inputs.weight))
 
     def teacher_epsilon(self, inputs: GuidanceInputs, noisy: Tensor) -> Tensor:
+        """The noise that phi's is compared with: the prior's own under guidance, [B, V, c, s, s]."""
         return inputs.guided_epsilon(noisy, inputs.time)
 
     def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
+        """`phi_steps` steps of phi on the present latents; its mean loss as distill/phi; {} where phi_steps is 0."""
         losses = [
             self.phi.train(inputs, inputs.latents, self.generator, camera_dropout=self.config.phi_camera_dropout)
             for _ in range(self.config.phi_steps)
@@ -51,9 +53,11 @@ class Variational:
         return {"distill/phi": torch.stack(losses).mean()} if losses else {}
 
     def state_dict(self) -> dict[str, Any]:
+        """phi's weights, camera embedding and optimizer."""
         return {PHI: self.phi.state_dict()}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
         self.phi.load_state_dict(values[PHI])
 
 
@@ -69,10 +73,15 @@ class Bootstrapped(Variational):
         self.asked = 0
 
     def teacher_epsilon(self, inputs: GuidanceInputs, noisy: Tensor) -> Tensor:
+        """The guided noise of the prior with the tuned teacher's adapter on, [B, V, c, s, s]."""
         with self.teacher.active():
             return inputs.guided_epsilon(noisy, inputs.time)
 
     def learn(self, inputs: GuidanceInputs) -> dict[str, Tensor]:
+        """One step of the teacher on latents drawn from the pool, then phi's; the losses of both.
+
+        Every `teacher_every` steps the present renderings, noised and denoised, join the pool's last `teacher_pool`.
+        """
         if self.asked % self.config.teacher_every == 0:
             self.pool = [*self.pool, (denoised(inputs), inputs.cameras)][-self.config.teacher_pool :]
         self.asked += 1
@@ -82,10 +91,12 @@ class Bootstrapped(Variational):
         return super().learn(inputs) | {"distill/teacher": loss}
 
     def state_dict(self) -> dict[str, Any]:
+        """That of `Variational`, the teacher's, and the pool with its cameras."""
         pool = [{"latents": latents, **vars(cameras)} for latents, cameras in self.pool]
         return super().state_dict() | {TEACHER: self.teacher.state_dict(), "pool": pool, "asked": self.asked}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave; the pool moves to the device of phi."""
         super().load_state_dict(values)
         self.teacher.load_state_dict(values[TEACHER])
         device = next(iter(self.phi.weights.values())).device

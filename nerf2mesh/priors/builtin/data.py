@@ -89,6 +89,7 @@ def held_out_scenes(config: PriorTrainConfig) -> Batch:
 
 
 def on_device(batch: Batch | None, device: str) -> Batch | None:
+    """A batch with all its tensors on `device`; None stays None."""
     return None if batch is None else {key: value.to(device) for key, value in batch.items()}
 
 

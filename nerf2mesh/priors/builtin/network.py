@@ -50,9 +50,11 @@ class DenoiserConfig:
     """Words that the network reads, numbered from 1 (`procedural.captions`); 0: it reads none."""
 
     def build(self) -> MultiViewDenoiser:
+        """A network of this size with fresh weights."""
         return MultiViewDenoiser(self)
 
     def as_dict(self) -> dict[str, int]:
+        """Plain values, as they stand in the header of a file of weights."""
         return asdict(self)
 
 
@@ -69,6 +71,7 @@ class Modulated(nn.Module):
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x [n, c, *size] with two or three sizes, embedding [n, e] -> [n, c, *size]."""
         scale, shift = self.film(embedding).reshape(len(x), 2, -1, *(1,) * (x.ndim - 2)).unbind(1)
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         return x + self.conv2(F.silu(torch.addcmul(shift.to(h.dtype), h, (1 + scale).to(h.dtype))))
@@ -88,6 +91,7 @@ class VolumeAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, d, h, w] -> the same shape."""
         shape = x.shape
         x = x.flatten(2).transpose(1, 2)
         q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)

@@ -34,17 +34,20 @@ class MuonAdamW:
         return self.muon.param_groups + self.adamw.param_groups
 
     def step(self) -> None:
+        """One step of both optimizers; every inner weight must have a gradient."""
         for weight, matrix in self.matrices:
             matrix.grad = weight.grad.view(matrix.shape)
         self.muon.step()
         self.adamw.step()
 
     def zero_grad(self) -> None:
+        """Sets all gradients to None."""
         for weight, matrix in self.matrices:
             weight.grad = matrix.grad = None
         self.adamw.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, dict]:
+        """Both optimizers' states, as muon and adamw."""
         return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict]) -> None:

@@ -85,15 +85,19 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
 
     @property
     def device(self) -> torch.device:
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def encode(self, images: Tensor) -> Tensor:
+        """Premultiplied RGBA [B, V, s, s, 4] -> [B, V, 4, s, s] in [-1, 1], color over mid-grey; differentiable."""
         return encode_rgba(images.movedim(-1, -3))
 
     def decode(self, latents: Tensor) -> Tensor:
+        """[B, V, 4, s, s] -> premultiplied RGBA [B, V, s, s, 4]; the inverse of `encode`."""
         return decode_rgba(latents).movedim(-3, -1)
 
     def level(self, t: Tensor) -> NoiseLevel:
+        """alpha and sigma [B, 1, 1, 1, 1] at t [B]; see `network.noise_level`."""
         return noise_level(t.reshape(-1, 1, 1, 1, 1), self.network.config.patch)
 
     def condition(self, observations: Observations) -> GivenFrames:

@@ -47,6 +47,10 @@ class TrainState:
 
     @staticmethod
     def fresh(config: PriorTrainConfig) -> TrainState:
+        """The state before the first step: network, its average (a copy), optimizer and generator from `config`.
+
+        It starts from `config.weights` where they are given; with `words_only` only the words' embedding is trained.
+        """
         torch.manual_seed(config.seed)
         network = config.network.build().to(config.device)
         if config.weights:
@@ -61,6 +65,7 @@ class TrainState:
         return TrainState(network, average, optimizer, torch.Generator().manual_seed(config.seed))
 
     def save(self, path: Path) -> None:
+        """Writes the state to `path`, aside and renamed."""
         values = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -77,6 +82,7 @@ class TrainState:
         return counts | {"config": asdict(config)}
 
     def load(self, path: Path) -> None:
+        """Takes over the state in `path`, in place; errors of torch where it is of another shape."""
         values = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(values["network"])
         self.average.load_state_dict(values["average"])
@@ -202,6 +208,7 @@ class Waiting:
         self.spans.append((self.began, self._now()))
 
     def share(self) -> float:
+        """The share since the last call, and a new start; on a GPU it waits for all work under way."""
         now = self._now()
         if self.on_gpu:
             torch.cuda.synchronize()

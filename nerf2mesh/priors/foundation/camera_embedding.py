@@ -27,6 +27,7 @@ class CameraEmbedding(nn.Module):
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, pose: Tensor) -> Tensor:
+        """[n, 16] camera-to-world numbers -> [n, width], to be added to the embedding of the time."""
         return self.layers(pose)
 
 
@@ -47,6 +48,7 @@ class PoseHook:
 
     @contextmanager
     def told(self) -> Iterator[None]:
+        """Inside, the network is told of the poses; `add_camera_embedding` comes first. May be nested."""
         assert self.embedding is not None, "add_camera_embedding comes first"
         before, self._active = self._active, True
         try:

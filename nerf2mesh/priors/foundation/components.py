@@ -53,6 +53,7 @@ class Components:
         return isinstance(entry, list) and bool(entry) and entry[-1] is not None and (self.folder / name).is_dir()
 
     def class_name(self, name: str) -> str:
+        """The class of component `name` in model_index.json; empty where it has none."""
         entry = self.index.get(name)
         return str(entry[-1]) if isinstance(entry, list) and entry else ""
 
@@ -95,6 +96,7 @@ class Components:
         return module.requires_grad_(False).eval()
 
     def tokenizer(self, name: str) -> Any:
+        """The tokenizer in the folder's part `name`, read from local files only."""
         import transformers
 
         kind = getattr(transformers, self.class_name(name), transformers.AutoTokenizer)
@@ -224,6 +226,7 @@ def file_digest(path: Path, memo: dict[str, str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's text that is not blank, or the error's class; at most 160 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160]
 

@@ -47,6 +47,7 @@ class MemoryPrediction:
         return self.weights + self.field + max(self.encode_kept + self.network, self.encode_peak)
 
     def line(self) -> str:
+        """The prediction in GiB, in one line: the total and its parts."""
         parts = [("weights", self.weights), ("network", self.network), ("encoder", self.encode_peak)]
         shown = ", ".join(f"{name} {value / GIB:.2f}" for name, value in [*parts, ("field", self.field)])
         return f"memory predicted: {self.total / GIB:.2f} GiB ({shown}; without the renderer's samples)"

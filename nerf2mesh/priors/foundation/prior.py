@@ -84,6 +84,7 @@ class FoundationPrior(ABC):
 
     @property
     def kind(self) -> Kind:
+        """What the network predicts, as its scheduler's configuration says."""
         return self.schedule.kind
 
     @property
@@ -93,9 +94,11 @@ class FoundationPrior(ABC):
 
     @property
     def device(self) -> torch.device:
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def level(self, t: Tensor) -> NoiseLevel:
+        """alpha and sigma at t [B], as [B, 1, 1, 1, 1]."""
         return self.schedule.level(t)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -175,6 +178,7 @@ class FoundationPrior(ABC):
 
     @property
     def camera_embedding(self) -> CameraEmbedding | None:
+        """What `add_camera_embedding` made; None before."""
         return self.pose.embedding
 
     def add_camera_embedding(self) -> None:

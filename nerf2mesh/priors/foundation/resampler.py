@@ -20,6 +20,7 @@ class Resampler(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens [n, m, embedding] -> [n, n_queries, width]."""
         latents, x = self.latents.expand(len(x), -1, -1), self.proj_in(x)
         for attention, forward in self.layers:
             latents = attention(x, latents) + latents
@@ -39,6 +40,7 @@ class PerceiverAttention(nn.Module):
         self.to_out = nn.Linear(head * n_heads, width, bias=False)
 
     def forward(self, x: Tensor, latents: Tensor) -> Tensor:
+        """Tokens x [n, m, width] and queries latents [n, q, width] -> [n, q, width]."""
         x, latents = self.norm1(x), self.norm2(latents)
         k, v = self.to_kv(torch.cat([x, latents], dim=1)).chunk(2, dim=-1)
         q, k, v = (y.unflatten(-1, (-1, self.head)).transpose(1, 2) for y in (self.to_q(latents), k, v))
@@ -46,6 +48,7 @@ class PerceiverAttention(nn.Module):
 
 
 def feed_forward(width: int) -> nn.Sequential:
+    """The pointwise network of a layer: [..., width] -> [..., width], four times as wide inside."""
     return nn.Sequential(
         nn.LayerNorm(width), nn.Linear(width, 4 * width, bias=False), nn.GELU(), nn.Linear(4 * width, width, bias=False)
     )

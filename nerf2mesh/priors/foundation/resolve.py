@@ -88,6 +88,7 @@ def folder_of(place: str, config: PriorConfig, setting: str, patterns: list[str]
 
 
 def is_offline(config: PriorConfig) -> bool:
+    """Whether the hub must not be asked: `prior.offline`, or HF_HUB_OFFLINE in the environment."""
     from huggingface_hub import constants
 
     said = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

@@ -22,11 +22,17 @@ class Schedule(Protocol):
     """kind of prediction, noise level at t [B] as [B, 1, 1, 1, 1], and the number that the network takes for t [B]."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """What the network predicts."""
+        ...
 
-    def level(self, t: Tensor) -> NoiseLevel: ...
+    def level(self, t: Tensor) -> NoiseLevel:
+        """alpha and sigma at t [B], as [B, 1, 1, 1, 1]."""
+        ...
 
-    def timestep(self, t: Tensor) -> Tensor: ...
+    def timestep(self, t: Tensor) -> Tensor:
+        """The number [B] that the network is told for t [B]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,12 @@ class DiscreteSchedule:
     kind: Kind = "epsilon"
 
     def level(self, t: Tensor) -> NoiseLevel:
+        """alpha and sigma of the nearest step in the table, [B, 1, 1, 1, 1]; times below 0 have the first."""
         cumulative = to_device(self.alphas_cumprod, t.device)[self.timestep(t).clamp_min(0)].reshape(-1, 1, 1, 1, 1)
         return NoiseLevel(cumulative.sqrt(), (1.0 - cumulative).sqrt())
 
     def timestep(self, t: Tensor) -> Tensor:
+        """round(t N) as integers [B], at most N - 1; negative where t is."""
         n = len(self.alphas_cumprod)
         return (t * n).round().long().clamp(max=n - 1)
 
@@ -60,13 +68,16 @@ class FlowSchedule:
     kind: Kind = "flow"
 
     def sigma(self, t: Tensor) -> Tensor:
+        """The shifted sigma of t, of the same shape."""
         return self.shift * t / (1.0 + (self.shift - 1.0) * t)
 
     def level(self, t: Tensor) -> NoiseLevel:
+        """alpha = 1 - sigma and sigma at t [B], as [B, 1, 1, 1, 1]."""
         sigma = self.sigma(t).reshape(-1, 1, 1, 1, 1)
         return NoiseLevel(1.0 - sigma, sigma)
 
     def timestep(self, t: Tensor) -> Tensor:
+        """scale * sigma, [B], not rounded."""
         return self.scale * self.sigma(t)
 
 

@@ -15,6 +15,7 @@ class Block(nn.Sequential):
     """Layers of which each takes what it needs."""
 
     def forward(self, x: Tensor, emb: Tensor, context: Tensor, n_frames: int) -> Tensor:
+        """x [n, c, h, w], emb [n, width], context [n, m, d] -> [n, out, h', w']."""
         for layer in self:
             if isinstance(layer, ResBlock):
                 x = layer(x, emb)
@@ -26,6 +27,8 @@ class Block(nn.Sequential):
 
 
 class ResBlock(nn.Module):
+    """Two convolutions with a skip connection; the embedding of time and camera is added between them."""
+
     def __init__(self, channels: int, width: int, out: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
@@ -38,25 +41,32 @@ class ResBlock(nn.Module):
         self.skip_connection = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """x [n, channels, h, w], emb [n, width] -> [n, out, h, w]."""
         h = self.in_layers(x) + self.emb_layers(emb)[..., None, None]
         return self.skip_connection(x) + self.out_layers(h)
 
 
 class Downsample(nn.Module):
+    """Halves the size by a convolution of stride 2."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] -> [n, c, ceil(h / 2), ceil(w / 2)]."""
         return self.op(x)
 
 
 class Upsample(nn.Module):
+    """Doubles the size by repeating pixels, then a convolution."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] -> [n, c, 2 h, 2 w]."""
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -74,6 +84,7 @@ class MultiViewTransformer(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor, n_frames: int) -> Tensor:
+        """x [n, c, h, w], context [n, m, d] -> [n, c, h, w]; each n_frames rows are the views of one scene."""
         size = x.shape[-2:]
         h = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
         for block in self.transformer_blocks:
@@ -82,6 +93,8 @@ class MultiViewTransformer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
+    """Attention across the tokens of all frames of a scene, attention to the context, and a pointwise network."""
+
     def __init__(self, channels: int, head: int, context: int, ip_dim: int, ip_weight: float) -> None:
         super().__init__()
         self.attn1 = Attention(channels, channels, head)
@@ -90,6 +103,7 @@ class TransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(channels), nn.LayerNorm(channels), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, context: Tensor, n_frames: int) -> Tensor:
+        """x [n, tokens, c], context [n, m, d] -> [n, tokens, c]; each n_frames rows are the views of one scene."""
         n, tokens, c = x.shape
         x = x.reshape(n // n_frames, n_frames * tokens, c)
         h = self.norm1(x)
@@ -112,6 +126,7 @@ class Attention(nn.Module):
             self.to_v_ip = nn.Linear(context, channels, bias=False)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x [n, tokens, c] attends to context [n, m, d] -> [n, tokens, c]."""
         words = context[:, : context.shape[1] - self.ip_dim]
         q = self.to_q(x)
         out = self._attend(q, self.to_k(words), self.to_v(words))
@@ -126,11 +141,14 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """The pointwise network of a transformer block, four times as wide inside, gated."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.net = nn.Sequential(GatedLinear(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., c] -> [..., c]."""
         return self.net(x)
 
 
@@ -142,5 +160,6 @@ class GatedLinear(nn.Module):
         self.proj = nn.Linear(channels, 2 * out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., channels] -> [..., out]."""
         value, gate = self.proj(x).chunk(2, dim=-1)
         return value * F.gelu(gate)

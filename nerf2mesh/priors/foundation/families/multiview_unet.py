@@ -80,6 +80,7 @@ class MultiViewUNet(nn.Module):
 
     @staticmethod
     def build(config: dict[str, Any]) -> MultiViewUNet:
+        """From config.json's values, with fresh weights; what `Components.load` calls before it reads the file."""
         return MultiViewUNet(**config)
 
     def forward(
@@ -106,6 +107,7 @@ class MultiViewUNet(nn.Module):
         return self.out(x)
 
     def enable_gradient_checkpointing(self) -> None:
+        """Blocks are computed again in the backward pass instead of being kept."""
         self.gradient_checkpointing = True
 
     def save_pretrained(self, folder: str | Path) -> None:

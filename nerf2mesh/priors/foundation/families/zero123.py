@@ -38,13 +38,16 @@ class CameraProjection(nn.Module):
         self.proj = nn.Linear(width + POSE, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """CLIP's embedding with the pose behind it, [..., width + 4] -> [..., width]."""
         return self.proj(x)
 
     @staticmethod
     def build(config: dict[str, Any]) -> CameraProjection:
+        """From a port's config.json; the width is 768 where it names none."""
         return CameraProjection(int(config.get("embedding_dim") or config.get("out_channel") or 768))
 
     def load_state_dict(self, weights: dict[str, Tensor], *args: Any, **settings: Any) -> Any:
+        """As `nn.Module.load_state_dict`, with either port's names of the layer."""
         named = {key.replace("projection.", "proj."): value for key, value in weights.items()}
         return super().load_state_dict(named, *args, **settings)
 
