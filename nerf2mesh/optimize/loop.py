@@ -129,7 +129,7 @@ def compare(state: LoopState, problem: Problem) -> Measured:
 
 
 def jitter(rays: Rays, generator: torch.Generator) -> Tensor:
-    """Where each ray's first sample lies within its step, uniform in [0, 1): [n], drawn on the CPU."""
+    """How far the samples of each ray are moved along it, in steps, uniform in [0, 1): [n], drawn on the CPU."""
     return to_device(torch.rand(len(rays.origins), generator=generator), rays.origins.device)
 
 
