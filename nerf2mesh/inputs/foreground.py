@@ -7,9 +7,10 @@ Colors at the mask's edge are cleaned of the background that shines through them
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.picture import Picture
@@ -98,8 +99,9 @@ def _alpha(picture: Picture) -> Foreground:
     solid = rgba[..., 3] > 0.5
     if not solid.any():
         return Foreground(rgba, "alpha")
-    kept = _tidy(solid, ISLAND_SHARE * ndimage.sum_labels(solid, *_labels(solid)).max())
-    labels, _ = ndimage.label(rgba[..., 3] > FAINT, np.ones((3, 3)))
+    labels, count = _parts(solid)
+    kept = _tidy(solid, ISLAND_SHARE * ndimage.sum_labels(solid, labels, np.arange(1, count + 1)).max())
+    labels, _ = _parts(rgba[..., 3] > FAINT, np.ones((3, 3)))
     with_object = np.unique(labels[kept])
     removed = (labels > 0) & ~np.isin(labels, with_object)
     rgba[removed, 3] = 0.0
@@ -109,11 +111,11 @@ def _alpha(picture: Picture) -> Foreground:
     return Foreground(rgba, "alpha", [said])
 
 
-def _labels(mask: Bool[np.ndarray, "h w"]) -> tuple[np.ndarray, np.ndarray]:
+def _parts(mask: Bool[np.ndarray, "h w"], structure: np.ndarray | None = None) -> tuple[Int[np.ndarray, "h w"], int]:
+    """The number of each pixel's connected part, from 1 (0: outside of the mask), and how many parts there are."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask)
-    return labels, np.arange(1, count + 1)
+    return cast("tuple[np.ndarray, int]", ndimage.label(mask, structure))  # without `output` always a pair
 
 
 def _plain(picture: Picture, tolerance: float) -> Foreground:
@@ -130,7 +132,7 @@ def _flooded(distance: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.nd
     """Background-like pixels connected to the border, and large enclosed regions of nearly the exact background."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(distance < tolerance)
+    labels, count = _parts(distance < tolerance)
     touching = np.unique(labels[_border(*labels.shape)])
     is_background = np.zeros(count + 1, bool)
     is_background[touching[touching > 0]] = True
@@ -159,7 +161,8 @@ def _grabcut(rgba: UInt8[np.ndarray, "h w 4"]) -> Float[np.ndarray, "h w 4"]:
     state = np.where(radius < 0.85, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     state[_border(*state.shape)] = cv2.GC_BGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), state, None, *models, 6, cv2.GC_INIT_WITH_MASK)
+    unused = (0, 0, 0, 0)  # the rectangle: the mask says where to begin
+    cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), state, unused, *models, 6, cv2.GC_INIT_WITH_MASK)
     found = ((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)).astype(np.float32)
     mask = _tidy(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
     holes = ndimage.binary_fill_holes(mask) & ~mask
@@ -184,7 +187,7 @@ def _tidy(mask: Bool[np.ndarray, "h w"], min_area: float | None = None) -> Bool[
     """Drop specks: components of fewer pixels than `min_area`, by default 3 percent of the largest one."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask)
+    labels, count = _parts(mask)
     if not count:
         return mask
     area = ndimage.sum_labels(mask, labels, np.arange(count + 1))
@@ -198,18 +201,12 @@ def _matte(rgb: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Fl
     In a band of EDGE_PX on both sides of the edge the pixel is c = a F + (1 - a) B with F and B the nearest sure object
     and background colors; a is the least-squares solution, and F replaces c.
     """
-    from scipy import ndimage
-
-    inside = ndimage.distance_transform_edt(mask)
-    outside = ndimage.distance_transform_edt(~mask)
-    sure_object, sure_background = inside > EDGE_PX, outside > EDGE_PX
+    sure_object, sure_background = _depth(mask) > EDGE_PX, _depth(~mask) > EDGE_PX
     alpha = mask.astype(np.float32)
     if not sure_object.any() or not sure_background.any():
         return np.concatenate([rgb, alpha[..., None]], -1)
     band = ~(sure_object | sure_background)
-    near_object = ndimage.distance_transform_edt(~sure_object, return_distances=False, return_indices=True)
-    near_background = ndimage.distance_transform_edt(~sure_background, return_distances=False, return_indices=True)
-    front, back = rgb[tuple(near_object)], rgb[tuple(near_background)]
+    front, back = rgb[_nearest(sure_object)], rgb[_nearest(sure_background)]
     span = front - back
     contrast = (span**2).sum(-1)
     mixed = np.clip(((rgb - back) * span).sum(-1) / np.maximum(contrast, 1e-8), 0.0, 1.0)
@@ -217,6 +214,21 @@ def _matte(rgb: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Fl
     alpha[solvable] = mixed[solvable]
     color = np.where(band[..., None], front, rgb)
     return np.concatenate([color, alpha[..., None]], -1).astype(np.float32)
+
+
+def _depth(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Distance in pixels from each pixel of the mask to the nearest one outside of it."""
+    from scipy import ndimage
+
+    return cast("np.ndarray", ndimage.distance_transform_edt(mask))  # None only with arrays to write into
+
+
+def _nearest(mask: Bool[np.ndarray, "h w"]) -> tuple[np.ndarray, ...]:
+    """Row and column, each [h, w], of the mask's pixel nearest to each pixel."""
+    from scipy import ndimage
+
+    indices = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return tuple(cast("np.ndarray", indices))
 
 
 def _check_mask(picture: Picture, found: Foreground) -> None:

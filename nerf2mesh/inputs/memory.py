@@ -33,7 +33,8 @@ def picture_bytes(picture: object) -> bytes:
         profile = picture.info.get("icc_profile") if known else None
         (picture if known else picture.convert("RGB")).save(stream, "PNG", icc_profile=profile, compress_level=1)
         return stream.getvalue()
-    data = picture.read() if hasattr(picture, "read") else None
+    read = getattr(picture, "read", None)
+    data = read() if callable(read) else None
     if not isinstance(data, bytes):
         raise ValueError(
             f"image: expected a path, a Pillow image, an array, a tensor, bytes or a file opened as binary, "

@@ -181,7 +181,9 @@ def _upright_srgb(image: Image.Image) -> Image.Image:
         return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(source.profile.xcolor_space.strip())
+        # Pillow is untyped here: pyright takes the opened profile for the stream it was read from.
+        space = source.profile.xcolor_space.strip()  # pyright: ignore[reportAttributeAccessIssue]
+        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
         if (
             mode is None
             or (mode == "CMYK") != (image.mode == "CMYK")
@@ -193,6 +195,7 @@ def _upright_srgb(image: Image.Image) -> Image.Image:
         )
     except (ImageCms.PyCMSError, OSError):
         return image
+    assert converted is not None, "profileToProfile gives None only in place"
     if "A" in image.getbands() or "transparency" in image.info:
         converted.putalpha(image.convert("RGBA").getchannel("A"))
     return converted

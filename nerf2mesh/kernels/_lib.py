@@ -21,10 +21,14 @@ ABI_VERSION = 1
 
 
 class Level(Structure):
+    """n2m_level of csrc/n2m_abi.h: one level of a hash grid; `hashed` is 0 or 1."""
+
     _fields_ = [("scale", c_float), *((name, c_uint32) for name in ("resolution", "size", "offset", "hashed"))]
 
 
 class Grid(Structure):
+    """n2m_grid of csrc/n2m_abi.h: a hash grid; `half` says that its parameters are float16."""
+
     _fields_ = [
         ("levels", POINTER(Level)),
         *((name, c_int32) for name in ("n_dims", "n_levels", "n_features", "n_active", "smoothstep", "half")),
@@ -32,6 +36,8 @@ class Grid(Structure):
 
 
 class March(Structure):
+    """n2m_march of csrc/n2m_abi.h: the occupancy grid and the lattice of samples on a ray, in units of |rays_d|."""
+
     _fields_ = [
         ("resolution", c_int32),
         ("n_cascades", c_int32),
@@ -57,6 +63,7 @@ UNSUPPORTED, OUT_OF_MEMORY, INVALID, CUDA_ERROR = 1, 2, 4, 1000
 
 @lru_cache(maxsize=256)
 def level_table(layout: GridLayout) -> ctypes.Array:
+    """The levels of a layout as a C array of `Level`."""
     rows = zip(layout.scales, layout.resolutions, layout.sizes, layout.offsets, layout.hashed)
     return (Level * layout.n_levels)(*(Level(s, r, n, o, int(h)) for s, r, n, o, h in rows))
 

@@ -18,19 +18,20 @@ HALF = torch.float16
 
 
 def has_native(like: Tensor) -> bool:
+    """Whether the library of the device of `like` is loaded; without it the torch twins serve."""
     return (_lib.cuda() if like.is_cuda else _lib.cpu()) is not None
 
 
 def call(name: str, like: Tensor, *arguments: object) -> None:
     """Runs a native function where `like` is; tensors become pointers. Raises what `_lib.check` makes of its status."""
     values = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
+    library = _lib.cuda() if like.is_cuda else _lib.cpu()
+    assert library is not None, f"{name}: has_native was not asked"
     if like.is_cuda:
         with torch.cuda.device(like.device):
             stream = torch.cuda.current_stream(like.device).cuda_stream
-            library = _lib.cuda()
             status = getattr(library, f"n2m_{name}_cuda")(*values, stream)
     else:
-        library = _lib.cpu()
         library.n2m_set_threads(torch.get_num_threads())
         status = getattr(library, f"n2m_{name}")(*values)
     _lib.check(library, status, name)
@@ -40,20 +41,29 @@ def fresh(like: Tensor, *shape: int) -> Tensor:
     """Uninitialized float32 memory; a large piece of main memory is asked for in huge pages."""
     made = like.new_empty(shape, dtype=torch.float32)
     if made.numel() >= 1 << 20 and not made.is_cuda:
-        _lib.cpu().n2m_prefer_huge_pages(made.data_ptr(), 4 * made.numel())
+        library = _lib.cpu()
+        assert library is not None, "memory for a native call, but has_native was not asked"
+        library.n2m_prefer_huge_pages(made.data_ptr(), 4 * made.numel())
     return made
 
 
-def packed(*tensors: Tensor | None) -> list[Tensor | None]:
+def packed(*tensors: Tensor) -> list[Tensor]:
     """Contiguous; on a GPU also aligned for loads of 16 bytes, which a slice of a larger tensor need not be."""
+    return [aligned(t.contiguous()) for t in tensors]
+
+
+def packed_given(*tensors: Tensor | None) -> list[Tensor | None]:
+    """`packed` of arguments that may be missing: None stays None."""
     return [None if t is None else aligned(t.contiguous()) for t in tensors]
 
 
 def aligned(t: Tensor) -> Tensor:
+    """`t`, or on a GPU its copy where the memory does not begin at a multiple of 16 bytes."""
     return t.clone() if t.is_cuda and t.data_ptr() % 16 else t
 
 
 def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: float, n_active: int) -> Tensor:
+    """Features float32 [n, n_outputs] of points [n, d] in [0, 1]; params are float32 or float16 [n_params]."""
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         return reference.hash_grid_encode(points, params, layout, n_active)
@@ -65,12 +75,16 @@ def grid_forward(points: Tensor, params: Tensor, geometry: list[int], growth: fl
     return out
 
 
-def grid_jvp(points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int], growth: float, n_active: int):
+def grid_jvp(
+    points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int], growth: float, n_active: int
+) -> tuple[Tensor, Tensor]:
+    """The features and their derivative along `tangent` [n, d], both float32 [n, n_outputs]."""
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         with torch.inference_mode(False):
-            inputs = _recordable(points, params, tangent)
-            return tuple(t.detach() for t in reference.hash_grid_jvp(*inputs, layout, n_active))
+            points, params, tangent = _recordable(points, params, tangent)
+            out, out_tangent = reference.hash_grid_jvp(points, params, tangent, layout, n_active)
+            return out.detach(), out_tangent.detach()
     check_grid_sizes(layout, points, params, None, tangent)
     points, params, tangent = packed(points, params, tangent)
     out, out_tangent = (fresh(points, len(points), layout.n_outputs) for _ in range(2))
@@ -80,12 +94,14 @@ def grid_jvp(points: Tensor, params: Tensor, tangent: Tensor, geometry: list[int
 
 
 def grid_backward(points, grad_out, tangent, grad_tangent, geometry: list[int], growth: float, n_active: int) -> Tensor:
+    """Gradient float32 [n_params] of <grad_out, out> + <grad_tangent, out_tangent>; None counts as zero."""
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         params = points.new_zeros(layout.n_params)
         return _twin_gradient(points, params, params, grad_out, tangent, grad_tangent, layout, n_active)
     check_grid_sizes(layout, points, None, grad_out, tangent, grad_tangent)
-    points, grad_out, tangent, grad_tangent = packed(points, grad_out, tangent, grad_tangent)
+    (points,) = packed(points)
+    grad_out, tangent, grad_tangent = packed_given(grad_out, tangent, grad_tangent)
     grad_params = fresh(points, layout.n_params).zero_()
     grid = _lib.grid_struct(layout, n_active, False)
     call("grid_backward", points, grid, len(points), points, grad_out, tangent, grad_tangent, grad_params)
@@ -93,11 +109,13 @@ def grid_backward(points, grad_out, tangent, grad_tangent, geometry: list[int], 
 
 
 def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, growth: float, n_active: int) -> Tensor:
+    """Gradient float32 [n, d] with respect to the points of what `grid_backward` differentiates."""
     layout = layout_from(tuple(geometry), growth)
     if not has_native(points):
         return _twin_gradient(points, params, points, grad_out, tangent, grad_tangent, layout, n_active)
     check_grid_sizes(layout, points, params, grad_out, tangent, grad_tangent)
-    points, params, grad_out, tangent, grad_tangent = packed(points, params, grad_out, tangent, grad_tangent)
+    points, params = packed(points, params)
+    grad_out, tangent, grad_tangent = packed_given(grad_out, tangent, grad_tangent)
     grad_points = fresh(points, *points.shape)
     grid = _lib.grid_struct(layout, n_active, params.dtype == HALF)
     arrays = (points, params, grad_out, tangent, grad_tangent, grad_points)
@@ -105,8 +123,13 @@ def grid_input_grad(points, params, grad_out, tangent, grad_tangent, geometry, g
     return grad_points
 
 
-def _recordable(*tensors: Tensor | None) -> list[Tensor | None]:
+def _recordable(*tensors: Tensor) -> list[Tensor]:
     """Copies of inference tensors, which autograd refuses; call it outside of inference mode."""
+    return [t.clone() if t.is_inference() else t for t in tensors]
+
+
+def _recordable_given(*tensors: Tensor | None) -> list[Tensor | None]:
+    """`_recordable` of arguments that may be missing: None stays None."""
     return [t.clone() if t is not None and t.is_inference() else t for t in tensors]
 
 
@@ -114,11 +137,11 @@ def _twin_gradient(points, params, wanted, grad_out, tangent, grad_tangent, layo
     """Gradient with respect to `wanted` (points or params) of <grad_out, out> + <grad_tangent, out_tangent>."""
     for_points = wanted is points
     with torch.inference_mode(False), torch.enable_grad():
-        points, params, *rest = _recordable(points, params, grad_out, tangent, grad_tangent)
-        points, params = points.detach().requires_grad_(), params.detach().requires_grad_()
-        grad_out, tangent, grad_tangent = rest
+        points, params = (t.detach().requires_grad_() for t in _recordable(points, params))
+        grad_out, tangent, grad_tangent = _recordable_given(grad_out, tangent, grad_tangent)
         total = points.new_zeros(()) + 0.0 * points.sum() + 0.0 * params.sum()
         if grad_tangent is not None:
+            assert tangent is not None, "grad_tangent belongs to a derivative along a tangent"
             out, out_tangent = reference.hash_grid_jvp(points, params, tangent, layout, n_active)
             total = total + (grad_tangent * out_tangent).sum()
         else:
@@ -130,6 +153,7 @@ def _twin_gradient(points, params, wanted, grad_out, tangent, grad_tangent, layo
 
 
 def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, step, capacity: int | None):
+    """t, dt, ray_index [c], packed_info [r, 2] and the count of all samples found, as `march_rays` tells them."""
     if not has_native(origins):
         lattice = {"near": near, "far": far, "step_size": step, "jitter": jitter, "n_cascades": n_cascades}
         found = reference.march_rays(origins, directions, bits, resolution, capacity=capacity, **lattice)
@@ -138,7 +162,8 @@ def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, 
     check_size("directions", directions, origins.numel())
     check_size("bits", bits, n_cascades * resolution**3 // 8, torch.uint8)
     check_size("jitter", jitter, len(origins))
-    origins, directions, bits, jitter = packed(origins, directions, bits, jitter)
+    origins, directions, bits = packed(origins, directions, bits)
+    (jitter,) = packed_given(jitter)
     n_rays = len(origins)
     # One bit per lattice point that a ray can have; very fine lattices march twice instead of remembering.
     words = int(2.0 * 3.0**0.5 * 2 ** (n_cascades - 1) / step + 2) // 64 + 1
@@ -157,7 +182,8 @@ def march(origins, directions, bits, jitter, resolution, n_cascades, near, far, 
 def _clip(info: Tensor, wanted: Tensor, capacity: int | None) -> tuple[Tensor, int, int]:
     """packed_info cut to the capacity, the size of the buffers, and how much of them is surely used."""
     fixed = capacity is not None and wanted.is_cuda
-    total = capacity if fixed else int(wanted)  # the only place that waits for a GPU, and only without a capacity
+    # The only place that waits for a GPU, and only without a capacity.
+    total = int(wanted) if capacity is None or not wanted.is_cuda else capacity
     if total >= 2**31:
         raise ValueError(
             f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or with a larger step_size"
@@ -175,7 +201,8 @@ def _pad(buffers: tuple[Tensor, ...], capacity: int | None, fixed: bool) -> list
     return [torch.nn.functional.pad(b, (0, capacity - len(b))) for b in buffers]
 
 
-def composite(density, channels, t, dt, packed_info, stop: float):
+def composite(density, channels, t, dt, packed_info, stop: float) -> tuple[Tensor, ...]:
+    """Channels [r, k], opacity, depth, distortion [r] and weights [c] of samples, as `composite` of the package."""
     check_samples(density, channels, t, dt, packed_info)
     if not has_native(density):
         return tuple(x.detach() for x in reference.composite(density, channels, t, dt, packed_info, stop=stop))
@@ -191,7 +218,8 @@ def composite(density, channels, t, dt, packed_info, stop: float):
 def composite_backward(
     density, channels, t, dt, packed_info, opacity, depth, weights, grad_out, grad_opacity, grad_depth, grad_distortion,
     stop: float,
-):  # fmt: skip
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Gradients with respect to density [c] and channels [c, k]; a missing gradient of an output counts as zero."""
     grads = (grad_out, grad_opacity, grad_depth, grad_distortion)
     check_samples(density, channels, t, dt, packed_info)
     n_rays, n_channels = packed_info.shape[0], channels.shape[1]
@@ -201,16 +229,17 @@ def composite_backward(
         check_size("opacity, depth, grads", per_ray, n_rays)
     if not has_native(density):
         return _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop)
-    inputs = packed(density, channels, t, dt, packed_info, opacity, depth, weights, *grads)
+    inputs = (*packed(density, channels, t, dt, packed_info, opacity, depth, weights), *packed_given(*grads))
     # Samples of no ray (the padding of a fixed capacity) keep a zero gradient.
     grad_density, grad_channels = density.new_zeros(density.shape), channels.new_zeros(channels.shape)
     call("composite_backward", density, n_rays, n_channels, stop, *inputs, grad_density, grad_channels)
     return grad_density, grad_channels
 
 
-def _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop: float):
+def _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop: float) -> tuple[Tensor, ...]:
     with torch.inference_mode(False), torch.enable_grad():
-        density, channels, t, dt, *grads = _recordable(density, channels, t, dt, *grads)
+        density, channels, t, dt = _recordable(density, channels, t, dt)
+        grads = _recordable_given(*grads)
         density, channels = density.detach().requires_grad_(), channels.detach().requires_grad_()
         outputs = reference.composite(density, channels, t, dt, packed_info, stop=stop)[:4]
         total = 0.0 * density.sum() + 0.0 * channels.sum()
@@ -219,6 +248,7 @@ def _twin_composite_backward(density, channels, t, dt, packed_info, grads, stop:
 
 
 def update_occupancy(ema, bits, cells, values, decay: float, threshold: float, below_mean: bool) -> None:
+    """`nerf2mesh.kernels.update_occupancy`, in place on `ema` and `bits`, without the checks of shape and device."""
     if not cells.is_cuda and cells.numel():
         first, last = int(cells.min()), int(cells.max())
         if first < 0 or last >= ema.numel():
@@ -251,6 +281,7 @@ def adam(
     skip_zero_rows,
     zero_grad,
 ) -> None:
+    """`nerf2mesh.kernels.adam_step`, in place on the four tensors, without the checks of range and device."""
     if not has_native(param):
         options = {"weight_decay": weight_decay, "grad_scale": grad_scale, "row_size": row_size}
         options |= {"skip_zero_rows": skip_zero_rows, "zero_grad": zero_grad}

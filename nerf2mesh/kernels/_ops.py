@@ -64,8 +64,8 @@ def _(points: Tensor, params, grad_out, tangent, grad_tangent, geometry, growth:
 @_fake("march")
 def _(origins: Tensor, directions, bits, jitter, resolution, n_cascades, near, far, step, capacity: int | None):
     n_rays = origins.shape[0]
-    fixed = capacity is not None and origins.device.type != "cpu"
-    size = capacity if fixed else torch.library.get_ctx().new_dynamic_size()
+    on_cpu = origins.device.type == "cpu"
+    size = torch.library.get_ctx().new_dynamic_size() if capacity is None or on_cpu else capacity
     index = torch.int32
     counted = origins.new_empty(n_rays, 2, dtype=index)
     flat = origins.new_empty(size), origins.new_empty(size), origins.new_empty(size, dtype=index)

@@ -83,6 +83,11 @@ class FusedAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """One step of every parameter that has a gradient; returns what `closure` gives, if there is one.
+
+        Raises:
+            ValueError: a parameter is neither float32 nor contiguous in memory.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -90,10 +95,10 @@ class FusedAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
-                    self._step_one(param, group)
+                    self._step_one(param, param.grad, group)
         return loss
 
-    def _step_one(self, param: Tensor, group: dict) -> None:
+    def _step_one(self, param: Tensor, grad: Tensor, group: dict) -> None:
         state = self.state[param]
         if not state:
             check_tensor("params", param, tuple(param.shape))
@@ -106,5 +111,5 @@ class FusedAdam(torch.optim.Optimizer):
         # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
         row_size = group["row_size"]
         options = (group["weight_decay"], int(state["step"]), 1.0, max(row_size, 1), row_size > 0, False)
-        moments = (param.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
+        moments = (grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
         torch.ops.n2m.adam.default(param, *moments, float(group["lr"]), *group["betas"], group["eps"], *options)

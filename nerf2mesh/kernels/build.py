@@ -37,7 +37,7 @@ CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0"]
 
 
 class BuildError(RuntimeError):
-    pass
+    """A compiler is missing or has failed; the text says which, with its last lines."""
 
 
 def run(command: list[str]) -> str:
@@ -53,6 +53,7 @@ def run(command: list[str]) -> str:
 
 
 def digest(files: list[Path], flags: list[str]) -> str:
+    """20 hexadecimal digits that change with a flag, or with a file's name or content."""
     state = hashlib.sha256("\0".join(flags).encode())
     for path in sorted(files):
         state.update(path.name.encode() + path.read_bytes())
@@ -72,10 +73,12 @@ def inputs(source: Path, root: Path) -> list[Path]:
 
 
 def jobs() -> int:
+    """Compilers at once: MAX_JOBS, else the number of cores up to 8."""
     return int(os.environ.get("MAX_JOBS") or min(8, os.cpu_count() or 1))
 
 
 def cxx() -> list[str]:
+    """The C++ compiler's command: CXX, else the first of the usual ones on the PATH; BuildError without any."""
     named = os.environ.get("CXX")
     if named:
         return shlex.split(named)
@@ -204,6 +207,7 @@ def build_all(folder: Path, root: Path) -> list[Path]:
 
 
 def main() -> int:
+    """The command line of this module; returns the exit code, 2 where a build has failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cuda", action="store_true", help="build the CUDA library only; a failure is an error")
     parser.add_argument("--cpu", action="store_true", help="build the CPU library only; a failure is an error")
@@ -231,6 +235,7 @@ def main() -> int:
 
 
 def build_cuda_command(arguments: argparse.Namespace, root: Path, parser: argparse.ArgumentParser) -> None:
+    """The CUDA library and, where asked for, the table of its kernels' resources; without nvcc the command ends."""
     nvcc = find_nvcc()
     if nvcc is None:
         parser.error("nvcc was found neither on PATH, nor in CUDA_HOME, nor in /usr/local/cuda")

@@ -58,14 +58,17 @@ class GridLayout:
 
     @cached_property
     def resolutions(self) -> tuple[int, ...]:
+        """Vertices of each level along an axis."""
         return tuple(math.ceil(scale) + 1 for scale in self.scales)
 
     @cached_property
     def hashed(self) -> tuple[bool, ...]:
+        """For each level, whether it has more vertices than the table has entries."""
         return tuple(r**self.n_dims > 1 << self.log2_table_size for r in self.resolutions)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
+        """Entries of each level."""
         cap = 1 << self.log2_table_size
         return tuple(min((r**self.n_dims + 7) // 8 * 8, cap) for r in self.resolutions)
 
@@ -76,14 +79,17 @@ class GridLayout:
 
     @property
     def n_params(self) -> int:
+        """Length of the flat parameter vector: all entries times the features of one."""
         return self.offsets[-1] * self.n_features
 
     @property
     def n_outputs(self) -> int:
+        """Length of one point's encoding: the features of all levels."""
         return self.n_levels * self.n_features
 
     @property
     def smoothstep(self) -> bool:
+        """Whether the interpolation weights are 3 x^2 - 2 x^3 instead of x."""
         return self.interpolation == "smoothstep"
 
     @cached_property
@@ -96,4 +102,6 @@ class GridLayout:
 @lru_cache(maxsize=256)
 def layout_from(geometry: tuple[int, ...], per_level_scale: float) -> GridLayout:
     """Inverse of `GridLayout.geometry`."""
-    return GridLayout(*geometry[:5], per_level_scale, INTERPOLATIONS[geometry[5]])
+    n_dims, n_levels, n_features, log2_table_size, base_resolution, interpolation = geometry
+    sizes = (n_dims, n_levels, n_features, log2_table_size, base_resolution)
+    return GridLayout(*sizes, per_level_scale, INTERPOLATIONS[interpolation])

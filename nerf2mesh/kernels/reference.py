@@ -112,7 +112,8 @@ def march_rays(
 
 def _occupied(points: Tensor, bits: Tensor, resolution: int, n_cascades: int) -> Tensor:
     reach = points.abs().amax(-1)
-    cascade = sum((reach > 2.0**c).long() for c in range(n_cascades - 1)) if n_cascades > 1 else reach.long() * 0
+    innermost = torch.zeros_like(reach, dtype=torch.long)
+    cascade = sum(((reach > 2.0**c).long() for c in range(n_cascades - 1)), innermost)
     inside = points * torch.exp2(-cascade.to(points.dtype))[..., None]
     # A ray from very far away has places that are no number; they count as the first cell, as in the kernels.
     cell = ((inside + 1) * (0.5 * resolution)).nan_to_num(nan=0.0).clamp(0, resolution - 1).long()

@@ -10,7 +10,7 @@ Letters
 
 from __future__ import annotations
 
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import CDLL, c_int32, c_int64, c_void_p
 from functools import cache
 
 import torch
@@ -57,7 +57,7 @@ def _applies(layer: nn.Conv2d | nn.Conv3d, x: Tensor, weight: Tensor) -> bool:
 
 
 @cache
-def _library():
+def _library() -> CDLL | None:
     """The CPU library with the signatures of csrc/n2m_winograd_abi.h, or None where it is missing or older."""
     library = _lib.cpu()
     if library is None or not hasattr(library, "n2m_winograd_forward"):
@@ -65,6 +65,13 @@ def _library():
     library.n2m_winograd_forward.argtypes = [I32, I64, I32, I32, I32, P, P, P, P]
     library.n2m_winograd_weight_gradient.argtypes = [I32, I64, I32, I32, I32, P, P, P]
     return library
+
+
+def _call(name: str, *arguments: int | None) -> None:
+    """Runs a function of the library; raises what `_lib.check` makes of its status."""
+    library = _library()
+    assert library is not None, f"{name}: _applies was not asked"
+    _lib.check(library, getattr(library, f"n2m_{name}")(*arguments), name)
 
 
 @cache
@@ -87,8 +94,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     y = torch.empty(len(x), n_out, *x.shape[2:], memory_format=_format(x))
     at_bias = None if bias is None else bias.contiguous().data_ptr()
     sizes = (n_dims, x.shape[0], x.shape[-1], n_in, n_out)
-    status = _library().n2m_winograd_forward(*sizes, x.data_ptr(), points.data_ptr(), at_bias, y.data_ptr())
-    _lib.check(_library(), status, "winograd_forward")
+    _call("winograd_forward", *sizes, x.data_ptr(), points.data_ptr(), at_bias, y.data_ptr())
     return y
 
 
@@ -100,8 +106,7 @@ def _weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
     x, n_dims, (n_out, n_in) = _channels_last(x), x.ndim - 2, weight.shape[:2]
     points = x.new_empty(4**n_dims, n_in, n_out)
     sizes = (n_dims, x.shape[0], x.shape[-1], n_in, n_out)
-    status = _library().n2m_winograd_weight_gradient(*sizes, x.data_ptr(), grad.data_ptr(), points.data_ptr())
-    _lib.check(_library(), status, "winograd_weight_gradient")
+    _call("winograd_weight_gradient", *sizes, x.data_ptr(), grad.data_ptr(), points.data_ptr())
     taps = _filter(n_dims).T @ points.flatten(1)
     return taps.unflatten(1, (n_in, n_out)).permute(2, 1, 0).reshape(weight.shape)
 
