@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
@@ -125,7 +125,7 @@ def run_app(
         from nerf2mesh.config import reject_added
 
         try:
-            reject_added(HydraConfig.instance().cfg.hydra, "hydra.")
+            reject_added(cast(DictConfig, HydraConfig.get()), "hydra.")
             return task(composed)
         except Exception as error:
             if _is_sweep():

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
@@ -213,7 +213,7 @@ def reject_added(composed: DictConfig, prefix: str = "") -> None:
             reject_added(node, f"{prefix}{name}.")
 
 
-def _restore_tuples(value: object) -> None:
+def _restore_tuples(value: Any) -> None:
     """OmegaConf gives lists for tuples; a field that is a tuple by default becomes one again."""
     for item in dataclasses.fields(value):
         current = getattr(value, item.name)

@@ -33,5 +33,6 @@ def load_source(path: str, state: LoopState, renderer: VolumeRenderer) -> Volume
 
 def start_from(source: VolumeRenderer, state: LoopState) -> None:
     """The run's field begins as the source's, with everything to be looked at: an edit may grow into empty space."""
+    assert isinstance(source.field, torch.nn.Module), "made by `load_source`"
     state.field.load_state_dict(source.field.state_dict())
     state.occupancy.fill()

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
@@ -113,7 +115,7 @@ def second_prior(state: LoopState, problem: Problem, first: Distillation, side: 
     now = {"render_px": side, "supersample": first.config.supersample}
     config = replace(asked, **now, milestones=(), milestone_views=(), milestone_px=())
     weight = config.weight * state.factors.get("distill", 1.0)
-    distiller, streams = state.parts["second"], state.generators
+    distiller, streams = cast(Distiller, state.parts["second"]), state.generators
     return Distillation(prior, condition, config, distiller, first.cameras, first.progress, weight, streams)
 
 
@@ -180,7 +182,7 @@ def optimize(
                 on_preview(problem.renderer.render(preview_cameras(problem, c.preview_size_px)), at)
             if on_step:
                 on_step(state)
-            if saves:
+            if folder is not None and saves:
                 state.save(folder / LAST)
     if log:
         log.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 
@@ -88,4 +89,4 @@ def prepare(state: LoopState, problem: Problem) -> Distiller:
         if problem.second is not None:
             other = problem.second
             state.add_part("second", make_distiller(other.prior, other.distill, state.generators))
-    return state.parts["distiller"]
+    return cast(Distiller, state.parts["distiller"])

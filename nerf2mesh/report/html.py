@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -57,7 +57,8 @@ def write_report(
     framed = observations.views[0].image if observations is not None and observations.views else None
     measured: Mapping[str, Any] = _json(folder / "metrics.json") if metrics is None else metrics
     clocked: Mapping[str, Any] = _json(folder / "timings.json") if stages is None else stages
-    noted = [*notes.get("warnings", ()), *_json(folder / "warnings.json", []), *warnings]
+    of_input = cast(Iterable[str], notes.get("warnings", ()))
+    noted = [*of_input, *_json(folder / "warnings.json", []), *warnings]
     title = title or Path(str(notes.get("path") or folder.resolve().name)).stem
     parts = [
         f"<h1>{escape(title)}</h1>{_lead(folder, clocked, facts)}",

@@ -48,7 +48,7 @@ class Progress:
             return None
         return self.elapsed_s / (self.done - self._initial) * max(0, self.total - self.done)
 
-    def update(self, n: int = 1, **numbers: float | int | str) -> None:
+    def update(self, n: int = 1, /, **numbers: float | int | str) -> None:
         """Count `n` steps and show `numbers` beside the bar (they stay until they are replaced)."""
         self.done += n
         self.numbers |= {name: _short(value) for name, value in numbers.items()}

@@ -60,7 +60,7 @@ def code_state() -> dict[str, object]:
 
 def provenance(
     *,
-    inputs: Mapping[str, str | Path] | None = None,
+    inputs: Mapping[str, str | Path | Mapping[str, object]] | None = None,
     weights: Mapping[str, str | Path | Mapping[str, object]] | None = None,
     seed: int | None = None,
 ) -> dict[str, object]:

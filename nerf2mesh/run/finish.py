@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def made_from(
     return record | ({"changes": changed} if (changed := folder.history()) else {})
 
 
-def _inputs(config: Config, observations: Observations) -> dict[str, object]:
+def _inputs(config: Config, observations: Observations) -> dict[str, str | Mapping[str, object]]:
     """The picture with the hash of the bytes that were read."""
     if not config.input.image:
         return {}

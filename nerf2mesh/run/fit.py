@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
@@ -81,7 +82,8 @@ def _run(
     folder = RunFolder.open(config, overrides, observations) if ranks.is_first else None
     said: list[str] = []
     with clock.stage("prior"), kept(said):
-        warn([*observations.notes.get("warnings", ()), *told(folder.changed if folder else {})])
+        of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
+        warn([*of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
         origin = made_from(config, observations, guidance.priors, folder) if folder else {}
 

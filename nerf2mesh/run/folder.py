@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from nerf2mesh.config import Config, to_yaml
 from nerf2mesh.optimize import LAST
@@ -29,6 +30,7 @@ WRITTEN = (
     *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "mesh*.glb", "turntable.*", "report.html"),
 )
 """What `overwrite` removes: names and patterns of what a run writes; any other file in the folder stays."""
+Value = TypeVar("Value")
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
 
 
@@ -151,7 +153,7 @@ def _check_content(folder: Path, config: Config, recorded: Mapping[str, str], fo
     raise ValueError(f"{name}: expected what the run in {folder} was made from, got {got}; {REMEDY}")
 
 
-def _read_json(path: Path, default: object) -> object:
+def _read_json(path: Path, default: Value) -> Value:
     """The file's value; the default where there is none, or where it is damaged or of another kind."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

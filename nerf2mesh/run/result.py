@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as new
 from pathlib import Path
+from typing import Any
 
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
@@ -30,7 +31,7 @@ class Result:
     observations: Observations
     config: Config
     metrics: dict[str, object] = new(default_factory=dict)
-    facts: dict[str, object] = new(default_factory=dict)
+    facts: dict[str, Any] = new(default_factory=dict)
     warnings: list[str] = new(default_factory=list)
     lods: list[TriangleMesh] = new(default_factory=list)
     """Coarser meshes, one for each budget of `mesh.lods`."""

@@ -5,9 +5,9 @@ A module of its own, because it imports diffusers, which the built-in prior does
 
 from __future__ import annotations
 
-from diffusers import ConfigMixin, ModelMixin
+from diffusers import ConfigMixin, ModelMixin  # pyright: ignore[reportPrivateImportUsage]  # lazily exported
 from diffusers.configuration_utils import register_to_config
-from diffusers.loaders import PeftAdapterMixin
+from diffusers.loaders import PeftAdapterMixin  # pyright: ignore[reportPrivateImportUsage]  # lazily exported
 from torch import Tensor
 
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
@@ -61,7 +61,8 @@ class MultiViewDenoiserModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         vocabulary = " ".join(WORDS) if network.config.n_words else None
         model = MultiViewDenoiserModel(**network.config.as_dict(), vocabulary=vocabulary)
         model.denoiser.load_state_dict(network.state_dict())
-        return model.to(next(network.parameters()).device)
+        # diffusers wraps `Module.to` in a way that hides the method's binding from type checkers.
+        return model.to(next(network.parameters()).device)  # pyright: ignore[reportArgumentType]
 
     def forward(
         self, images: Tensor, log_snr: Tensor, kind: Tensor, geometry: FrameGeometry, words: Tensor | None = None

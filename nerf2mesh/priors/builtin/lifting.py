@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.types import Camera
+from nerf2mesh.types import Camera, Index
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FrameGeometry:
         flag = torch.full(camera.batch_shape[:1], camera.orthographic, device=camera.focal_px.device)
         return FrameGeometry(camera.camera_to_world, camera.focal_px[..., 1] / camera.height_px, flag)
 
-    def __getitem__(self, index: object) -> FrameGeometry:
+    def __getitem__(self, index: Index) -> FrameGeometry:
         return FrameGeometry(self.pose[index], self.focal[index], self.orthographic[index])
 
     def frames(self, order: Tensor) -> FrameGeometry:

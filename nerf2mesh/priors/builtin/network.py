@@ -67,8 +67,8 @@ class Modulated(nn.Module):
         self.norm1, self.norm2 = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
         self.conv1, self.conv2 = conv(channels, channels, 3, padding=1), conv(channels, channels, 3, padding=1)
         self.film = nn.Linear(embedding, 2 * channels)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        for parameter in self.conv2.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x [n, c, *size] with two or three sizes, embedding [n, e] -> [n, c, *size]."""
@@ -144,8 +144,8 @@ class MultiViewDenoiser(nn.Module):
         self.grow = nn.Conv2d(2 * c, c, 3, padding=1)
         self.fine_out = Modulated(c, e, 2)
         self.head = nn.Conv2d(c, 4 * config.patch**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,

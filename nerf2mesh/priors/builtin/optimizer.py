@@ -36,6 +36,7 @@ class MuonAdamW:
     def step(self) -> None:
         """One step of both optimizers; every inner weight must have a gradient."""
         for weight, matrix in self.matrices:
+            assert weight.grad is not None, "the backward pass comes first"
             matrix.grad = weight.grad.view(matrix.shape)
         self.muon.step()
         self.adamw.step()

@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -58,7 +59,9 @@ class TrainState:
         average = config.network.build().to(config.device).requires_grad_(False)
         average.load_state_dict(network.state_dict())
         if config.words_only:
-            network.requires_grad_(False).words.requires_grad_(True)
+            assert network.words is not None, "checked by PriorTrainConfig"
+            network.requires_grad_(False)
+            network.words.requires_grad_(True)
             optimizer = torch.optim.AdamW(network.words.parameters(), config.learning_rate, weight_decay=0.0)
         else:
             optimizer = MuonAdamW(network, config.learning_rate)
@@ -78,8 +81,8 @@ class TrainState:
 
     def about(self, config: PriorTrainConfig) -> dict[str, object]:
         """What the header of exported weights says: how much was seen, and the whole configuration."""
-        counts = {"steps": self.step, "frames": self.frames_seen, "seconds": round(self.seconds)}
-        return counts | {"config": asdict(config)}
+        counts: dict[str, object] = {"steps": self.step, "frames": self.frames_seen, "seconds": round(self.seconds)}
+        return {**counts, "config": asdict(config)}
 
     def load(self, path: Path) -> None:
         """Takes over the state in `path`, in place; errors of torch where it is of another shape."""
@@ -169,6 +172,7 @@ def validate_words(network: MultiViewDenoiser, batch: Batch, config: PriorTrainC
     batch = {key: value[(batch["words"] > 0).flatten(1).any(dim=1)] for key, value in batch.items()}
     config = replace(config, drop_condition=1.0, words_alone=1.0, drop_word=0.0)
     images, geometry, kind, words = draw_frames(batch, config, generator)
+    assert words is not None, "only where the network reads words"
     kind[:, 1:] = NOISY
     noise = torch.randn(images.shape, generator=generator).to(images.device)
     t = torch.full((len(images),), 0.9, device=images.device)
@@ -237,7 +241,7 @@ def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> T
         print(f"continued at step {state.step}, {state.frames_seen} frames", flush=True)
     check, objects_check = held_out_scenes(config), on_device(other.check, config.device) if other else None
     batches = training_batches(config, other, state.step, state.frames_seen, state.generator)
-    network = torch.compile(state.network) if config.compiled else state.network
+    network = cast(torch.nn.Module, torch.compile(state.network)) if config.compiled else state.network
     began = saved = time.perf_counter()
     waited = Waiting(config.device)
     spent_before, frames_before = state.seconds, state.frames_seen
@@ -295,7 +299,9 @@ def _train_step(
     state.frames_seen += images.shape[0] * images.shape[1]
     decay = min(config.ema_decay, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
-        torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
+        average: list[Tensor] = list(state.average.parameters())
+        present: list[Tensor] = list(state.network.parameters())
+        torch._foreach_lerp_(average, present, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]  # not listed
     return loss.detach()
 
 

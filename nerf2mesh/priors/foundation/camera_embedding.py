@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -23,8 +24,8 @@ class CameraEmbedding(nn.Module):
     def __init__(self, width: int, hidden: int = 256) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(POSE_NUMBERS, hidden), nn.SiLU(), nn.Linear(hidden, width))
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, pose: Tensor) -> Tensor:
         """[n, 16] camera-to-world numbers -> [n, width], to be added to the embedding of the time."""
@@ -57,7 +58,10 @@ class PoseHook:
             self._active = before
 
     def _add(self, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
-        return output + self.embedding(self.numbers).to(output.dtype) if self._active else None
+        if not self._active:
+            return None
+        assert self.embedding is not None
+        return output + self.embedding(self.numbers).to(output.dtype)
 
 
 def time_embedding(network: nn.Module) -> tuple[nn.Module, int]:
@@ -65,8 +69,9 @@ def time_embedding(network: nn.Module) -> tuple[nn.Module, int]:
     for name in ("time_embedding", "time_text_embed"):
         if hasattr(network, name):
             return getattr(network, name), _width(getattr(network, name))
-    assert hasattr(network, "time_embed"), type(network).__name__
-    return network.time_embed.emb, _width(network.time_embed.emb)
+    embed = getattr(network, "time_embed", None)
+    assert embed is not None, type(network).__name__
+    return embed.emb, _width(embed.emb)
 
 
 def pose_numbers(cameras: Camera) -> Tensor:
@@ -74,7 +79,7 @@ def pose_numbers(cameras: Camera) -> Tensor:
     return cameras.camera_to_world.reshape(-1, POSE_NUMBERS)
 
 
-def _width(module: nn.Module) -> int:
+def _width(module: Any) -> int:
     """Of the last linear layer on the time's path."""
     inner = getattr(module, "timestep_embedder", module)
     return inner.linear_2.out_features

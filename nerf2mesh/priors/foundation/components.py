@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from nerf2mesh.report import sha256_file
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+Loaded = tuple[nn.Module, dict[str, Any]]
+"""What `from_pretrained(..., output_loading_info=True)` returns, which its annotations leave out."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,9 @@ class Components:
 
     def _from_single_file(self, name: str, dtype: torch.dtype) -> Any:
         """Configuration from the folder, weights from the one file; the hub is never asked."""
-        from diffusers.loaders.single_file import create_diffusers_clip_model_from_ldm
+        from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 
+        assert self.file is not None
         kind = self._class(name)
         try:
             if self.index[name][0] == "diffusers":
@@ -186,7 +189,7 @@ def _object(path: Path) -> dict[str, Any]:
     return found
 
 
-def whole(loaded: tuple[nn.Module, dict[str, Any]], place: str) -> nn.Module:
+def whole(loaded: Loaded, place: str) -> nn.Module:
     """The module of `from_pretrained(..., output_loading_info=True)`, if its weights were all there.
 
     Diffusers and transformers would leave the others at random, with a warning at most.

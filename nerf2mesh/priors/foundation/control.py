@@ -8,6 +8,7 @@ axes (x right, y up, z to the viewer) red grows to the left, green up, blue to t
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.priors.config import PriorConfig
-from nerf2mesh.priors.foundation.components import first_line, quiet, whole
+from nerf2mesh.priors.foundation.components import Loaded, first_line, quiet, whole
 from nerf2mesh.priors.foundation.resolve import folder_of
 from nerf2mesh.types import Camera, Observations
 
@@ -26,8 +27,9 @@ NO_LIGHT = 1e-6
 
 def load(config: PriorConfig, dtype: torch.dtype) -> nn.Module:
     """The ControlNet that the configuration names, frozen. ValueError where it is missing or unreadable."""
-    from diffusers import ControlNetModel
+    from diffusers import ControlNetModel  # pyright: ignore[reportPrivateImportUsage]  # lazily exported
 
+    assert config.controlnet is not None
     folder = folder_of(config.controlnet, config, "prior.controlnet")
     if not any(folder.glob("*.safetensors")):
         raise ValueError(
@@ -43,7 +45,7 @@ def load(config: PriorConfig, dtype: torch.dtype) -> nn.Module:
             f"prior.controlnet: expected a ControlNet in diffusers' layout, got {folder} ({first_line(error)}); "
             "get it anew"
         ) from error
-    return whole(loaded, f"prior.controlnet: {folder}").requires_grad_(False).eval()
+    return whole(cast(Loaded, loaded), f"prior.controlnet: {folder}").requires_grad_(False).eval()
 
 
 def of_reference(kind: str, observations: Observations, size: int) -> Tensor:
@@ -72,9 +74,11 @@ def of_rendering(kind: str, images: Tensor, depth: Tensor | None, cameras: Camer
     full = flat[:, 3:4] if flat.shape[1] == 4 else torch.ones_like(flat[:, :1])
     alpha = _resized(full, size)
     if kind == "depth":
+        assert depth is not None, "see `show`"
         far = _resized(depth.flatten(0, 1)[:, None] * full, size) / alpha.clamp_min(NO_LIGHT)
         return _depth_colors(far, alpha)
     if kind == "normal":
+        assert depth is not None and cameras is not None, "see `show`"
         normal = camera_normals(depth, cameras).flatten(0, 1).permute(0, 3, 1, 2)
         return _normal_colors(_resized(normal * full, size), alpha)
     return edges(kind, _resized(flat[:, :3], size) + 1.0 - alpha)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.priors.foundation.components import first_line, quiet, read_weights
@@ -43,8 +44,8 @@ class ImagePrompt:
         return given[:, None], none[:, None]
 
 
-def attach(unet: nn.Module, config: PriorConfig, dtype: torch.dtype, device: str | torch.device) -> ImagePrompt:
-    """Puts the adapter into the UNet, frozen. ValueError where a file is missing or does not fit."""
+def attach(unet: Any, config: PriorConfig, dtype: torch.dtype, device: str | torch.device) -> ImagePrompt:
+    """Puts the adapter into the UNet of diffusers, frozen. ValueError where a file is missing or does not fit."""
     path = _adapter_file(config)
     weights: dict[str, dict[str, Tensor]] = {"image_proj": {}, "ip_adapter": {}}
     for key, value in read_weights(path).items():
@@ -71,6 +72,7 @@ def attach(unet: nn.Module, config: PriorConfig, dtype: torch.dtype, device: str
 
 
 def _adapter_file(config: PriorConfig) -> Path:
+    assert config.ip_adapter is not None
     place, _, name = config.ip_adapter.partition(":")
     folder = folder_of(
         place, config, "prior.ip_adapter", ["**/*.json", f"**/{name or '*'}*.safetensors", "**/model.safetensors"]

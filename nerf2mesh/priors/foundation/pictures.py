@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerf2mesh.priors.foundation.components import quiet, whole
+from nerf2mesh.priors.foundation.components import Loaded, quiet, whole
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.device_copy import to_device
 
@@ -53,7 +53,7 @@ def load_image_encoder(folder: Path, dtype: torch.dtype, projected: bool = True)
         loaded = kind.from_pretrained(
             str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    return whole(loaded, f"image encoder: {folder}").requires_grad_(False).eval()
+    return whole(cast(Loaded, loaded), f"image encoder: {folder}").requires_grad_(False).eval()
 
 
 def clip_pixels(picture: Tensor, size: int) -> Tensor:

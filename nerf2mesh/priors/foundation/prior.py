@@ -43,6 +43,12 @@ class FoundationCondition:
     picture: Mapping[str, Tensor] = field(default_factory=dict)
     reference: Camera | None = None
 
+    @property
+    def given_camera(self) -> Camera:
+        """The reference view's; asked for by priors that start from a picture alone."""
+        assert self.reference is not None, "a prior that starts from a picture has a reference view"
+        return self.reference
+
 
 class FoundationPrior(ABC):
     """See `priors.base.Prior`. The network is frozen; text encoders are gone once `condition` has returned."""
@@ -54,6 +60,8 @@ class FoundationPrior(ABC):
     encoders: tuple[Encoder, ...] = ()
     default_background = 0.5
     needs_words = True
+    shown: Tensor | None = None
+    """What a ControlNet follows: pictures [B V, 3, s, s] of the present rendering."""
 
     def __init__(self, source: Source, config: PriorConfig, device: str | torch.device = "cpu") -> None:
         self.dtype = fast_dtype(config.precision, device)

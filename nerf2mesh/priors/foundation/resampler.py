@@ -22,7 +22,9 @@ class Resampler(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [n, m, embedding] -> [n, n_queries, width]."""
         latents, x = self.latents.expand(len(x), -1, -1), self.proj_in(x)
-        for attention, forward in self.layers:
+        for layer in self.layers:
+            assert isinstance(layer, nn.ModuleList)
+            attention, forward = layer
             latents = attention(x, latents) + latents
             latents = forward(latents) + latents
         return self.norm_out(self.proj_out(latents))

@@ -130,8 +130,9 @@ def _single_file(path: Path, config: PriorConfig, known: Known | None) -> Compon
     check_single_file(path)
     if config.config_dir:
         return Components.read(Path(config.config_dir).expanduser(), path)
-    for place in known.ids if known else ():
-        cached = _cached(place, config, known.revision)
+    ids, revision = (known.ids, known.revision) if known else ((), None)
+    for place in ids:
+        cached = _cached(place, config, revision)
         if cached is not None and (cached / "model_index.json").is_file():
             return Components.read(cached, path)
     raise ValueError(

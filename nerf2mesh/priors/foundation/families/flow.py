@@ -144,7 +144,7 @@ def recomputed(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def human_instruction() -> str:
     """The words that SANA's pipeline in diffusers puts before every prompt."""
-    from diffusers import SanaPipeline
+    from diffusers import SanaPipeline  # pyright: ignore[reportPrivateImportUsage]  # lazily exported
 
     lines = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
     return "\n".join(lines)

@@ -82,7 +82,7 @@ class StableDiffusionPrior(FoundationPrior):
     def _control_rows(self, condition: FoundationCondition, cameras: Camera, n: int) -> Rows:
         scale = self.config.control_scale
         if self.config.control_from == "reference":
-            weight = scale * control.nearness(cameras, condition.reference)
+            weight = scale * control.nearness(cameras, condition.given_camera)
             return {"control": condition.picture["control"].expand(n, -1, -1, -1), "control_weight": weight}
         if self.shown is None or len(self.shown) != n:
             got = "nothing" if self.shown is None else f"{len(self.shown)} pictures for {n} views"

@@ -66,7 +66,7 @@ class MultiViewPrior(SeesCameras, FoundationPrior):
             )
         n = cameras.batch_shape.numel()
         words = PLAIN if branch == "conditional" else branch
-        front = condition.reference.azimuth_deg if self.takes_picture else torch.zeros(())
+        front = condition.given_camera.azimuth_deg if self.takes_picture else torch.zeros(())
         pose = told_pose(cameras, front).to(self.device)
         rows = {"hidden": condition.text[words]["hidden"].expand(n, -1, -1), "camera": pose}
         if self.takes_picture:

@@ -120,7 +120,7 @@ class MultiViewUNet(nn.Module):
         (path / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         save_file(self.state_dict(), path / "diffusion_pytorch_model.safetensors")
 
-    def _run(self, block: Block, *inputs: Any) -> Tensor:
+    def _run(self, block: nn.Module, *inputs: Any) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)

@@ -92,7 +92,7 @@ class Zero123Prior(SeesCameras, FoundationPrior):
         return {}
 
     def _rows(self, condition: FoundationCondition, cameras: Camera, branch: Branch) -> Rows:
-        pose = relative_pose(cameras, condition.reference, stable=self.family == "stable-zero123").to(self.device)
+        pose = relative_pose(cameras, condition.given_camera, stable=self.family == "stable-zero123").to(self.device)
         embedding = condition.picture["embedding"].expand(len(pose), -1)
         hidden = self.projection(torch.cat([embedding, pose], dim=-1).to(self.dtype))[:, None]
         latents = condition.picture["latents"].expand(len(pose), -1, -1, -1)
