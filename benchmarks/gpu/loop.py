@@ -16,16 +16,20 @@ PICTURE = Path(__file__).resolve().parents[2] / "nerf2mesh" / "assets" / "demo" 
 
 def problem(device: str, overrides: list[str]):
     """State and problem as a run at `overrides` has them, without adapters and without a folder."""
-    from nerf2mesh import api
     from nerf2mesh.config import load_config
+    from nerf2mesh.fields import HashGridField
     from nerf2mesh.inputs import load_observations
-    from nerf2mesh.optimize import GivenPixels, Problem
+    from nerf2mesh.optimize import GivenPixels, LoopState, Problem
     from nerf2mesh.priors import load_prior
+    from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 
     config = load_config([f"input.image={PICTURE}", *overrides])
     observations = load_observations(config.input)
     prior = load_prior(config.prior, device)
-    state, renderer = api._new_run(config, device)
+    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+    occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
+    renderer = VolumeRenderer(config.renderer, field, occupancy)
+    state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
     pixels = GivenPixels(observations, torch.device(device))
     condition = prior.condition(observations)
     return state, Problem(

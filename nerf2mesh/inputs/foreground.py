@@ -175,7 +175,8 @@ def _rembg(rgba: UInt8[np.ndarray, "h w 4"]) -> Float[np.ndarray, "h w 4"]:
         from rembg import remove
     except ImportError as error:
         raise ValueError(
-            "input.foreground: rembg wants the package of that name; pip install rembg, or use foreground=grabcut"
+            "input.foreground: expected the package rembg, got none installed; pip install rembg, or use "
+            "input.foreground=grabcut"
         ) from error
     return np.asarray(remove(np.ascontiguousarray(rgba[..., :3])), np.float32)[..., :4] / 255.0
 
@@ -236,13 +237,14 @@ def _check_mask(picture: Picture, found: Foreground) -> None:
     hint = "cut the object out (PNG with transparency)"
     if share < 1e-3:
         raise ValueError(
-            f"input.image: the mask found by {found.method} in {picture.path} is empty ({share:.2%} of the picture); "
-            f"{hint} or try another input.foreground"
+            f"input.image: expected an object in {picture.path}, got an empty mask by {found.method} "
+            f"({share:.2%} of the picture); {hint} or try another input.foreground"
         )
     if share > 0.98:
         raise ValueError(
-            f"input.image: the mask found by {found.method} in {picture.path} is full ({share:.1%} of the picture); "
-            f"{hint}, try another input.foreground, or say input.foreground=none to take the whole picture"
+            f"input.image: expected background around the object in {picture.path}, got a full mask by {found.method} "
+            f"({share:.1%} of the picture); {hint}, try another input.foreground, "
+            f"or say input.foreground=none to take the whole picture"
         )
 
 

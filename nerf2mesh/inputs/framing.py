@@ -23,7 +23,10 @@ def object_box(alpha: Float[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     solid = alpha > 0.5
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if not len(rows):
-        raise ValueError("input.image: no pixel of the mask is over half opaque; give a picture with a solid object")
+        raise ValueError(
+            "input.image: expected an object with pixels over half opaque, got none in the mask; "
+            "give a picture with a solid object"
+        )
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 

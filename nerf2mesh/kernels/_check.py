@@ -19,25 +19,29 @@ def check_tensor(
 ) -> None:
     """Type, number of axes, their lengths (None: any), element type, and the device of `like`."""
     if not isinstance(value, Tensor):
-        raise ValueError(f"{name}: a tensor wanted, got {type(value).__name__}")
+        raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}; convert it with torch.as_tensor")
     if torch.compiler.is_compiling():  # sizes may be unknown until run time: ask for them then
         for wanted_size, size in zip(shape, value.shape):
             if wanted_size is not None:
                 torch._check(size == wanted_size)
     elif value.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, value.shape)):
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name}: shape [{wanted}] wanted, got {list(value.shape)}")
+        raise ValueError(f"{name}: expected the shape [{wanted}], got {list(value.shape)}; reshape it")
     if value.dtype not in dtypes:
         kinds = " or ".join(str(kind).removeprefix("torch.") for kind in dtypes)
-        raise ValueError(f"{name}: {kinds} wanted, got {str(value.dtype).removeprefix('torch.')}; convert with .to()")
+        raise ValueError(f"{name}: expected {kinds}, got {str(value.dtype).removeprefix('torch.')}; convert with .to()")
     if like is not None and value.device != like.device:
-        raise ValueError(f"{name}: device {like.device} wanted, as for the other tensors, got {value.device}")
+        raise ValueError(
+            f"{name}: expected the other tensors' device {like.device}, got {value.device}; move it with .to()"
+        )
 
 
 def check_size(name: str, value: Tensor | None, n_values: int, dtype: torch.dtype = torch.float32) -> None:
     """Number and type of the values behind a pointer; None passes. Costs next to nothing, unlike `check_tensor`."""
     if value is not None and (value.numel() != n_values or value.dtype != dtype):
-        raise ValueError(f"{name}: expected {n_values} values of {dtype}, got {value.numel()} of {value.dtype}")
+        raise ValueError(
+            f"{name}: expected {n_values} values of {dtype}, got {value.numel()} of {value.dtype}; convert it"
+        )
 
 
 def check_grid_sizes(
@@ -65,8 +69,8 @@ def check_packing(packed_info: Tensor, n_samples: int) -> None:
     last = packed_info.sum(1, dtype=torch.int64)
     if int(packed_info.min()) < 0 or int(last.max()) > n_samples:
         raise ValueError(
-            f"packed_info: (start, count) of rays within {n_samples} samples wanted, "
-            f"got a smallest entry {int(packed_info.min())} and an end at {int(last.max())}"
+            f"packed_info: expected (start, count) of rays within {n_samples} samples, got a smallest entry "
+            f"{int(packed_info.min())} and an end at {int(last.max())}; pass what march_rays gave with these samples"
         )
 
 

@@ -135,7 +135,7 @@ def cpu() -> ctypes.CDLL | None:
     _lend_threads(library)
     isa = os.environ.get("N2M_ISA")
     if isa and library.n2m_set_isa(isa.encode()):
-        raise ValueError(f"N2M_ISA: expected scalar, avx2 or avx512 and a processor that has it, got {isa!r}")
+        raise ValueError(f"N2M_ISA: expected scalar, avx2 or avx512 and a processor that has it, got {isa!r}; unset it")
     return library
 
 

@@ -186,7 +186,7 @@ def _clip(info: Tensor, wanted: Tensor, capacity: int | None) -> tuple[Tensor, i
     total = int(wanted) if capacity is None or not wanted.is_cuda else capacity
     if total >= 2**31:
         raise ValueError(
-            f"rays: fewer than 2^31 samples at once wanted, got {total}; march fewer rays or with a larger step_size"
+            f"rays: expected fewer than 2^31 samples at once, got {total}; march fewer rays or with a larger step_size"
         )
     size = total if capacity is None else min(total, capacity)
     if fixed or size < total:
@@ -252,7 +252,9 @@ def update_occupancy(ema, bits, cells, values, decay: float, threshold: float, b
     if not cells.is_cuda and cells.numel():
         first, last = int(cells.min()), int(cells.max())
         if first < 0 or last >= ema.numel():
-            raise ValueError(f"cells: indices from 0 to {ema.numel() - 1} wanted, got {first} to {last}")
+            raise ValueError(
+                f"cells: expected indices from 0 to {ema.numel() - 1}, got {first} to {last}; drop those outside"
+            )
     check_size("ema", ema, 8 * bits.numel())
     check_size("bits", bits, ema.numel() // 8, torch.uint8)
     check_size("cells", cells, values.numel(), torch.int64)

@@ -8,9 +8,9 @@ running moments, p the parameter, b1 and b2 the betas, n the number of the step:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,16 +42,17 @@ def adam_step(
         check_tensor(name, value, tuple(param.shape), like=param)
         if not value.is_contiguous():
             raise ValueError(
-                f"{name}: contiguous memory wanted, because it is written in place; got strides {value.stride()}"
+                f"{name}: expected contiguous memory, got strides {value.stride()}; it is written in place, "
+                "so call .contiguous() where it is made"
             )
     if step < 1:
-        raise ValueError(f"step: a count from 1 wanted, got {step}")
+        raise ValueError(f"step: expected a count from 1, got {step}; count the first step as 1")
     if row_size < 1 or param.numel() % row_size:
-        raise ValueError(f"row_size: a divisor of {param.numel()} wanted, got {row_size}")
+        raise ValueError(f"row_size: expected a divisor of {param.numel()}, got {row_size}; 1 fits every size")
     rates = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "grad_scale": grad_scale}
     for name, value in rates.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name}: expected a finite number, got {value}")
+        if not all(math.isfinite(v) for v in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name}: expected a finite number, got {value}; set one")
     options = (weight_decay, step, grad_scale, row_size, skip_zero_rows, zero_grad)
     with torch.no_grad():
         torch.ops.n2m.adam(param, grad, mean, square, lr, *betas, eps, *options)
@@ -75,8 +76,8 @@ class FusedAdam(torch.optim.Optimizer):
     ) -> None:
         if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= b < 1 for b in betas):
             raise ValueError(
-                "lr, eps, weight_decay: non-negative, betas: in [0, 1) wanted, "
-                f"got {lr}, {eps}, {weight_decay}, {betas}"
+                "lr, eps, weight_decay, betas: expected numbers from 0, and betas below 1, "
+                f"got {lr}, {eps}, {weight_decay}, {betas}; set them within these bounds"
             )
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "row_size": row_size}
         super().__init__(params, options)
@@ -106,7 +107,9 @@ class FusedAdam(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
             state["exp_avg_sq"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
         if not param.is_contiguous():
-            raise ValueError(f"params: contiguous memory wanted, got strides {param.stride()}")
+            raise ValueError(
+                f"params: expected contiguous memory, got strides {param.stride()}; call .contiguous() where it is made"
+            )
         state["step"] += 1
         # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
         row_size = group["row_size"]

@@ -48,7 +48,7 @@ def composite(
     check_tensor("dt", dt, (n,), like=density)
     check_tensor("packed_info", packed_info, (None, 2), (torch.int32,), like=density)
     if not 0.0 <= stop < 1.0:
-        raise ValueError(f"stop: a share of light in [0, 1) wanted, got {stop}")
+        raise ValueError(f"stop: expected a share of light in [0, 1), got {stop}; 0 composites every sample")
     return Composited(*_Composite.apply(density, channels, t.detach(), dt.detach(), packed_info, stop))
 
 

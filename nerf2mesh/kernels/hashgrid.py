@@ -62,7 +62,9 @@ def _checked(points: Tensor, params: Tensor, layout: GridLayout, n_active_levels
     check_tensor("params", params, (layout.n_params,), STORAGE, like=points)
     n_active = layout.n_levels if n_active_levels is None else n_active_levels
     if not 0 <= n_active <= layout.n_levels:
-        raise ValueError(f"n_active_levels: a count from 0 to {layout.n_levels} wanted, got {n_active}")
+        raise ValueError(
+            f"n_active_levels: expected a count from 0 to {layout.n_levels}, got {n_active}; None takes all levels"
+        )
     return list(layout.geometry), layout.per_level_scale, n_active
 
 

@@ -34,16 +34,16 @@ class GridLayout:
         wanted = {"n_dims": (2, 3), "n_features": (1, 2, 4, 8), "interpolation": INTERPOLATIONS}
         for name, values in wanted.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"{name}: one of {values} wanted, got {getattr(self, name)!r}")
+                raise ValueError(f"{name}: expected one of {values}, got {getattr(self, name)!r}; choose one")
         ranges = {"n_levels": (1, 32), "log2_table_size": (3, 28), "base_resolution": (2, 1 << 14)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: a value from {low} to {high} wanted, got {getattr(self, name)!r}")
+                raise ValueError(f"{name}: expected {low} to {high}, got {getattr(self, name)!r}; set it within these")
         if not 1.0 <= self.per_level_scale <= 16.0:
-            raise ValueError(f"per_level_scale: a factor from 1 to 16 wanted, got {self.per_level_scale!r}")
+            raise ValueError(f"per_level_scale: expected 1 to 16, got {self.per_level_scale!r}; set it within these")
         if self.scales[-1] >= 2**24:
             raise ValueError(
-                f"n_levels, base_resolution, per_level_scale: a finest level below 2^24 vertices wanted, "
+                f"n_levels, base_resolution, per_level_scale: expected a finest level below 2^24 vertices, "
                 f"got {self.scales[-1]:.3g}; take fewer levels or a smaller per_level_scale"
             )
         for name in ("resolutions", "hashed", "sizes", "offsets", "geometry"):

@@ -72,20 +72,20 @@ def march_rays(
 
 def _check_lattice(bits: Tensor, like: Tensor, resolution, n_cascades, near, far, step_size, capacity) -> None:
     if resolution < 2 or resolution % 2 or resolution > 1024:
-        raise ValueError(f"resolution: an even number from 2 to 1024 wanted, got {resolution}")
+        raise ValueError(f"resolution: expected an even number from 2 to 1024, got {resolution}; 64 or 128 are usual")
     if not 1 <= n_cascades <= 8 or (n_cascades > 1 and resolution % 4):
         raise ValueError(
-            "n_cascades: 1 to 8 wanted, and a resolution divisible by 4 for more than one, "
-            f"got {n_cascades} at {resolution}"
+            "n_cascades: expected 1 to 8, and a resolution divisible by 4 for more than one, "
+            f"got {n_cascades} at resolution {resolution}; change one of the two"
         )
     n_cells = n_cascades * resolution**3
     if n_cells > 2**32:  # their numbers are unsigned 32-bit
         raise ValueError(f"resolution, n_cascades: expected at most 2^32 cells, got {n_cells}; take fewer cascades")
     smallest = 2.0 * 3.0**0.5 * 2 ** (n_cascades - 1) / MAX_LATTICE
     if not step_size >= smallest:
-        raise ValueError(f"step_size: a positive number of at least {smallest:.2g} wanted, got {step_size}")
+        raise ValueError(f"step_size: expected at least {smallest:.2g}, got {step_size}; take a larger one")
     if not (0.0 <= near < far):
-        raise ValueError(f"near, far: 0 <= near < far wanted, got {near} and {far}")
+        raise ValueError(f"near, far: expected 0 <= near < far, got {near} and {far}; set them in this order")
     if capacity is not None and not 0 <= capacity < 2**31:
-        raise ValueError(f"capacity: None or a count below 2^31 wanted, got {capacity}")
+        raise ValueError(f"capacity: expected None or a count below 2^31, got {capacity}; None holds all")
     check_tensor("occupancy_bits", bits, (n_cascades * resolution**3 // 8,), (torch.uint8,), like=like)

@@ -29,10 +29,13 @@ def update_occupancy(
     """
     check_tensor("ema", ema, (None,))
     if ema.numel() % 8 or not (ema.is_contiguous() and bits.is_contiguous()):
-        raise ValueError(f"ema, bits: contiguous, a multiple of 8 cells wanted, got {ema.numel()} cells")
+        raise ValueError(
+            f"ema, bits: expected contiguous memory and a multiple of 8 cells, got {ema.numel()} cells with strides "
+            f"{ema.stride()} and {bits.stride()}; pad the cells, or call .contiguous() where the two are made"
+        )
     check_tensor("bits", bits, (ema.numel() // 8,), (torch.uint8,), like=ema)
     check_tensor("cells", cells, (None,), (torch.int64,), like=ema)
     check_tensor("values", values, tuple(cells.shape), like=ema)
     if not math.isfinite(decay) or math.isnan(threshold):
-        raise ValueError(f"decay, threshold: expected numbers, got {decay} and {threshold}")
+        raise ValueError(f"decay, threshold: expected numbers, got {decay} and {threshold}; set them")
     torch.ops.n2m.update_occupancy(ema, bits, cells, values.detach(), decay, threshold, below_mean)

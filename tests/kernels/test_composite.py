@@ -157,14 +157,14 @@ def test_views_are_read_rightly() -> None:
 
 def test_refuses() -> None:
     density, channels, t, dt, info = ragged([3, 2])
-    with pytest.raises(ValueError, match=r"channels: shape \[5, any\] wanted, got \[4, 3\]"):
+    with pytest.raises(ValueError, match=r"channels: expected the shape \[5, any\], got \[4, 3\]"):
         kernels.composite(density, channels[:4], t, dt, info)
-    with pytest.raises(ValueError, match="packed_info: int32 wanted, got int64"):
+    with pytest.raises(ValueError, match="packed_info: expected int32, got int64"):
         kernels.composite(density, channels, t, dt, info.long())
     for bad in ([[0, 6], [0, 0]], [[-1, 2], [0, 0]], [[0, 3], [4, 2]]):
-        with pytest.raises(ValueError, match=r"packed_info: .* within 5 samples wanted"):
+        with pytest.raises(ValueError, match=r"packed_info: expected .* within 5 samples, got"):
             kernels.composite(density, channels, t, dt, torch.tensor(bad, dtype=torch.int32))
-    with pytest.raises(ValueError, match="t: device cpu wanted"):
+    with pytest.raises(ValueError, match="t: expected the other tensors' device cpu, got"):
         kernels.composite(density, channels, t.to("meta"), dt, info)
     with pytest.raises(ValueError, match="stop"):
         kernels.composite(density, channels, t, dt, info, stop=1.0)

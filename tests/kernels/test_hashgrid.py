@@ -227,12 +227,24 @@ def test_points_that_are_no_number_touch_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("points", "params", "message"),
     [
-        (torch.rand(5, 2), torch.zeros(small_layout().n_params), r"points: shape \[any, 3\] wanted, got \[5, 2\]"),
-        (torch.rand(5, 3).double(), torch.zeros(small_layout().n_params), "points: float32 wanted, got float64"),
-        (torch.rand(5, 3), torch.zeros(7), "params: shape"),
-        (torch.rand(5, 3), torch.zeros(small_layout().n_params, dtype=torch.bfloat16), "params: float32 or float16"),
-        (torch.rand(5, 3), torch.zeros(small_layout().n_params, device="meta"), "params: device cpu wanted"),
-        ([0.5, 0.5, 0.5], torch.zeros(small_layout().n_params), "points: a tensor wanted, got list"),
+        (
+            torch.rand(5, 2),
+            torch.zeros(small_layout().n_params),
+            r"points: expected the shape \[any, 3\], got \[5, 2\]",
+        ),
+        (torch.rand(5, 3).double(), torch.zeros(small_layout().n_params), "points: expected float32, got float64"),
+        (torch.rand(5, 3), torch.zeros(7), "params: expected the shape"),
+        (
+            torch.rand(5, 3),
+            torch.zeros(small_layout().n_params, dtype=torch.bfloat16),
+            "params: expected float32 or float16",
+        ),
+        (
+            torch.rand(5, 3),
+            torch.zeros(small_layout().n_params, device="meta"),
+            "params: expected the other tensors' device cpu",
+        ),
+        ([0.5, 0.5, 0.5], torch.zeros(small_layout().n_params), "points: expected a tensor, got list"),
     ],
 )
 def test_refuses(points: object, params: Tensor, message: str) -> None:

@@ -193,20 +193,20 @@ def test_views_are_read_rightly() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step_size": 0.0}, "step_size: a positive number"),
-        ({"step_size": float("nan")}, "step_size: a positive number"),
-        ({"step_size": 1e-8}, "step_size: a positive number of at least 2.1e-07"),
+        ({"step_size": 0.0}, "step_size: expected at least"),
+        ({"step_size": float("nan")}, "step_size: expected at least"),
+        ({"step_size": 1e-8}, "step_size: expected at least 2.1e-07"),
         ({"near": 2.0, "far": 1.0}, "near < far"),
-        ({"jitter": torch.rand(3)}, r"jitter: shape \[4\]"),
-        ({"occupancy_bits": torch.zeros(7, dtype=torch.uint8)}, "occupancy_bits: shape"),
-        ({"occupancy_bits": torch.zeros(64)}, "occupancy_bits: uint8 wanted"),
-        ({"resolution": 7}, "resolution: an even number"),
+        ({"jitter": torch.rand(3)}, r"jitter: expected the shape \[4\]"),
+        ({"occupancy_bits": torch.zeros(7, dtype=torch.uint8)}, "occupancy_bits: expected the shape"),
+        ({"occupancy_bits": torch.zeros(64)}, "occupancy_bits: expected uint8"),
+        ({"resolution": 7}, "resolution: expected an even number"),
         (
             {"resolution": 1024, "n_cascades": 5},
             r"resolution, n_cascades: expected at most 2\^32 cells, got 5368709120",
         ),
         ({"capacity": -1}, "capacity"),
-        ({"rays_d": torch.rand(5, 3)}, "rays_d: shape"),
+        ({"rays_d": torch.rand(5, 3)}, "rays_d: expected the shape"),
     ],
 )
 def test_refuses(changes: dict, message: str) -> None:

@@ -43,7 +43,7 @@ def test_occupancy_update_against_the_twin(below_mean: bool) -> None:
 
 def test_occupancy_update_refuses_cells_outside() -> None:
     ema, bits = torch.rand(64), torch.zeros(8, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="cells: indices from 0 to 63 wanted, got -1 to 2"):
+    with pytest.raises(ValueError, match="cells: expected indices from 0 to 63, got -1 to 2"):
         kernels.update_occupancy(ema, bits, torch.tensor([-1, 2]), torch.rand(2), 0.9, 0.5)
     kernels.update_occupancy(ema, bits, torch.zeros(0, dtype=torch.int64), torch.zeros(0), 0.0, 0.5)
     assert not ema.any() and not bits.any()
@@ -121,18 +121,18 @@ def test_fused_adam_follows_adamw() -> None:
 
 def test_adam_refuses() -> None:
     p, g, m, v = state(8)
-    with pytest.raises(ValueError, match="grad: shape"):
+    with pytest.raises(ValueError, match="grad: expected the shape"):
         kernels.adam_step(p, g[:4], m, v, step=1, lr=0.1)
-    with pytest.raises(ValueError, match="param: contiguous memory wanted"):
+    with pytest.raises(ValueError, match="param: expected contiguous memory"):
         kernels.adam_step(torch.randn(16)[::2], g, m, v, step=1, lr=0.1)
-    with pytest.raises(ValueError, match="step: a count from 1"):
+    with pytest.raises(ValueError, match="step: expected a count from 1"):
         kernels.adam_step(p, g, m, v, step=0, lr=0.1)
-    with pytest.raises(ValueError, match="row_size: a divisor of 8"):
+    with pytest.raises(ValueError, match="row_size: expected a divisor of 8"):
         kernels.adam_step(p, g, m, v, step=1, lr=0.1, row_size=3)
     for name in ("lr", "eps", "weight_decay", "grad_scale"):
         with pytest.raises(ValueError, match=f"{name}: expected a finite number, got nan"):
             kernels.adam_step(p, g, m, v, **{"step": 1, "lr": 0.1, name: float("nan")})
-    for bad, message in ((torch.zeros(4).double(), "float32 wanted"), (torch.zeros(4, 4).T[1:], "contiguous")):
+    for bad, message in ((torch.zeros(4).double(), "expected float32"), (torch.zeros(4, 4).T[1:], "contiguous")):
         bad.requires_grad_().grad = torch.ones_like(bad)
         with pytest.raises(ValueError, match=f"params: .*{message}"):
             kernels.FusedAdam([bad]).step()
