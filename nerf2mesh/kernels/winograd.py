@@ -20,7 +20,7 @@ from . import _lib
 
 PANEL = 16
 P, I32, I64 = c_void_p, c_int32, c_int64
-FILTER = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
+FILTER = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float32)
 """G: what three taps say at the four points."""
 
 
@@ -91,7 +91,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     x, n_dims, (n_out, n_in) = _channels_last(x), x.ndim - 2, weight.shape[:2]
     panels = weight.reshape(n_out // PANEL, PANEL, n_in, -1).permute(3, 0, 2, 1).flatten(1)
     points = _filter(n_dims) @ panels
-    y = torch.empty(len(x), n_out, *x.shape[2:], memory_format=_format(x))
+    y = torch.empty(len(x), n_out, *x.shape[2:], dtype=x.dtype, memory_format=_format(x))
     at_bias = None if bias is None else bias.contiguous().data_ptr()
     sizes = (n_dims, x.shape[0], x.shape[-1], n_in, n_out)
     _call("winograd_forward", *sizes, x.data_ptr(), points.data_ptr(), at_bias, y.data_ptr())
