@@ -169,24 +169,29 @@ class DistillConfig:
         self._check_milestones()
         if not 0.0 < self.t_end <= self.t_start < 1.0:
             raise ValueError(
-                f"distill.t_start, t_end: 0 < t_end <= t_start < 1 wanted, got {self.t_start} and {self.t_end}"
+                f"distill.t_start, t_end: expected 0 < t_end <= t_start < 1, got {self.t_start} and {self.t_end}; "
+                "change them"
             )
         for low, high in zip(self.t_low, self.t_high, strict=True):
             if not 0.0 <= low <= high <= 1.0:
-                raise ValueError(f"distill.t_low, t_high: 0 <= low <= high <= 1 wanted, got {low} and {high}")
+                raise ValueError(
+                    f"distill.t_low, t_high: expected 0 <= low <= high <= 1, got {low} and {high}; swap them"
+                )
         if self.n_views < 1 or self.supersample < 1:
             raise ValueError(
-                f"distill.n_views, supersample: at least 1 wanted, got {self.n_views} and {self.supersample}"
+                f"distill.n_views, supersample: expected at least 1, got {self.n_views} and {self.supersample}; set 1"
             )
         if self.antithetic and self.n_views % 2:
-            raise ValueError(f"distill.n_views: an even number wanted with antithetic pairs, got {self.n_views}")
+            raise ValueError(
+                f"distill.n_views: expected an even number with antithetic pairs, got {self.n_views}; add one"
+            )
         if not self.inversion_stride > 0 or not min(self.ism_interval) > 0:
             raise ValueError(
                 "distill.inversion_stride, ism_interval: above 0 wanted, "
                 f"got {self.inversion_stride} and {self.ism_interval}"
             )
         if not 0.0 <= self.protect <= 1.0:
-            raise ValueError(f"distill.protect: a share from 0 to 1 wanted, got {self.protect}")
+            raise ValueError(f"distill.protect: expected a share from 0 to 1, got {self.protect}; set 0 for none")
 
     def _check_milestones(self) -> None:
         shares = list(self.milestones)
@@ -207,4 +212,4 @@ class DistillConfig:
 
 def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:
     if value not in options:
-        raise ValueError(f"distill.{name}: one of {', '.join(options)} wanted, got {value!r}")
+        raise ValueError(f"distill.{name}: expected one of {', '.join(options)}, got {value!r}; choose one")

@@ -36,7 +36,7 @@ def score_weight(weighting: str, level: NoiseLevel) -> Tensor:
         return level.alpha * level.sigma.square()
     if weighting == "one_minus_alpha":
         return 1.0 - level.alpha
-    raise ValueError(f"weighting: one of {', '.join(WEIGHTINGS)} wanted, got {weighting!r}")
+    raise ValueError(f"weighting: expected one of {', '.join(WEIGHTINGS)}, got {weighting!r}; choose one")
 
 
 def sds_gradient(noise_hat: Tensor, noise: Tensor, level: NoiseLevel, weighting: str = "sds") -> Tensor:

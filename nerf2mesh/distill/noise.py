@@ -56,7 +56,7 @@ def to_x0(kind: Kind, prediction: Tensor, noisy: Tensor, level: NoiseLevel) -> T
         return (a * noisy - s * prediction) / (a * a + s * s)
     if kind == "flow":
         return (noisy - s * prediction) / (a + s)
-    raise ValueError(f"kind: epsilon, v, x0 or flow wanted, got {kind!r}")
+    raise ValueError(f"kind: expected epsilon, v, x0 or flow, got {kind!r}; choose one")
 
 
 def to_epsilon(kind: Kind, prediction: Tensor, noisy: Tensor, level: NoiseLevel) -> Tensor:
@@ -86,4 +86,4 @@ def from_x0(kind: Kind, x0: Tensor, noisy: Tensor, level: NoiseLevel) -> Tensor:
         return level.alpha * noise - level.sigma * x0
     if kind == "flow":
         return noise - x0
-    raise ValueError(f"kind: epsilon, v, x0 or flow wanted, got {kind!r}")
+    raise ValueError(f"kind: expected epsilon, v, x0 or flow, got {kind!r}; choose one")

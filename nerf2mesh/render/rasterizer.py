@@ -65,7 +65,7 @@ def rasterize_mesh(
     [..., 3] of the nearest hit in the pixel.
     """
     if shading not in SHADINGS:
-        raise ValueError(f"shading: one of {SHADINGS} wanted, got {shading!r}")
+        raise ValueError(f"shading: expected one of {SHADINGS}, got {shading!r}; choose one")
     lights = _lights(camera, light_direction) if shading == "lambert" else None
     views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic, lights, ambient, near)
     images = rasterize_arrays(_mesh_arrays(mesh, smooth), views)
@@ -136,7 +136,7 @@ def rasterize_arrays(
 
 def _geometry(mesh) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(mesh.vertices).all():
-        raise ValueError("mesh.vertices: finite positions wanted, got NaN or infinity; repair the mesh first")
+        raise ValueError("mesh.vertices: expected finite positions, got NaN or infinity; repair the mesh first")
     return np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int32)
 
 
