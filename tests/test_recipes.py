@@ -92,8 +92,8 @@ def run(recipe: str, models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     kind = RECIPES[recipe]
     model = models / kind if (models / kind).exists() else tiny.write(kind, models / kind)
 
-    def finish(result, priors, folder, clock) -> None:
-        write_json(folder / "priors.json", {name: prior.about() for name, prior in priors.items()})
+    def finish(result, prior, origin, folder, clock) -> None:
+        write_json(folder / "priors.json", origin["weights"])
 
     monkeypatch.setattr("nerf2mesh.run.fit.finish", finish)
     monkeypatch.setenv("NERF2MESH_CACHE", str(models / "cache"))

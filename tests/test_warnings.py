@@ -59,7 +59,7 @@ def lost(shown: TriangleMesh, got: TriangleMesh, dropped: float) -> list[str]:
     """The warnings where a field looks like `shown` and its mesh is `got`."""
 
     class Field:
-        def render(self, camera: Camera) -> object:
+        def render(self, camera: Camera, **_: object) -> object:
             return rasterize_mesh(shown, camera)
 
     facts = {"repair": {"found": 3, "cavities": 1, "kept": 1, "dropped_share": dropped}}

@@ -19,8 +19,8 @@ WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
 _WITH_VALUE = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:-]+( [A-Za-z0-9_./:-]+)*")
-_OTHER_KIND = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.IGNORECASE)
-"""What Hydra would read as a number or a truth value, and give back in another spelling."""
+_OTHER_KIND = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false|null", re.IGNORECASE)
+"""What Hydra would read as a number, a truth value or nothing, and give back in another spelling."""
 _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from nerf2mesh.distill import DistillConfig, NoiseLevel
 from nerf2mesh.optimize.distillers import GuidanceInputs
+from nerf2mesh.priors.base import PriorDefaults
 from nerf2mesh.priors.foundation.schedule import DiscreteSchedule
 from nerf2mesh.types import Camera
 from tests.distill.gaussian import generators
@@ -30,7 +31,7 @@ def network(x: torch.Tensor, number: torch.Tensor, branch: str) -> torch.Tensor:
     return torch.sin(mixed + SHIFT[branch] + 0.004 * number) + 0.4 * mixed
 
 
-class NumberedPrior:
+class NumberedPrior(PriorDefaults):
     """See `priors.base.Prior`. `decode` shows more than a picture can."""
 
     has_alpha = True

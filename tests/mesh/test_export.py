@@ -214,7 +214,7 @@ def test_coarser_meshes_are_saved_beside_the_first_at_one_scale(tmp_path):
     paths = result.save(tmp_path, ("glb", "stl"))
     assert [p.name for p in paths] == ["mesh.glb", "mesh.stl", "mesh_lod1.glb", "mesh_lod1.stl"]
     sizes = [np.ptp(TriangleMesh.from_file(p).bounds, axis=0).max() for p in paths]
-    assert sizes == pytest.approx([0.5, 0.5, 0.4, 0.4])
+    assert sizes == pytest.approx([0.5, 500.0, 0.4, 400.0])  # metres, and millimetres in STL
 
 
 def test_a_full_disk_leaves_the_old_file_alone(tmp_path):

@@ -219,7 +219,7 @@ def test_config_says_what_does_not_fit() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="torch finds no GPU here; set training=cpu"):
+    with pytest.raises(ValueError, match="expected one that torch finds here, got cuda and no GPU; set training=cpu"):
         train_prior(config(device="cuda", output_dir=str(tmp_path / "prior")))
     assert not (tmp_path / "prior").exists()
 
