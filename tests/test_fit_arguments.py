@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 import nerf2mesh
 from nerf2mesh import Camera, Observations, View, load_config
 from nerf2mesh.inputs import demo_picture
+from nerf2mesh.optimize import GuidanceInputs, LatentGradient
 
 OVERRIDES = ["preset=tiny", "report.quiet=true"]
 
@@ -77,3 +80,34 @@ def test_a_picture_that_changed_under_its_name_is_another_input(tmp_path: Path) 
         with pytest.raises(expected):
             nerf2mesh.fit(path, overrides=OVERRIDES, output_dir=out)
         (out / "checkpoints/last.pt").touch()
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda inputs: inputs.latents, r"^loss: expected a LatentGradient, got Tensor; "),
+        (lambda inputs: None, r"^loss: expected a LatentGradient, got NoneType; "),
+        (
+            lambda inputs: LatentGradient(inputs.latents.mean()),
+            r"^loss: expected a gradient of the latents' shape",
+        ),
+    ],
+)
+def test_a_loss_that_gives_no_gradient_is_refused(loss: Callable, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nerf2mesh.fit(observations=ball(), overrides=OVERRIDES, loss=loss)
+
+
+def test_a_class_in_place_of_a_prior_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^prior: expected a prior, got the class Plain; pass Plain\(\)$"):
+        nerf2mesh.fit(observations=ball(), overrides=OVERRIDES, prior=type("Plain", (), {}))
+
+
+def test_code_of_the_callers_own_is_named_in_the_record(tmp_path: Path) -> None:
+    nerf2mesh.fit(observations=ball(), overrides=OVERRIDES, loss=no_pull, output_dir=tmp_path / "run")
+    record = json.loads((tmp_path / "run/provenance.json").read_text(encoding="utf-8"))
+    assert record["own_code"] == {"loss": f"{__name__}.no_pull"}
+
+
+def no_pull(inputs: GuidanceInputs) -> LatentGradient:
+    return LatentGradient(torch.zeros_like(inputs.latents))

@@ -14,7 +14,7 @@ from nerf2mesh.distill import draw_time
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.config import OptimizeConfig
-from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, as_decoded
+from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, as_decoded
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
 from nerf2mesh.types import Camera, Rays, Rendering
@@ -44,6 +44,19 @@ class Gathering:
 def gathered(measured: Measured) -> Numbers:
     """All as floats, at once."""
     return Gathering(measured).numbers()
+
+
+def check_gradient(found: object, latents: Tensor) -> None:
+    """ValueError where a loss of the caller's own gave no gradient of the latents' shape."""
+    if not isinstance(found, LatentGradient):
+        raise ValueError(
+            f"loss: expected a LatentGradient, got {type(found).__name__}; return LatentGradient(gradient)"
+        )
+    if found.latents.shape != latents.shape:
+        raise ValueError(
+            f"loss: expected a gradient of the latents' shape {list(latents.shape)}, got {list(found.latents.shape)}; "
+            "return one number for each latent"
+        )
 
 
 @dataclass
@@ -78,6 +91,7 @@ class Distillation:
             self.prior.show(images, self._depth(rendering, images), self.cameras)
         self.inputs = self._inputs(images, latents)
         found = self.distiller(self.inputs)
+        check_gradient(found, latents)
         gradient = found.latents if self.keep is None else found.latents * self._kept(rendering, latents)
         self.numbers["distill/gradient"] = gradient.norm() * latents.numel() ** 0.5
         total = (latents * gradient).sum()

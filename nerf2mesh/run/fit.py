@@ -37,6 +37,15 @@ class OwnCode:
     prior: Prior | None = None
     loss: Callable[[GuidanceInputs], LatentGradient] | None = None
 
+    def named(self) -> dict[str, object]:
+        """For provenance.json: {"own_code": {"prior": class, "loss": function}}, with what was brought; else empty."""
+        brought = {key: code for key, code in (("prior", self.prior), ("loss", self.loss)) if code is not None}
+        names = {
+            key: f"{code.__module__}.{getattr(code, '__qualname__', type(code).__qualname__)}"
+            for key, code in brought.items()
+        }
+        return {"own_code": names} if names else {}
+
 
 def run_fit(
     config: Config,
@@ -85,7 +94,7 @@ def _run(
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
-        origin = made_from(config, observations, guidance.priors, folder) if folder else {}
+        origin = made_from(config, observations, guidance.priors, folder) | own.named() if folder else {}
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
     check_ready(config, field, folder.path if folder else None)

@@ -32,6 +32,8 @@ def load_guidance(config: Config, observations: Observations, device: str, own_p
         ValueError: a file is missing or foreign, a setting does not fit the model, or the input lacks what the prior
             needs (a picture, a prompt).
     """
+    if isinstance(own_prior, type):
+        raise ValueError(f"prior: expected a prior, got the class {own_prior.__name__}; pass {own_prior.__name__}()")
     prior = own_prior or load_prior(config.prior, device)
     load_styles(prior, config.lora)
     condition = prior.condition(observations)

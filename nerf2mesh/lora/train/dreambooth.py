@@ -51,7 +51,10 @@ def fit_pictures(
 
     given, renderings: pictures to learn, one a step. preserved: from `class_pictures`; None learns without.
     """
-    pool, device = given if renderings is None else given.joined(renderings), next(prior.network.parameters()).device
+    weight = next(prior.network.parameters(), None)
+    if weight is None:
+        raise ValueError("lora.subject: expected a prior whose network has weights, got none; set lora=none")
+    pool, device = given if renderings is None else given.joined(renderings), weight.device
 
     def loss() -> Tensor:
         images, cameras = draw_pictures(pool, prior.n_views, prior.image_size, generator)
