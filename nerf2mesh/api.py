@@ -44,8 +44,9 @@ def fit(
         ValueError: in one line, what is wrong with the arguments, the input, a setting, a file or the run, and what to
             do about it.
     """
-    in_memory = None if image is None or isinstance(image, str | Path) else image
-    config = _configured(None if in_memory is not None else image, config, overrides, output_dir)
+    path = image if isinstance(image, str | Path) else None
+    in_memory = image if path is None else None
+    config = _configured(path, config, overrides, output_dir)
     if observations is not None:
         _refuse_other_input(config)
         if in_memory is not None:
