@@ -35,6 +35,11 @@ def grid_indices(cell: Tensor, layout: GridLayout, level: int) -> Tensor:
     return torch.stack(corners, dim=-1)
 
 
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """`table[index]`, whose gradient adds up in one order (PyTorch's own for `[]` does not on several CPU threads)."""
+    return table.index_select(0, index.reshape(-1)).reshape(*index.shape, *table.shape[1:])
+
+
 def grid_weights(fraction: Tensor, layout: GridLayout) -> Tensor:
     """Interpolation weights [n, 2^n_dims] of the corners; bit d of a corner's number is its step along axis d."""
     s = fraction * fraction * (3 - 2 * fraction) if layout.smoothstep else fraction
@@ -60,7 +65,7 @@ def hash_grid_encode(points: Tensor, params: Tensor, layout: GridLayout, n_activ
         floor = place.detach().floor()
         index = grid_indices(floor.long(), layout, level) + layout.offsets[level]
         weights = grid_weights(place - floor, layout).to(dtype)
-        outputs.append((weights[..., None] * entries[index].to(dtype)).sum(dim=1))
+        outputs.append((weights[..., None] * _rows(entries, index).to(dtype)).sum(dim=1))
     rest = (layout.n_levels - n_active) * layout.n_features
     outputs.append(points.new_zeros(len(points), rest, dtype=dtype))
     return torch.cat(outputs, dim=-1)
@@ -141,14 +146,14 @@ def composite(
     place = torch.arange(longest, device=density.device)
     used = place < packed_info[:, 1:]
     index = torch.where(used, packed_info[:, :1] + place, 0).long()
-    alpha = torch.where(used, -torch.expm1(-density[index] * dt[index]), 0.0)
+    alpha = torch.where(used, -torch.expm1(-_rows(density, index) * _rows(dt, index)), 0.0)
     passed = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], dim=1), dim=1)[:, :-1]
     passed = passed if longest else alpha
     w = torch.where(passed >= stop, passed * alpha, 0.0)
-    t_at, dt_at = torch.where(used, t[index], 0.0), torch.where(used, dt[index], 0.0)
+    t_at, dt_at = torch.where(used, _rows(t, index), 0.0), torch.where(used, _rows(dt, index), 0.0)
     W, M = torch.cumsum(w, 1) - w, torch.cumsum(w * t_at, 1) - w * t_at
     distortion = (2 * w * (t_at * W - M) + w * w * dt_at / 3).sum(1)
-    out = (w[..., None] * channels[index]).sum(1) if longest else channels.sum(0).expand(n_rays, -1) * 0.0
+    out = (w[..., None] * _rows(channels, index)).sum(1) if longest else channels.sum(0).expand(n_rays, -1) * 0.0
     weights = torch.zeros_like(density).index_put((index[used],), w[used]).detach()
     return Composited(out, w.sum(1), (w * t_at).sum(1), distortion, weights)
 

@@ -250,3 +250,18 @@ def test_points_that_are_no_number_touch_nothing_else() -> None:
 def test_refuses(points: object, params: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kernels.hash_grid_encode(points, params, small_layout())
+
+
+def test_twin_adds_up_in_one_order_on_several_threads() -> None:
+    layout = small_layout()
+    points = torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)) * 0.01
+    params = torch.zeros(layout.n_params, requires_grad=True)
+    upstream = torch.randn(len(points), layout.n_levels * layout.n_features, generator=torch.Generator().manual_seed(1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        outputs = [reference.hash_grid_encode(points, params, layout) for _ in range(6)]
+        gradients = [torch.autograd.grad(output, params, upstream)[0] for output in outputs]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(gradients[0], gradient) for gradient in gradients)
