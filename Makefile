@@ -5,6 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PIP_FLAGS ?= -q
 BIN := $(VENV)/bin
+TEST_JOBS ?= auto
 PICTURE ?= nerf2mesh/assets/demo/duck.png
 BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.py $(shell find csrc -type f)
 
@@ -18,8 +19,8 @@ help:  ## Show this list
 demo: $(VENV)/.ready  ## One picture becomes a mesh, a turntable and a report in outputs/demo
 	$(BIN)/nerf2mesh experiment=demo input.image=$(PICTURE) output_dir=outputs/demo
 
-test: $(VENV)/.ready-dev  ## The tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+test: $(VENV)/.ready-dev  ## The tests, without the slow ones (TEST_JOBS=1: in one process)
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_JOBS) --maxprocesses 8 --dist worksteal $(PYTEST_FLAGS)
 
 gltf-validator:  ## Khronos' validator from npm, used by the tests of exported files
 	npm install --no-audit --no-fund --silent --prefix .cache gltf-validator@2.0.0-dev.3.10

@@ -1,6 +1,8 @@
 """For the whole run: shapes and types of arguments and results are checked at every call (jaxtyping with beartype).
 
 N2M_TYPECHECK=0 leaves the checks out. Processes that tests start run without them.
+
+Where pytest-xdist runs several processes they share the cores: one thread each, also in the processes that they start.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ CHECKED = ("types", "fields", "render", "inputs")
 Not in it: kernels and mesh, whose tests hand over bad arrays on purpose; evaluate.metrics, not yet gone through; rooms
 whose tests hand over stand-ins (priors, lora, optimize, run, sweep, evaluate.protocols).
 """
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which is not the case yet
 
 if os.environ.get("N2M_TYPECHECK", "1") != "0":
     from jaxtyping import install_import_hook
