@@ -22,7 +22,7 @@ from nerf2mesh.procedural.families import HELD_OUT_FAMILIES
 from nerf2mesh.procedural.grammar import ViewConfig, sample_cameras, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
-from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
 PAIR_SEED = 1 << 29
 FAMILIES = {"training": None, "heldout": list(HELD_OUT_FAMILIES)}
@@ -94,8 +94,8 @@ def _frame(camera: Camera) -> dict:
 def _write_png(path: Path, image: Tensor) -> None:
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(path)
+    with atomic_write(path) as part:
+        Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(part, "PNG")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

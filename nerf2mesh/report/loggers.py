@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nerf2mesh.report.metrics_log import MetricsLog
+from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.regular_file import read_regular
 
 Numbers = Mapping[str, float | int]
 
@@ -66,9 +69,7 @@ class WandbLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         import wandb
 
-        path = folder / "wandb_id"
-        run_id = path.read_text(encoding="utf-8").strip() if path.exists() else uuid.uuid4().hex[:8]
-        path.write_text(run_id + "\n", encoding="utf-8")
+        run_id = _wandb_id(folder / "wandb_id")
         self._run = wandb.init(
             dir=str(folder),
             id=run_id,
@@ -87,3 +88,15 @@ class WandbLog:
     def close(self) -> None:
         """Ends the run at Weights & Biases and waits until its files are written."""
         self._run.finish()
+
+
+def _wandb_id(path: Path) -> str:
+    """The id that the file holds; a new one where there is no file. ValueError where it holds something else."""
+    try:
+        found = read_regular(path, limit_bytes=4096).decode("utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        found = uuid.uuid4().hex[:8]
+        atomic_write_text(path, found + "\n")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", found):
+        raise ValueError(f"{path}: expected the id of a run at Weights & Biases, got {found[:40]!r}; remove the file")
+    return found

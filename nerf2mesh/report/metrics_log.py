@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.atomic_write import append_text, atomic_write_text
 
 
 class MetricsLog:
@@ -31,8 +31,7 @@ class MetricsLog:
     def write(self, step: int, numbers: Mapping[str, float | int]) -> None:
         """`numbers` are named group/name, such as "loss/color"; a value that is not finite is stored as null."""
         row = {"step": int(step), "time_s": round(self._offset_s + time.monotonic() - self._started, 3)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(row | {name: _number(value) for name, value in numbers.items()}))
+        append_text(self.path, _line(row | {name: _number(value) for name, value in numbers.items()}))
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:

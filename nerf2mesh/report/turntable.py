@@ -53,26 +53,27 @@ def _write_mp4(path: Path, images: Sequence[np.ndarray], fps: int) -> Path:
 
     # yuv420p, which every browser plays, needs even sides.
     height, width = (side - side % 2 for side in images[0].shape[:2])
-    part = path.with_name(path.stem + ".part.mp4")
-    writer = imageio_ffmpeg.write_frames(
-        str(part),
-        (width, height),
-        fps=fps,
-        codec="libx264",
-        pix_fmt_out="yuv420p",
-        macro_block_size=1,
-        ffmpeg_log_level="error",
-        output_params=["-crf", "20", "-preset", "medium", "-movflags", "+faststart", "-threads", "1"],
-    )
-    try:
-        writer.send(None)
-        for image in images:
-            writer.send(np.ascontiguousarray(image[:height, :width, :3]))
-    finally:
-        writer.close()
-    if not part.exists() or part.stat().st_size == 0:
-        raise RuntimeError(f"ffmpeg wrote nothing to {part}")
-    return part.replace(path)
+    quality = ["-crf", "20", "-preset", "medium", "-movflags", "+faststart", "-threads", "1", "-f", "mp4"]
+    with atomic_write(path) as part:
+        writer = imageio_ffmpeg.write_frames(
+            str(part),
+            (width, height),
+            fps=fps,
+            codec="libx264",
+            pix_fmt_out="yuv420p",
+            macro_block_size=1,
+            ffmpeg_log_level="error",
+            output_params=quality,
+        )
+        try:
+            writer.send(None)
+            for image in images:
+                writer.send(np.ascontiguousarray(image[:height, :width, :3]))
+        finally:
+            writer.close()
+        if not part.exists() or part.stat().st_size == 0:
+            raise RuntimeError(f"ffmpeg wrote nothing to {part}")
+    return path
 
 
 def _write_animation(path: Path, images: Sequence[np.ndarray], fps: int) -> Path:

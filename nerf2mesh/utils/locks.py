@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nerf2mesh.utils.regular_file import open_regular
+
 
 class InUse(ValueError):
     """Another process works in the folder."""
@@ -36,7 +38,12 @@ def exclusive(descriptor: int, *, wait: bool = True) -> bool:
 
 @contextmanager
 def alone_in(folder: Path | str | None) -> Iterator[None]:
-    """Nobody else is in `folder` for the duration (None: no folder, nothing to do). InUse where somebody is."""
+    """Nobody else is in `folder` for the duration (None: no folder, nothing to do).
+
+    Raises:
+        InUse: another process is.
+        ValueError: its .lock is a link, no file of its own, or closed to this user.
+    """
     if folder is None:
         yield
         return
@@ -44,10 +51,11 @@ def alone_in(folder: Path | str | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a folder that cannot be written is refused by whoever writes to it
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = _open_lock(folder / ".lock")
             stack.callback(os.close, descriptor)
             if not exclusive(descriptor, wait=False):
-                owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+                owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                owner = owner if owner.isdigit() else "unknown"
                 raise InUse(
                     f"output_dir: {folder} is in use by another process ({owner}); "
                     "wait for it, stop it, or choose another output_dir"
@@ -55,3 +63,19 @@ def alone_in(folder: Path | str | None) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
+
+
+def _open_lock(path: Path) -> int:
+    """A descriptor to lock; another user's file can be locked without the right to write to it."""
+    try:
+        return open_regular(path, os.O_RDWR | os.O_CREAT, alone=True)
+    except PermissionError:
+        if not path.exists():
+            raise
+    try:
+        return open_regular(path)
+    except PermissionError as error:
+        raise ValueError(
+            f"output_dir: expected a lock that this user may read, got {path} of another user; remove it when no "
+            "process works there, or choose another output_dir"
+        ) from error

@@ -25,7 +25,7 @@ from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.report import Progress, sha256_file
-from nerf2mesh.utils.atomic_write import atomic_write
+from nerf2mesh.utils.atomic_write import append_text, atomic_write
 
 STYLE = "style"
 
@@ -178,8 +178,7 @@ def _run(
             bar.update(loss=round(loss, 4))
             if state.step % config.checkpoint_every == 0 or state.step == last:
                 line = {"step": state.step, "loss": loss, "held_out": measure(prior.network, held_out)}
-                with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
+                append_text(folder / "curve.jsonl", json.dumps(line) + "\n")
                 state.save(folder / "state.pt", fingerprint)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +18,7 @@ TIME_LIMIT_S = 300.0
 SCRIPT = """
 import sys
 import bpy
+from nerf2mesh.utils.scratch import scratch
 source, target = sys.argv[-2:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.ops.import_scene.gltf(filepath=source)
@@ -52,7 +52,7 @@ def glb_to_fbx(glb: Path, fbx: Path) -> None:
             "path: expected Blender for .fbx, got none; pip install bpy (its Python version must fit), or install "
             "blender, or name one in N2M_BLENDER, or save as .glb"
         )
-    with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
+    with scratch("n2m_fbx_") as folder:
         script = Path(folder) / "convert.py"
         script.write_text(SCRIPT, encoding="utf-8")
         arguments = [*command, str(script), "--", str(glb.resolve()), str(fbx.resolve())]

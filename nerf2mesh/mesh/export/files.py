@@ -5,7 +5,6 @@ World (x, y, z) becomes file (y, z, x).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
 from nerf2mesh.utils.atomic_write import atomic_write
+from nerf2mesh.utils.scratch import scratch
 
 SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".usdz", ".fbx")
 
@@ -139,7 +139,7 @@ def _write_obj(mesh: TriangleMesh, path: Path) -> None:
 
 
 def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="n2m_fbx_") as folder:
+    with scratch("n2m_fbx_") as folder:
         source, made = Path(folder) / "mesh.glb", Path(folder) / "mesh.fbx"
         with open(source, "wb") as stream:
             write_glb(mesh, stream)

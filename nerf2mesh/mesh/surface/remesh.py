@@ -8,7 +8,6 @@ pieces of the input and about the number of faces that was asked for, and lies o
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ import numpy as np
 from nerf2mesh.mesh.surface.inspect import inspect_mesh
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.utils.interpreter import interpreter
+from nerf2mesh.utils.scratch import scratch
 
 KINDS = ("isotropic", "quad")
 BUDGET_SHARE = 0.25
@@ -125,7 +125,7 @@ def _quads(mesh: TriangleMesh, target_faces: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _instant_meshes(mesh: TriangleMesh, n_polygons: int) -> tuple[np.ndarray, np.ndarray]:
-    with tempfile.TemporaryDirectory(prefix="n2m_quads_") as folder:
+    with scratch("n2m_quads_") as folder:
         source, target = Path(folder) / "in.obj", Path(folder) / "out.obj"
         lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
         lines += [f"f {a} {b} {c}" for a, b, c in (mesh.faces + 1).tolist()]

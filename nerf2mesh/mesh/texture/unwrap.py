@@ -6,7 +6,6 @@ UV are per face corner in [0, 1], v upward. Charts keep `padding_px` texels apar
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_uv
 from nerf2mesh.utils.interpreter import interpreter
+from nerf2mesh.utils.scratch import scratch
 
 WORKER = Path(__file__).with_name("unwrap_worker.py")
 MAX_SPLITS = 8
@@ -97,7 +97,7 @@ def _uv_per_unit(mesh: TriangleMesh, uv: np.ndarray) -> float:
 def _by_xatlas(
     mesh: TriangleMesh, size: int, padding: int, limit_s: float
 ) -> tuple[np.ndarray | None, dict[str, object]]:
-    with tempfile.TemporaryDirectory(prefix="n2m_unwrap_") as folder:
+    with scratch("n2m_unwrap_") as folder:
         source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
         # Unit scale: xatlas drops charts whose area is tiny in its own units.
         scaled = (mesh.vertices - mesh.center) / max(float(np.ptp(mesh.bounds, axis=0).max()), 1e-30)

@@ -31,7 +31,7 @@ from nerf2mesh.priors.builtin.weight_files import (
     starting_weights,
 )
 from nerf2mesh.procedural.dataset import Batch
-from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_bytes, atomic_write_text
+from nerf2mesh.utils.atomic_write import append_text, atomic_write, atomic_write_bytes, atomic_write_text
 
 
 @dataclass
@@ -263,8 +263,7 @@ def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> T
             line |= {"loss": float(loss), "data_share": waited.share()} | validate(state.average, check, config)
             line |= check_objects(state.average, objects_check) if objects_check else {}
             line["frames_per_s"] = (state.frames_seen - frames_before) / max(elapsed, 1e-9)
-            with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append_text(folder / "curve.jsonl", json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
         if time.perf_counter() - saved > config.checkpoint_s:
             state.seconds, saved = spent_before + elapsed, time.perf_counter()
