@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,3 +130,52 @@ def test_overwrite_removes_the_other_run_alone_and_leaves_the_same_run(tmp_path:
         ["checkpoints", "previews", "config.yaml", "overrides.yaml", "versions.json", "inputs.json", "users own.txt"]
     )
     assert not any((run / "checkpoints").iterdir()) and (tmp_path / "outside/kept.txt").exists()
+
+
+def test_links_for_folders_are_refused_and_overwrite_removes_them(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("checkpoints", "previews", "adapters", "tensorboard", "wandb", ".scratch"):
+        run = tmp_path / f"run {name}"
+        run.mkdir()
+        (run / name).symlink_to(tmp_path / "mine")
+        with pytest.raises(ValueError, match=r"^output_dir: expected a folder .*, got a link, .*remove it"):
+            RunFolder.open(asked(run), (), seen(0.25))
+        RunFolder.open(replace(asked(run), overwrite=True), (), seen(0.25))
+        assert not (run / name).is_symlink()
+    assert not any((tmp_path / "mine").iterdir())
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    mine, run = tmp_path / "mine.txt", tmp_path / "run"
+    mine.write_text("mine", encoding="utf-8")
+    started(asked(run), seen(0.25))
+    left = ("mesh.glb.part", "report.html.part", "metrics.json.123.part", "checkpoints/last.pt.part", "wandb_id.part")
+    for name in left:
+        (run / name).touch()
+    (run / "previews/step_000010.png.part").symlink_to(mine)
+    (run / ".scratch/n2m_unwrap_x").mkdir(parents=True)
+    (run / ".scratch/n2m_unwrap_x/in.npz").symlink_to(mine)
+    (run / "thesis.txt.part").touch()
+    (run / "turntable.mp4.part").mkdir()
+    RunFolder.open(asked(run), (), seen(0.25))
+    kept = sorted(str(path.relative_to(run)) for path in run.rglob("*") if ".part" in path.name or "n2m" in path.name)
+    assert kept == ["thesis.txt.part", "turntable.mp4.part"]
+    assert mine.read_text("utf-8") == "mine" and not (run / ".scratch").exists()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "inputs.json", "changes.json"])
+@pytest.mark.parametrize("kind", ["damaged", "fifo", "link", "other type"])
+def test_unusable_files_of_a_run_are_one_line_with_their_name(name: str, kind: str, tmp_path: Path) -> None:
+    folder = started(asked(tmp_path / "run"), seen(0.25))
+    path = folder / name
+    path.unlink(missing_ok=True)
+    made = {
+        "damaged": lambda: path.write_text("{[", encoding="utf-8"),
+        "fifo": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to("/etc/hostname"),
+        "other type": lambda: path.write_text('"text"', encoding="utf-8"),
+    }
+    made[kind]()
+    with pytest.raises(ValueError, match=rf"{name}(: expected|; choose)") as refused:
+        RunFolder.open(asked(folder.path, "optimize.steps=999"), (), seen(0.25))
+    assert "\n" not in str(refused.value)

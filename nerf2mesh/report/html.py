@@ -12,15 +12,16 @@ from html import escape
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from nerf2mesh.report import sections
 from nerf2mesh.report.config import ReportConfig
-from nerf2mesh.report.metrics_log import read_metrics, series
+from nerf2mesh.report.metrics_log import series
+from nerf2mesh.report.run_files import RunFiles
 from nerf2mesh.report.threshold import threshold_charts
 from nerf2mesh.report.viewer import page, viewer_figure
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.regular_file import is_regular, read_regular
 
 TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
 RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", *TURNTABLES)
@@ -51,17 +52,21 @@ def write_report(
         metrics: name -> number or {"value", "baseline", "better": "higher" | "lower", "unit"}; default metrics.json.
         stages: `StageClock.to_dict()`; default timings.json.
         warnings: raised during the run; added to those of the input and of warnings.json.
+
+    Absolute paths are cut to the file's name. Files that are damaged, of other types or no regular ones are left out
+    and named among the warnings.
     """
     folder, config = Path(folder), config or ReportConfig()
     notes: Mapping[str, Any] = observations.notes if observations is not None else {}
     framed = observations.views[0].image if observations is not None and observations.views else None
-    measured: Mapping[str, Any] = _json(folder / "metrics.json") if metrics is None else metrics
-    clocked: Mapping[str, Any] = _json(folder / "timings.json") if stages is None else stages
+    files = RunFiles.read(folder)
+    measured = files.measures if metrics is None else metrics
+    clocked = files.stages if stages is None else stages
     of_input = cast(Iterable[str], notes.get("warnings", ()))
-    noted = [*of_input, *_json(folder / "warnings.json", []), *warnings]
+    noted = [*without_paths([*of_input]), *files.warnings, *without_paths([*warnings])]
     title = title or Path(str(notes.get("path") or folder.resolve().name)).stem
     parts = [
-        f"<h1>{escape(title)}</h1>{_lead(folder, clocked, facts)}",
+        f"<h1>{escape(title)}</h1>{_lead(files, clocked, facts)}",
         _top(folder, config, sections.input_pictures(notes, framed)),
         sections.section("Warnings", _list(dict.fromkeys(noted)), "warnings"),
         _columns(
@@ -70,17 +75,17 @@ def write_report(
         ),
         sections.section("Threshold of the surface", threshold_charts(facts or {})),
         sections.section("Along the run", sections.timeline(list((folder / "previews").glob("*.png")))),
-        sections.section("Curves", sections.curve_panels(series(read_metrics(folder / "metrics.jsonl")))),
+        sections.section("Curves", sections.curve_panels(series(files.rows))),
         sections.section("Time and memory", sections.stage_table(clocked)),
-        sections.section("How it was made", _making(folder)),
+        sections.section("How it was made", _making(files)),
     ]
     text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")
     return atomic_write_text(folder / "report.html", text)
 
 
-def _lead(folder: Path, stages: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any] | None) -> str:
-    provenance = _json(folder / "provenance.json")
-    versions = _json(folder / "versions.json") or provenance.get("versions", {})
+def _lead(files: RunFiles, stages: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any] | None) -> str:
+    provenance = files.provenance
+    versions = files.versions or provenance.get("versions", {})
     said = []
     if stages:
         seconds = sum(float(stage.get("seconds", 0.0)) for stage in stages.values())
@@ -101,11 +106,12 @@ def _lead(folder: Path, stages: Mapping[str, Mapping[str, Any]], facts: Mapping[
 def _top(folder: Path, config: ReportConfig, pictures: str) -> str:
     """The mesh beside the input and the turntable."""
     mesh, side = folder / "mesh.glb", sections.section("Input", pictures)
-    turntable = next((folder / name for name in TURNTABLES if (folder / name).is_file()), None)
+    turntable = next((folder / name for name in TURNTABLES if is_regular(folder / name)), None)
     moving = sections.moving_picture(turntable) if turntable else ""
-    if mesh.is_file() and mesh.stat().st_size <= config.max_embedded_mesh_bytes:
-        main = sections.section("Result", viewer_figure(mesh.read_bytes()))
-    elif mesh.is_file():
+    if is_regular(mesh) and mesh.stat().st_size <= config.max_embedded_mesh_bytes:
+        glb = read_regular(mesh, limit_bytes=config.max_embedded_mesh_bytes)
+        main = sections.section("Result", viewer_figure(glb))
+    elif is_regular(mesh):
         size = sections.show_bytes(mesh.stat().st_size)
         main = sections.section(
             "Result", f'<p><a href="mesh.glb">mesh.glb</a> ({size}) is too large to be shown here.</p>'
@@ -123,46 +129,27 @@ def _columns(*blocks: str) -> str:
     return f'<div class="columns" style="margin-bottom: 18px">{"".join(filled)}</div>' if filled else ""
 
 
-def _making(folder: Path) -> str:
-    overrides = next(
-        (t for name in ("overrides.yaml", "overrides", "overrides.txt") if (t := _text(folder / name))), ""
+def _making(files: RunFiles) -> str:
+    words = escape(" ".join(files.overrides))
+    line = f"<p>Overrides: <code>{words}</code></p>" if words else ""
+    return (
+        line
+        + sections.folded("Configuration", files.config_text)
+        + sections.folded("Versions", _json_text(files.versions))
+        + sections.folded("Provenance: inputs and weights", _json_text(files.provenance))
     )
-    try:
-        listed = yaml.safe_load(overrides) if overrides else None
-    except yaml.YAMLError:
-        listed = None
-    words = listed if isinstance(listed, list) else overrides.split()
-    line = f"<p>Overrides: <code>{escape(' '.join(map(str, words)))}</code></p>" if words else ""
-    return line + "".join(
-        sections.folded(title, _text(folder / name))
-        for title, name in (
-            ("Configuration", "config.yaml"),
-            ("Versions", "versions.json"),
-            ("Provenance: inputs and weights", "provenance.json"),
-        )
-    )
+
+
+def _json_text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) if value else ""
 
 
 def _sizes(folder: Path) -> dict[str, str]:
     return {
-        name: sections.show_bytes((folder / name).stat().st_size) for name in RESULT_FILES if (folder / name).is_file()
+        name: sections.show_bytes((folder / name).stat().st_size) for name in RESULT_FILES if is_regular(folder / name)
     }
 
 
 def _list(items: Iterable[str]) -> str:
     body = "".join(f"<li>{escape(str(item))}</li>" for item in items)
     return f"<ul>{body}</ul>" if body else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _json(path: Path, default: Any = None) -> Any:
-    try:
-        return json.loads(_text(path) or "null") or ({} if default is None else default)
-    except json.JSONDecodeError:
-        return {} if default is None else default

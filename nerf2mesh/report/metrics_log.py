@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from nerf2mesh.utils.atomic_write import append_text, atomic_write_text
+from nerf2mesh.utils.regular_file import read_regular
+
+MAX_BYTES = 1 << 30
 
 
 class MetricsLog:
@@ -25,7 +28,7 @@ class MetricsLog:
         self._offset_s = 0.0
         kept = [] if resume_step is None else [row for row in read_metrics(self.path) if row["step"] <= resume_step]
         if kept:
-            self._offset_s = float(kept[-1].get("time_s", 0.0))
+            self._offset_s = float(kept[-1].get("time_s") or 0.0)
         atomic_write_text(self.path, "".join(_line(row) for row in kept))
 
     def write(self, step: int, numbers: Mapping[str, float | int]) -> None:
@@ -35,19 +38,24 @@ class MetricsLog:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a metrics.jsonl; a missing file gives none, torn lines are skipped."""
+    """The rows of a metrics.jsonl; a missing file gives none. Torn lines are skipped, and what is neither a finite
+    number nor null.
+
+    Raises:
+        ValueError: the file is no regular one, or too large.
+    """
     try:
-        lines = Path(path).read_text(errors="replace", encoding="utf-8").splitlines()
+        lines = read_regular(path, limit_bytes=MAX_BYTES).decode("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     rows = []
     for line in lines:
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and is_number(row["step"]):
+            rows.append({name: value for name, value in row.items() if value is None or is_number(value)})
     return rows
 
 
@@ -62,6 +70,13 @@ def series(rows: list[dict[str, float]]) -> dict[str, tuple[list[float], list[fl
             steps.append(row["step"])
             values.append(value)
     return curves
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1 << 1000 if isinstance(value, int) else math.isfinite(value)
 
 
 def _number(value: Any) -> float | int | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
 PACKAGES = (
@@ -68,7 +69,7 @@ def provenance(
 
     Args:
         inputs, weights: a name (such as "image", "prior", "lora/0") -> a file, whose sha256 and size are noted, or what
-            is known of weights that are many files. A file that is not there is noted as such.
+            is known of weights that are many files. A file that is not there is noted as such. No absolute paths.
         seed: of the run.
     """
     record: dict[str, object] = {"seed": seed, "code": code_state(), "versions": versions()}
@@ -84,7 +85,7 @@ def write_json(path: str | Path, value: object) -> Path:
 
 def _describe(what: str | Path | Mapping[str, object]) -> dict[str, object]:
     if isinstance(what, Mapping):
-        return dict(what)
+        return without_paths(dict(what))
     return file_facts(what)
 
 

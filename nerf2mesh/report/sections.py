@@ -14,9 +14,12 @@ import numpy as np
 from PIL import Image
 
 from nerf2mesh.report.charts import Curve, line_chart
+from nerf2mesh.report.run_files import read_picture
 from nerf2mesh.report.turntable import to_uint8
+from nerf2mesh.utils.regular_file import read_regular
 
 MAX_PREVIEWS = 14
+MAX_TURNTABLE_BYTES = 256 << 20
 KEY_FACTS = (
     *("vertices", "faces", "watertight", "components", "genus", "boundary edges", "nonmanifold edges", "volume"),
     *("uv charts", "uv utilisation", "bake psnr", "threshold density"),
@@ -30,12 +33,8 @@ def section(title: str, body: str, kind: str = "") -> str:
 
 
 def picture(image: Any, caption: str, *, side_px: int = 512, checker: bool = False) -> str:
-    """An embedded PNG of an image array, a PIL image or a file."""
-    pil = image if isinstance(image, Image.Image) else None
-    if isinstance(image, str | Path):
-        with Image.open(image) as opened:
-            pil = opened.copy()
-    pil = Image.fromarray(to_uint8(image)) if pil is None else pil
+    """An embedded PNG of an image array or a PIL image."""
+    pil = image if isinstance(image, Image.Image) else Image.fromarray(to_uint8(image))
     pil.thumbnail((side_px, side_px))
     buffer = io.BytesIO()
     pil.save(buffer, format="PNG", optimize=True)
@@ -67,7 +66,7 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
 
 def moving_picture(path: Path) -> str:
     """A turntable, .mp4 or .gif, embedded."""
-    data = path.read_bytes()
+    data = read_regular(path, limit_bytes=MAX_TURNTABLE_BYTES)
     if path.suffix == ".mp4":
         video = f'<video autoplay muted loop playsinline src="{data_uri(data, "video/mp4")}"></video>'
         return f"<figure>{video}<figcaption>Turntable</figcaption></figure>"
@@ -76,13 +75,19 @@ def moving_picture(path: Path) -> str:
 
 
 def timeline(previews: Sequence[Path]) -> str:
-    """Renders along the run, at most MAX_PREVIEWS, evenly picked, the last one included."""
+    """Renders along the run, at most MAX_PREVIEWS, evenly picked, the last one included. Damaged ones are named."""
     ordered = sorted(previews, key=_step_of)
     if not ordered:
         return ""
     picks = sorted({round(i) for i in np.linspace(0, len(ordered) - 1, min(MAX_PREVIEWS, len(ordered)))})
-    figures = "".join(picture(ordered[i], f"step {_step_of(ordered[i])}", side_px=640) for i in picks)
-    return f'<div class="strip" tabindex="0">{figures}</div>'
+    figures, damaged = "", []
+    for path in (ordered[i] for i in picks):
+        try:
+            figures += picture(read_picture(path), f"step {_step_of(path)}", side_px=640)
+        except ValueError:
+            damaged.append(path.name)
+    said = f"<p>Not readable: {escape(', '.join(damaged))}</p>" if damaged else ""
+    return f'<div class="strip" tabindex="0">{figures}</div>{said}'
 
 
 def curve_panels(curves: Mapping[str, Curve]) -> str:

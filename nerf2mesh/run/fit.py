@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -28,6 +29,7 @@ from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.locks import alone_in
+from nerf2mesh.utils.scratch import scratch_in
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def run_fit(
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)
-    with alone_in(config.output_dir if ranks.is_first else None):
+    own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
+    with alone_in(own_folder), scratch_in(own_folder):
         return _run(config, overrides, observations, ranks, device, clock, OwnCode(prior, loss))
 
 

@@ -9,28 +9,22 @@ a run went on.
 
 from __future__ import annotations
 
-import json
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeVar
 
 from nerf2mesh.config import Config, to_yaml
 from nerf2mesh.optimize import LAST
 from nerf2mesh.report import versions, write_json
+from nerf2mesh.run.files import check_folders, remove_leftovers, remove_run
 from nerf2mesh.run.identity import MODEL, PICTURE, VIEWS, content, model_digest, model_setting, named_file
 from nerf2mesh.run.settings import Changes, changes
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.regular_file import read_json
 
-WRITTEN = (
-    *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
-    *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "mesh*.glb", "turntable.*", "report.html"),
-)
-"""What `overwrite` removes: names and patterns of what a run writes; any other file in the folder stays."""
-Value = TypeVar("Value")
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
 
 
@@ -55,9 +49,10 @@ class RunFolder:
         folder = Path(config.output_dir)
         try:
             changed = _enter(folder, config, content(config, observations))
+            remove_leftovers(folder)
             if changed:
                 record = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "settings": changed}
-                write_json(folder / "changes.json", [*_read_json(folder / "changes.json", []), record])
+                write_json(folder / "changes.json", [*read_json(folder / "changes.json", []), record])
             atomic_write_text(folder / "config.yaml", to_yaml(config))
             atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
@@ -77,7 +72,7 @@ class RunFolder:
             ValueError: the run was made with other weights.
         """
         path = self / "inputs.json"
-        found, recorded = {MODEL + name: model_digest(about) for name, about in abouts.items()}, _read_json(path, {})
+        found, recorded = {MODEL + name: model_digest(about) for name, about in abouts.items()}, read_json(path, {})
         others = [name for name in found if name in recorded and recorded[name] != found[name]]
         if others and is_started(self.path):
             if not config.overwrite:
@@ -95,7 +90,7 @@ class RunFolder:
 
     def history(self) -> list[object]:
         """The records of changes.json, oldest first."""
-        return _read_json(self / "changes.json", [])
+        return read_json(self / "changes.json", [])
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -103,26 +98,18 @@ class RunFolder:
 
 def is_started(folder: Path) -> bool:
     """Whether the folder holds what a run has made. One that ended before its first checkpoint binds nobody."""
-    return (folder / LAST).exists() or (folder / "mesh.glb").exists()
-
-
-def remove_run(folder: Path) -> None:
-    """Removes what a run has written, and nothing else; links are removed, not followed."""
-    for pattern in WRITTEN:
-        for path in folder.glob(pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    return any(os.path.lexists(folder / name) for name in (LAST, "mesh.glb"))
 
 
 def _enter(folder: Path, config: Config, found: Mapping[str, str]) -> Changes:
     """Checks that the folder is this run's, or empties it, and notes the digests; returns what may and did change."""
     folder.mkdir(parents=True, exist_ok=True)
-    recorded: dict[str, str] = _read_json(folder / "inputs.json", {})
+    check_folders(folder, overwrite=config.overwrite)
+    recorded: dict[str, str] = {}
     changed: Changes = {}
     if is_started(folder):
         try:
+            recorded = read_json(folder / "inputs.json", recorded)
             changed = changes(folder / "config.yaml", config, REMEDY)
             _check_content(folder, config, recorded, found)
         except ValueError:
@@ -130,8 +117,6 @@ def _enter(folder: Path, config: Config, found: Mapping[str, str]) -> Changes:
                 raise
             remove_run(folder)
             recorded, changed = {}, {}
-    else:
-        recorded = {}
     models = {name: digest for name, digest in recorded.items() if name.startswith(MODEL)}
     write_json(folder / "inputs.json", {**found, **models})
     return changed
@@ -151,12 +136,3 @@ def _check_content(folder: Path, config: Config, recorded: Mapping[str, str], fo
         raise ValueError(f"observations: expected those of the run in {folder}, got {got}; {REMEDY}")
     got = f"{named_file(config, name)} with other content" if name in found else "none"
     raise ValueError(f"{name}: expected what the run in {folder} was made from, got {got}; {REMEDY}")
-
-
-def _read_json(path: Path, default: Value) -> Value:
-    """The file's value; the default where there is none, or where it is damaged or of another kind."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return default
-    return value if isinstance(value, type(default)) else default

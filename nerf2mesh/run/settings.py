@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.utils.regular_file import read_yaml
 
 Changes = dict[str, tuple[object, object]]
 """Setting -> (before, now)."""
@@ -75,10 +76,10 @@ def _kind(name: str) -> str:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """The settings in a config.yaml; ValueError where it is missing or damaged."""
+    """The settings in a config.yaml; ValueError where it is missing, damaged or not a file of its own."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+        values = read_yaml(path)
+    except FileNotFoundError:
         values = None
     if not isinstance(values, dict):
         raise ValueError(

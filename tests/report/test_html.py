@@ -132,7 +132,10 @@ def test_empty_folder_gives_a_report(tmp_path: Path) -> None:
 def test_torn_files_do_not_stop_the_report(run_folder: Path) -> None:
     (run_folder / "versions.json").write_text('{"torch": ')
     (run_folder / "metrics.json").write_text("[")
-    assert "How it was made" in _report(run_folder, metrics=None)
+    text = _report(run_folder, metrics=None)
+    assert "How it was made" in text
+    for name in ("versions.json", "metrics.json"):
+        assert f"<li>{name}: expected JSON, got damaged text" in text
 
 
 def test_large_mesh_is_linked(run_folder: Path) -> None:
