@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 from omegaconf import DictConfig
 
 from nerf2mesh import __version__
+from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ _PYPI_NAMES = {
 
 
 def start_up() -> None:
-    """What every command does before anything is loaded."""
+    """What every command does before anything is loaded. Modules in the current folder are none of ours."""
+    forget_current_folder()
     speak_utf8()
     share_the_cores()
 
@@ -137,11 +139,12 @@ def run_app(
         import hydra
 
         from nerf2mesh.config import config_path, searchpath_checked
+        from nerf2mesh.utils.foreign_yaml import taken_from
         from nerf2mesh.utils.override_text import command_line
 
         if prepare is not None:
             prepare()
-        sys.argv[1:] = command_line(sys.argv[1:], takes_picture=task is _fit)
+        sys.argv[1:] = command_line(taken_from(sys.argv[1:]), takes_picture=task is _fit)
         with searchpath_checked():
             hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
         if failures:
@@ -292,16 +295,16 @@ def _bench(composed: DictConfig) -> None:
 
 
 def _checkout_benchmark() -> None:
-    """`nerf2mesh-bench NAME ...` is `python -m benchmarks NAME ...` from the root of a source checkout."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        from benchmarks.__main__ import main as run_benchmark
-    except ModuleNotFoundError as error:
-        if error.name not in ("benchmarks", "benchmarks.__main__"):
-            raise
+    """`nerf2mesh-bench NAME ...` is `python -m benchmarks NAME ...` of the source checkout that is installed."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "setup.py").is_file() or not (root / "benchmarks" / "__main__.py").is_file():
         raise ValueError(
-            f"benchmarks: expected the root of a source checkout, got {Path.cwd()}; change to it first"
-        ) from error
+            f"benchmarks: expected the package of a source checkout, got the installed one in {root}; "
+            "pip install -e CHECKOUT first"
+        )
+    sys.path.insert(0, str(root))
+    from benchmarks.__main__ import main as run_benchmark
+
     run_benchmark()
 
 

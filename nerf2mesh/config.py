@@ -31,6 +31,7 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.utils.foreign_yaml import foreign_checked
 from nerf2mesh.utils.override_text import written_out
 
 Schema = TypeVar("Schema")
@@ -92,7 +93,8 @@ def load_config(overrides: Sequence[str] = (), *, name: str = "config") -> Confi
         name: of the primary config.
 
     Raises:
-        ValueError: in one line, an unknown override, group or option, or a value out of bounds.
+        ValueError: in one line, an unknown override, group or option, a value out of bounds, or a YAML file outside
+            the package that holds more than settings (see `utils.foreign_yaml`).
     """
     return to_config(compose_config(overrides, name=name))
 
@@ -115,8 +117,9 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
 
 @contextmanager
 def searchpath_checked() -> Iterator[None]:
-    """A folder of hydra.searchpath that is not there, about which Hydra only warns, is a ValueError inside."""
-    with warnings.catch_warnings():
+    """Inside, YAML from other places than the package is checked (`utils.foreign_yaml`), and a folder of
+    hydra.searchpath that is not there, about which Hydra only warns, is a ValueError."""
+    with warnings.catch_warnings(), foreign_checked(config_path()):
         warnings.filterwarnings("error", message=r"provider=.* is not available", category=UserWarning)
         try:
             yield

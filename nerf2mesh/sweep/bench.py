@@ -108,6 +108,7 @@ def make_launcher(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
     CPU threads per worker: `launch.threads`; else all cores shared among `workers` locally, and no limit on a cluster.
     """
     threads = launch.threads or (0 if launch.kind in ("slurm", "ray") else max(1, (os.cpu_count() or 1) // workers))
+    os.environ["PYTHONSAFEPATH"] = "1"  # processes of joblib, Ray and submitit start as `python -m` (Python 3.11)
     spec = WorkerSpec(folder, RUN_JOB, threads)
     if launch.kind == "slurm":
         return SlurmLauncher(spec, slurm_parameters(launch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ class SlurmConfig:
     signal_delay_s: int = 90
     """So long before the limit the worker is told to stop; it writes a checkpoint and is put back into the queue."""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, value in {"partition": self.partition, **self.extra}.items():
+            # submitit writes them as lines #SBATCH of a shell script: a second line would be a command.
+            if not re.fullmatch(r"[A-Za-z][\w-]*", str(key)) or not str(value).isprintable():
+                raise ValueError(
+                    f"launch.slurm: expected options of one line, got {str(key)[:40]!r}: {str(value)[:40]!r}; fix it"
+                )
 
 
 @dataclass(kw_only=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -27,7 +28,8 @@ SIZE_BYTES = 512
 def new_name() -> str:
     """A worker's name: machine, SLURM job if it is one, process, and four digits: no two workers ever share one."""
     words = [socket.gethostname().split(".")[0], os.environ.get("SLURM_JOB_ID", ""), str(os.getpid())]
-    return "-".join([*(word for word in words if word), uuid.uuid4().hex[:4]])
+    name = "-".join([*(word for word in words if word), uuid.uuid4().hex[:4]])
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name).lstrip("-")
 
 
 class Heartbeat:

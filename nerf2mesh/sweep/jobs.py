@@ -28,6 +28,7 @@ from nerf2mesh.evaluate.tables.results import run_case
 from nerf2mesh.sweep.queue import Payload
 from nerf2mesh.sweep.worker import Context
 from nerf2mesh.types import Camera, Observations
+from nerf2mesh.utils.foreign_yaml import check_overrides
 
 RUN_JOB = "nerf2mesh.sweep.jobs:run_job"
 VIEWS, TRUTH = "views", "truth"
@@ -104,6 +105,7 @@ class LibraryMethod:
 
 def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     context.say("fitting")
+    check_overrides(payload["overrides"], str(context.folder.parents[1] / "jobs.json"))
     overrides = [*ONLY_THE_MESH, *payload["overrides"], f"seed={payload['seed']}"]
     method = LibraryMethod(overrides, context.folder / "run")
     record = run_case(payload["method"], method, case, seed=payload["seed"], judge=_judge(payload))

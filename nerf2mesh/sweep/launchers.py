@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nerf2mesh.sweep.worker import REFUSED, load_function, work
+from nerf2mesh.utils.interpreter import without_current_folder
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -75,7 +76,7 @@ class LocalLauncher:
 
     def start(self, count: int) -> None:
         """Starts `count` more workers."""
-        command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(self._spec.folder), self._spec.function]
+        command = [*without_current_folder("nerf2mesh.sweep.worker"), str(self._spec.folder), self._spec.function]
         paths = os.pathsep.join(path for path in sys.path if path)
         for _ in range(count):
             self._count += 1

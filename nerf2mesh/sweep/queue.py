@@ -25,6 +25,7 @@ from typing import Any
 from nerf2mesh.sweep.event_log import Event, EventLog
 from nerf2mesh.sweep.states import JobState
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.names import checked_name
 
 Payload = dict[str, Any]
 """Plain JSON."""
@@ -59,6 +60,8 @@ class Queue:
         for name in ("results", "workers", "runs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         path = folder / "jobs.json"
+        for job in payloads:
+            checked_name(job, "job")
         with EventLog(folder).locked():
             before = _read_jobs(path) if path.is_file() else {}
             changed = [job for job in payloads if job in before and before[job] != payloads[job]]
@@ -180,6 +183,7 @@ class Queue:
             if event["job"] not in self.jobs:  # added by a later start of the sweep
                 self.payloads = _read_jobs(self.folder / "jobs.json")
                 self.jobs |= {job: JobState() for job in self.payloads if job not in self.jobs}
+            checked_name(event.get("worker", "none"), f"{self._log.path}: worker")
             self.jobs[event["job"]].apply(event, self.retries, self.max_losses)
 
     def _result_path(self, job: str) -> Path:
@@ -203,4 +207,8 @@ def _read_jobs(path: Path) -> dict[str, Payload]:
         jobs = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: expected the sweep's jobs, got {error}; start in a new folder") from error
+    if not isinstance(jobs, dict) or not all(isinstance(payload, dict) for payload in jobs.values()):
+        raise ValueError(f"{path}: expected the sweep's jobs, got JSON of another shape; start in a new folder")
+    for job in jobs:
+        checked_name(job, f"{path}: job")
     return jobs

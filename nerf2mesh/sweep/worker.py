@@ -1,6 +1,6 @@
 """A worker: takes one job after the other from a queue until none is left for it.
 
-    python -m nerf2mesh.sweep.worker FOLDER MODULE:FUNCTION
+    python -P -m nerf2mesh.sweep.worker FOLDER MODULE:FUNCTION
 
 FUNCTION(payload, context) returns the job's result as plain JSON. The folder never names code to run: what is run is
 said by whoever starts the worker.

@@ -1,7 +1,8 @@
-"""The Python program to start helpers with."""
+"""The Python program to start helpers with, and what they may import."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -24,3 +25,20 @@ def interpreter() -> str:
     if found is None:
         raise OSError(f"no program {version} found beside the embedded Python")
     return found
+
+
+def without_current_folder(module: str) -> list[str]:
+    """The command that runs MODULE's `main`; `python -m MODULE` would import from the current folder first.
+
+    Python's own switch against that, -P, came with version 3.11.
+    """
+    code = f"import sys; sys.path[:] = [p for p in sys.path if p]; from {module} import main; main()"
+    return [interpreter(), "-c", code]
+
+
+def forget_current_folder() -> None:
+    """Takes off sys.path the folder that `python -m` and `python -c` put in front, unless the package is there."""
+    home = str(Path(__file__).resolve().parents[2])
+    ours = [""] + ([os.getcwd()] if "-m" in sys.orig_argv else [])
+    if sys.path and sys.path[0] in ours and os.getcwd() != home:
+        del sys.path[0]
