@@ -6,17 +6,18 @@ and a laptop that see one file system can work on it together. What a worker pri
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nerf2mesh.sweep.worker import REFUSED, load_function, work
+from nerf2mesh.sweep.worker import REFUSED, load_function, refusal, work
 from nerf2mesh.utils.interpreter import without_current_folder
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -119,42 +120,47 @@ class LocalLauncher:
 
 
 class JoblibLauncher:
-    """Processes of joblib's default backend, or of whatever `joblib.parallel_config` has set around the call."""
+    """Processes of joblib's own pool library, loky: one pool of one process for each worker.
+
+    `joblib.Parallel` shares one pool among all its calls, which waits for running jobs before it takes more, and ends
+    as a whole when one process dies. A worker that dies here takes no other along.
+    """
 
     def __init__(self, spec: WorkerSpec) -> None:
-        import joblib
+        from joblib.externals.loky import ProcessPoolExecutor
 
-        self._spec, self._joblib = spec, joblib
-        self._threads: list[threading.Thread] = []
-        self._error = ""
+        self._spec, self._pool = spec, ProcessPoolExecutor
+        self._workers: list[tuple[Any, Future[int], Future[int]]] = []
 
     def start(self, count: int) -> None:
         """Starts `count` more workers."""
-        thread = threading.Thread(target=self._run, args=(count,), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        for _ in range(count):
+            pool = self._pool(max_workers=1)
+            self._workers.append((pool, pool.submit(os.getpid), pool.submit(self._spec)))
 
     def alive(self) -> int:
         """How many workers still run."""
-        return sum(thread.is_alive() for thread in self._threads)
+        return sum(not job.done() for _, _, job in self._workers)
 
     def refusal(self) -> str:
         """The error of a worker that stopped with one; empty where none did."""
-        return self._error
+        for _, _, job in self._workers:
+            error = job.exception() if job.done() and not job.cancelled() else None
+            if isinstance(error, ValueError | OSError | ImportError):
+                return refusal(error)
+        return ""
 
-    def stop(self) -> None:
-        """Ends joblib's processes."""
-        from joblib.externals.loky import get_reusable_executor
-
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
-
-    def _run(self, count: int) -> None:
+    def stop(self, patience_s: float = 60.0) -> None:
+        """Asks every worker to stop (SIGTERM), and kills those that still run after `patience_s`."""
+        for _, number, job in self._workers:
+            if not job.done() and number.done() and number.exception() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number.result(), signal.SIGTERM)
         try:
-            self._joblib.Parallel(n_jobs=count)(self._joblib.delayed(self._spec)() for _ in range(count))
-        except (ValueError, OSError) as error:
-            self._error = " ".join(str(error).split())
-        except Exception as error:  # a killed process takes its pool along; the supervisor starts another
-            print(f"joblib: {error}", file=sys.stderr)
+            wait([job for _, number, job in self._workers if number.done()], timeout=patience_s)
+        finally:
+            for pool, _, _ in self._workers:
+                pool.shutdown(wait=False, kill_workers=True)
 
 
 class RayLauncher:

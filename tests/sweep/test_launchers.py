@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,10 +25,15 @@ def spec_of(folder: Path, count: int = 6) -> tuple[Queue, WorkerSpec]:
     return queue, WorkerSpec(folder, "tests.sweep.standin:sleep")
 
 
+def events(folder: Path) -> list[dict]:
+    path = folder / "events.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def run(queue: Queue, launcher: object) -> None:
     supervise(queue, launcher, 2, lease_s=5.0, poll_s=0.1, say_every_s=60, out=io.StringIO())
     assert [queue.result(f"job{k}") for k in range(6)] == [{"square": k * k} for k in range(6)]
-    assert sorted(lines(queue.folder, "ended")) == [f"job{k}" for k in range(6)]
+    assert set(lines(queue.folder, "ended")) == {f"job{k}" for k in range(6)}
 
 
 @pytest.mark.slow
@@ -32,6 +41,35 @@ def test_joblib(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     queue, each = spec_of(tmp_path)
     run(queue, JoblibLauncher(each))
+
+
+@pytest.mark.slow
+def test_joblib_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
+    """The other workers stay, the killed one is replaced, and the sweep ends."""
+    pytest.importorskip("joblib")
+    queue, each = spec_of(tmp_path)
+    launcher, victims = JoblibLauncher(each), []
+
+    def kill_the_first() -> None:
+        while not victims:
+            time.sleep(0.02)
+            victims.extend(e for e in events(tmp_path) if e["event"] == "claim")
+        os.kill(json.loads((tmp_path / "workers" / victims[0]["worker"]).read_text())["pid"], 9)
+
+    threading.Thread(target=kill_the_first, daemon=True).start()
+    sweep = threading.Thread(target=run, args=(queue, launcher), daemon=True)
+    sweep.start()
+    sweep.join(120)
+    assert not sweep.is_alive() and queue.counts()["done"] == 6
+    assert sum(e["event"] == "lost" for e in events(tmp_path)) <= 1
+
+
+@pytest.mark.slow
+def test_joblib_says_what_a_worker_could_not_do(tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    queue, _ = spec_of(tmp_path)
+    with pytest.raises(ValueError, match="MODULE:FUNCTION"):
+        run(queue, JoblibLauncher(WorkerSpec(tmp_path, "no colon")))
 
 
 @pytest.mark.slow
