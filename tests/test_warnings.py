@@ -16,8 +16,9 @@ import nerf2mesh
 from nerf2mesh.config import load_config
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import icosphere
+from nerf2mesh.mesh.texture import unwrap
 from nerf2mesh.render import rasterize_mesh
-from nerf2mesh.run.finish import mesh_losses
+from nerf2mesh.run.finish import mesh_losses, other_charts
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.warned import as_lines, kept, warn
 from nerf2mesh.types import Camera, Observations
@@ -84,3 +85,17 @@ def test_the_comparison_that_was_made_anyway_is_used() -> None:
     facts = {"repair": {"dropped_share": 0.0}, "bake": {"mask_iou": 0.93}}
     (said,) = mesh_losses(SimpleNamespace(facts=facts))  # type: ignore[arg-type]
     assert "disagree by 7% (IoU 0.93)" in said and torch.is_grad_enabled()
+
+
+def test_charts_of_another_kind_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """xatlas killed by the system: the run ends with a mesh, and terminal, file and result say that it is another."""
+    worker = tmp_path / "worker.py"
+    worker.write_text("import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(unwrap, "WORKER", worker)
+    settings = [*OVERRIDES, "mesh.texture=true", "mesh.texture_size=64"]
+    with pytest.warns(UserWarning, match="SIGKILL; the texture's charts were made by box projection"):
+        result = nerf2mesh.fit(observations=ball(), overrides=settings, output_dir=tmp_path / "run")
+    assert any("not the mesh which xatlas gives" in line for line in result.warnings)
+    assert json.loads((tmp_path / "run/warnings.json").read_text("utf-8")) == result.warnings
+    assert other_charts({"unwrap": {"method": "box projection", "reason": "the time limit of xatlas is 0"}}) == []
+    assert other_charts({"unwrap": None, "lods": [{"unwrap": {"method": "box projection", "reason": "slow"}}]})

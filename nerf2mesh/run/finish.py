@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from nerf2mesh.mesh import extract_lods
 from nerf2mesh.mesh.extract.calibrate import view_ring
 from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, reduced
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
+from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
@@ -69,7 +71,7 @@ def finish(
     config = result.config
     with clock.stage("mesh"):
         _make_mesh(result, prior)
-    result.warnings += warn(mesh_losses(result))
+    result.warnings += warn([*mesh_losses(result), *other_charts(result.facts)])
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
     if folder is None:
@@ -120,6 +122,18 @@ def mesh_losses(result: Result) -> list[str]:
             "thickened; raise mesh.resolution, or optimize longer for a firmer surface"
         )
     return said
+
+
+def other_charts(facts: Mapping[str, Any]) -> list[str]:
+    """One line where xatlas was to unwrap the mesh (or a level of detail) and did not: it is not the usual mesh."""
+    unwrapped = [level.get("unwrap") or {} for level in (facts, *facts.get("lods", ()))]
+    reasons = [made["reason"] for made in unwrapped if made.get("method") == BOXES and made["reason"] != NOT_ASKED]
+    if not reasons:
+        return []
+    return [
+        f"{reasons[0]}; the texture's charts were made by box projection instead, so that this is not the mesh which "
+        "xatlas gives; the same command makes it again (a slow xatlas needs a higher mesh.unwrap_time_limit_s)"
+    ]
 
 
 def _silhouette_iou(result: Result) -> float:

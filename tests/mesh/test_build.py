@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import tempfile
 from dataclasses import replace
 
 import analytic
@@ -139,13 +141,23 @@ def test_unwrapping_covers_every_face_once(limit):
 
 def test_a_slow_or_broken_unwrap_falls_back(monkeypatch, tmp_path):
     mesh = icosphere(2)
-    slow, broken = ("import time; time.sleep(600)", "did not end", 0.5), ("raise SystemExit('boom')", "boom", 300.0)
-    for text, word, limit_s in (slow, broken):
+    kinds = [("import time; time.sleep(600)", "did not end", 0.5), ("raise SystemExit('boom')", "boom", 300.0)]
+    kinds += [("import os; os.kill(os.getpid(), 9)", "SIGKILL", 300.0), ("print('half')", "no whole result", 300.0)]
+    for text, word, limit_s in kinds:
         script = tmp_path / "worker.py"
         script.write_text(text)
         monkeypatch.setattr(unwrap_module, "WORKER", script)
         uv, report = unwrap(mesh, 128, time_limit_s=limit_s)
         assert report["method"] == "box projection" and word in report["reason"] and overlap_texels(uv, 128) == 0
+
+
+def test_an_unwrap_needs_neither_a_temporary_folder_nor_the_name_of_the_program(monkeypatch, tmp_path):
+    """A full or closed TMPDIR, and an embedded Python, whose sys.executable is empty."""
+    usual, _ = unwrap(icosphere(2), 128)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    monkeypatch.setattr(sys, "executable", "")
+    uv, report = unwrap(icosphere(2), 128)
+    assert report["method"] == "xatlas" and np.array_equal(uv, usual)
 
 
 def test_faces_that_lie_over_others_are_moved_aside():

@@ -82,6 +82,16 @@ def _report(folder: Path, **changes: object) -> str:
     return write_report(folder, **(arguments | changes)).read_text()
 
 
+def test_damaged_previews_leave_the_report_whole(run_folder: Path) -> None:
+    """What a killed run or a full disk may leave: nothing, half a file, other bytes."""
+    whole = (run_folder / "previews/step_000050.png").read_bytes()
+    for name, data in (("000000", b""), ("000050", whole[: len(whole) // 2]), ("000100", b"no picture")):
+        (run_folder / f"previews/step_{name}.png").write_bytes(data)
+    Image.new("RGB", (64, 32)).save(run_folder / "previews/step_000150.png")
+    text = _report(run_folder)
+    assert "Not readable: step_000000.png, step_000050.png, step_000100.png" in text and "step 150</figcaption>" in text
+
+
 def test_every_section_is_there(run_folder: Path) -> None:
     text = _report(run_folder)
     titles = re.findall(r"<h2>(.*?)</h2>", text)

@@ -5,6 +5,9 @@ UV are per face corner in [0, 1], v upward. Charts keep `padding_px` texels apar
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,9 +16,10 @@ import numpy as np
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer import rasterize_uv
 from nerf2mesh.utils.interpreter import interpreter
-from nerf2mesh.utils.scratch import scratch
 
 WORKER = Path(__file__).with_name("unwrap_worker.py")
+BOXES, NOT_ASKED = "box projection", "the time limit of xatlas is 0"
+"""The method without xatlas, and its reason where the settings ask for it."""
 MAX_SPLITS = 8
 MAX_CUTS = 4
 
@@ -28,7 +32,7 @@ def unwrap(
 
     time_limit_s: of xatlas; 0 uses box projection. Raises ValueError where the charts do not fit.
     """
-    uv, made = None, {"reason": "the time limit of xatlas is 0"}
+    uv, made = None, {"reason": NOT_ASKED}
     if time_limit_s > 0.0:
         uv, made = _by_xatlas(mesh, size, padding_px, time_limit_s)
     if uv is not None:
@@ -43,7 +47,7 @@ def unwrap(
         made = {"reason": f"xatlas left {overlap} overlapping texels"}
     boxed, charts = unwrap_box(mesh, size, padding_px)
     overlap = overlap_texels(boxed, size)
-    return boxed, {"method": "box projection", **made, "charts": charts, "overlap_texels": overlap}
+    return boxed, {"method": BOXES, **made, "charts": charts, "overlap_texels": overlap}
 
 
 def overlap_texels(uv: np.ndarray, size: int) -> int:
@@ -97,25 +101,34 @@ def _uv_per_unit(mesh: TriangleMesh, uv: np.ndarray) -> float:
 def _by_xatlas(
     mesh: TriangleMesh, size: int, padding: int, limit_s: float
 ) -> tuple[np.ndarray | None, dict[str, object]]:
-    with scratch("n2m_unwrap_") as folder:
-        source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
-        # Unit scale: xatlas drops charts whose area is tiny in its own units.
-        scaled = (mesh.vertices - mesh.center) / max(float(np.ptp(mesh.bounds, axis=0).max()), 1e-30)
-        np.savez(source, vertices=scaled, faces=mesh.faces, size=size, padding=padding)
-        try:
-            command = [interpreter(), "-c", WORKER.read_text(encoding="utf-8"), str(source), str(target)]
-            done = subprocess.run(
-                command, capture_output=True, encoding="utf-8", errors="replace", timeout=limit_s, cwd=folder
-            )
-        except OSError as error:
-            return None, {"reason": f"xatlas was not started: {error}"}
-        except subprocess.TimeoutExpired:
-            return None, {"reason": f"xatlas did not end within {limit_s:g} s"}
-        if done.returncode != 0 or not target.exists():
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            return None, {"reason": f"xatlas failed: {lines[-1][:200]}"}
-        result = np.load(target)
-        return result["uv"].astype(np.float32), {"method": "xatlas", "charts": int(result["charts"])}
+    """Mesh and charts pass through pipes: no file is written, so that a full or closed TMPDIR changes nothing."""
+    # Unit scale: xatlas drops charts whose area is tiny in its own units.
+    scaled = (mesh.vertices - mesh.center) / max(float(np.ptp(mesh.bounds, axis=0).max()), 1e-30)
+    given = io.BytesIO()
+    np.savez(given, vertices=scaled, faces=mesh.faces, size=size, padding=padding)
+    try:
+        # The root as the present folder: no module that lies in the user's can hide one of the standard library.
+        command = [interpreter(), "-c", WORKER.read_text(encoding="utf-8")]
+        done = subprocess.run(command, input=given.getvalue(), capture_output=True, timeout=limit_s, cwd=os.sep)
+    except OSError as error:
+        return None, {"reason": f"xatlas was not started: {error}"}
+    except subprocess.TimeoutExpired:
+        return None, {"reason": f"xatlas did not end within {limit_s:g} s"}
+    try:
+        if done.returncode == 0:
+            result = np.load(io.BytesIO(done.stdout))
+            return result["uv"].astype(np.float32), {"method": "xatlas", "charts": int(result["charts"])}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        return None, {"reason": f"xatlas gave no whole result: {error}"}
+    return None, {"reason": f"xatlas failed: {_last_words(done)}"}
+
+
+def _last_words(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The last line of what a process that failed has said, or how it ended."""
+    lines = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
+    if done.returncode < 0:
+        return f"it was ended by {signal.Signals(-done.returncode).name}"
+    return lines[-1][:200] if lines else f"exit status {done.returncode}"
 
 
 def unwrap_box(mesh: TriangleMesh, size: int, padding_px: int) -> tuple[np.ndarray, int]:
