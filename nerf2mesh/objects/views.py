@@ -59,6 +59,15 @@ def draw_views(mesh: ObjectMesh, rng: np.random.Generator, views: ViewConfig, au
     return ObjectViews(_bytes(rgba), _bytes(given), camera)
 
 
+def plain_views(mesh: ObjectMesh, rng: np.random.Generator, camera: Camera) -> np.ndarray:
+    """Premultiplied RGBA [V, s, s, 4] float32 of the object as it is, its front at azimuth 0, from cameras [V].
+
+    Only the light, and the paint of an uncolored object, are drawn from `rng`.
+    """
+    surface = see(place(mesh, rng, PLAIN), camera)
+    return surface.rgba(surface.albedo * _light(surface, rng, PLAIN)[:, None])
+
+
 def place(mesh: ObjectMesh, rng: np.random.Generator, augment: AugmentConfig) -> MeshArrays:
     """The mesh turned, centered by its bounding box and scaled into the world, uncolored ones painted."""
     turn = draw_turn(rng, augment)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import trimesh
 from torch import Tensor
 
 from benchmarks import sampled_views as command
@@ -15,14 +17,17 @@ from nerf2mesh.evaluate.protocols.sampled_views import (
     Sampling,
     SceneViews,
     given_frames,
+    object_views,
     sample_views,
     scene_views,
     score_pictures,
 )
+from nerf2mesh.objects.folder import ObjectFolder
 from nerf2mesh.priors.builtin.network import DenoiserConfig, encode_rgba
 from nerf2mesh.priors.builtin.prior import BuiltinPrior
 from nerf2mesh.priors.builtin.weight_files import export_network
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
+from nerf2mesh.procedural.grammar import RADIUS
 from nerf2mesh.types import Camera
 
 TINY = DenoiserConfig(image_size=16, patch=1, channels=8, volume_size=8, volume_channels=8, deep_channels=8, n_deep=1)
@@ -89,3 +94,20 @@ def test_command_on_weights_of_any_size(
     copied, sampled = found["rows"][1]["psnr"][0], found["rows"][2]["psnr"][0]
     assert sampled < copied and "| sampled" in printed  # random weights know nothing
     assert command.main(["--weights", str(tmp_path / "none.safetensors")]) == 2
+
+
+def test_views_of_a_folder_of_objects(tmp_path: Path) -> None:
+    """A ball is a disk of the closed form's size in all six; a box that lies along the side axis is wide in front."""
+    trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "a_ball.obj")
+    trimesh.creation.box((2.0, 0.5, 0.5)).export(tmp_path / "b_box.obj")
+    folder = ObjectFolder(tmp_path)
+    entries = sorted(folder.entries, key=lambda entry: entry.path.name)
+    views = list(object_views(folder, entries, 32, batch=1))
+    covered = torch.cat([torch.cat([v.given, v.truth], dim=1) for v in views])[..., 3].sum((-2, -1))
+    camera = views[0].cameras
+    focal, distance = float(camera.focal_px.flatten()[0]), float(camera.position.norm(dim=-1).flatten()[0])
+    disk = math.pi * (focal * RADIUS) ** 2 / (distance**2 - RADIUS**2)
+    assert torch.allclose(covered[0], torch.full((6,), disk), rtol=0.02)
+    front, side = covered[1, 0], covered[1, 3]
+    assert front > 1.5 * side
+    assert torch.equal(views[0].cameras.azimuth_deg, views[1].cameras.azimuth_deg)

@@ -1,21 +1,25 @@
 """Views sampled from the built-in prior against the truth: what it knows before any field is fitted.
 
-Held-out scenes (seeds from VALIDATION_SEED on), drawn by the training renderer at the prior's own size. Given are 1, 2
+Held-out scenes (seeds from VALIDATION_SEED on) or objects of a folder, drawn by the training renderers at the prior's
+own size. Given are 1, 2
 or 3 views at elevation 20 degrees, azimuths 0, 135, -135; sampled jointly are the three at azimuths 90, 180 and 270,
 elevation 20. Pictures are compared in front of white; one figure a scene, the mean of its three views.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.distill import ddim_sample, guided, to_epsilon, to_x0
 from nerf2mesh.evaluate.metrics.images import psnr, ssim
+from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
+from nerf2mesh.objects.views import plain_views
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.prior import BuiltinPrior, GivenFrames
 from nerf2mesh.procedural.dataset import VALIDATION_SEED
@@ -28,6 +32,7 @@ SAMPLED_AZIMUTHS_DEG = (90.0, 180.0, 270.0)
 ELEVATION_DEG = 20.0
 NOISIEST = 0.999
 """The time at which sampling starts: the end of the times that the prior is trained on."""
+_OBJECTS = 550_003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +101,34 @@ def scene_views(seeds: range, size_px: int, *, device: str | torch.device = "cpu
     n = len(seeds); views in the order of GIVEN_AZIMUTHS_DEG and SAMPLED_AZIMUTHS_DEG.
     """
     scenes = sample_scenes(seeds).to(device)
-    azimuth = torch.tensor(GIVEN_AZIMUTHS_DEG + SAMPLED_AZIMUTHS_DEG).expand(len(seeds), -1)
-    cameras = Camera.orbit(azimuth, ELEVATION_DEG, width_px=size_px).to(device)
-    rgba = SceneRenderer().render(scenes, cameras)["rgba"]
+    cameras = _cameras(len(seeds), size_px).to(device)
+    return _views(SceneRenderer().render(scenes, cameras)["rgba"], cameras)
+
+
+def object_views(
+    folder: ObjectFolder, entries: Sequence[ObjectEntry], size_px: int, *, batch: int = 16
+) -> Iterator[SceneViews]:
+    """The same views of a folder's objects, in batches: each as it is, its front at azimuth 0, lit at random.
+
+    The light and the paint of an uncolored object are drawn from its place among `entries`.
+    """
+    for start in range(0, len(entries), batch):
+        part = entries[start : start + batch]
+        cameras = _cameras(len(part), size_px)
+        pictures = [
+            plain_views(folder.read(entry), np.random.default_rng([start + i, _OBJECTS]), cameras[i])
+            for i, entry in enumerate(part)
+        ]
+        yield _views(torch.from_numpy(np.stack(pictures)), cameras)
+
+
+def _cameras(n: int, size_px: int) -> Camera:
+    """[n, 6]: the given ones, then the sampled ones."""
+    azimuth = torch.tensor(GIVEN_AZIMUTHS_DEG + SAMPLED_AZIMUTHS_DEG).expand(n, -1)
+    return Camera.orbit(azimuth, ELEVATION_DEG, width_px=size_px)
+
+
+def _views(rgba: Tensor, cameras: Camera) -> SceneViews:
     return SceneViews(rgba[:, :3], rgba[:, 3:], cameras[:, :3], cameras[:, 3:])
 
 
