@@ -11,12 +11,14 @@ from pathlib import Path
 
 from nerf2mesh.evaluate.protocols.baselines import BLIND, background
 from nerf2mesh.evaluate.protocols.cases import object_names
-from nerf2mesh.evaluate.protocols.names import results_name
+from nerf2mesh.evaluate.protocols.names import results_name, split_yaw, with_yaws
+from nerf2mesh.evaluate.protocols.objects import drawn_names
 from nerf2mesh.evaluate.protocols.published import published_markdown
 from nerf2mesh.evaluate.protocols.reference_meshes import require_meshes
 from nerf2mesh.evaluate.tables import formats, tables
 from nerf2mesh.evaluate.tables.page import write_page
 from nerf2mesh.evaluate.tables.results import Record, Results, machine_kind, score_case, today
+from nerf2mesh.evaluate.tables.split_tables import split_report
 from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
 from nerf2mesh.sweep.jobs import RUN_JOB, VIEWS, case_of
 from nerf2mesh.sweep.launchers import JoblibLauncher, Launcher, LocalLauncher, RayLauncher, WorkerSpec
@@ -37,14 +39,14 @@ def run_bench(config: BenchConfig) -> Path | None:
     launch = config.launch
     wanted = jobs(config)
     if config.protocol == "core":
-        require_meshes({str(payload["object"]) for payload in wanted.values()}, config.data_dir)
+        require_meshes({split_yaw(payload["object"])[0] for payload in wanted.values()}, config.data_dir)
     check_origin(folder, [settings for _, settings in methods(config)])
     queue = Queue.create(folder, wanted, retries=launch.retries, max_losses=launch.max_losses)
     Rules(retries=launch.retries, max_losses=launch.max_losses, lease_s=launch.lease_s).save(folder)
     if launch.retry_failed:
         queue.retry_failed()
     queue.refresh()
-    if not queue.is_over():
+    if not queue.is_over() and not config.only_tables:
         workers = min(launch.workers, len(queue.jobs))
         launcher = make_launcher(launch, folder, workers)
         if not launch.wait:
@@ -57,25 +59,34 @@ def run_bench(config: BenchConfig) -> Path | None:
 
 
 def jobs(config: BenchConfig) -> dict[str, Payload]:
-    """All jobs by name: the baselines of each object, then each method on each object, seed after seed."""
+    """All jobs by name: of each case its baselines, then every method, so that a part of the jobs compares them on the
+    same cases; seed after seed."""
     common = {key: getattr(config, key) for key in ("protocol", "track", "dataset")}
     common |= {"look": config.look} if config.track == "sketch" else {}
     common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
+    names, found = case_names(config), {}
+    for seed, name in itertools.product(config.seeds, names):
+        if config.baselines:
+            payload = common | {"kind": "baselines", "object": name}
+            found.setdefault(job_id(config.protocol, config.track, name, "baselines", payload=payload), payload)
+        for method, overrides in methods(config):
+            fit = {"kind": "fit", "object": name, "method": method, "seed": int(seed), "overrides": overrides}
+            label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
+            found[job_id(*label, payload=common | fit)] = common | fit
+    return found
+
+
+def case_names(config: BenchConfig) -> list[str]:
+    """The cases in their order: objects, those of one yaw after those of another."""
     where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
-    names = object_names(config.protocol, config.objects, **where)
+    if config.protocol == "objects" and config.data_dir and not config.objects:
+        names = drawn_names(config.data_dir, config.split, config.per_split, config.draw_seed)
+    else:
+        names = object_names(config.protocol, config.objects, **where)
     if not 0 <= config.n_objects <= len(names):
         raise ValueError(f"n_objects: expected 0 (all) to {len(names)}, got {config.n_objects}; lower it")
-    names = names[: config.n_objects or None]
-    found: dict[str, Payload] = {}
-    for name in names if config.baselines else ():
-        payload = common | {"kind": "baselines", "object": name}
-        found[job_id(config.protocol, config.track, name, "baselines", payload=payload)] = payload
-    for seed, (method, overrides), name in itertools.product(config.seeds, methods(config), names):
-        payload = common | {"kind": "fit", "object": name, "method": method, "seed": int(seed), "overrides": overrides}
-        label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
-        found[job_id(*label, payload=payload)] = payload
-    return found
+    return with_yaws(names[: config.n_objects or None], config.yaws)
 
 
 def methods(config: BenchConfig) -> list[tuple[str, list[str]]]:
@@ -119,16 +130,17 @@ def make_launcher(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
 
 def collect(queue: Queue, config: BenchConfig) -> Results:
     """The records of all jobs that are done; a job that was given up counts with the background's scores."""
-    wanted, records = jobs(config), []
+    wanted, records, about = jobs(config), [], {}
     queue.refresh()
     for job, payload in wanted.items():
         state, result = queue.jobs[job], queue.result(job)
         if result is not None:
+            about |= {payload["object"]: result["about"]} if result.get("about") else {}
             records += [Record(**{**r, "seconds": r["seconds"] + state.before_s}) for r in result["records"]]
         elif state.status == "failed" and payload["kind"] == "fit":
             records.append(_failed(payload, state.history[-1], queue.folder))
     name = results_name(config.protocol, config.track, config.look)
-    return Results(name, tuple(records), machine_kind(), today())
+    return Results(name, tuple(records), machine_kind(), today(), about=about)
 
 
 def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
@@ -137,9 +149,13 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     results.save(folder / "results.json")
     records, first = results.records, names[0] if names else None
     blind = [name for name in BLIND if any(r.method == name for r in records)]
-    text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=_notes(config))
-    for other in names[1:]:
-        text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"
+    if config.protocol == "objects":
+        text = split_report(results, names, blind, n_wanted=len(case_names(config)))
+    else:
+        notes = _notes(config)
+        text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=notes)
+        for other in names[1:]:
+            text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"
     if config.price_per_hour:
         cost = tables.price_rows(records, names, config.price_per_hour, config.currency)
         text += "\n## Price\n\n" + formats.markdown(*cost) + "\n"

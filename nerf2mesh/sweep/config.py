@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, TRACKS
+from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, SPLITS, TRACKS, TURNED
 
 LAUNCHERS = ("local", "slurm", "ray", "joblib")
 
@@ -101,6 +101,14 @@ class BenchConfig:
     """Names out of the protocol's; empty: all."""
     n_objects: int = 0
     """Only the first so many of them; 0: all."""
+    split: str = "both"
+    """Of protocol objects: heldout (sources that priors are trained on), outside (other sources), or both."""
+    per_split: int = 48
+    """Objects drawn of each split, balanced by kind."""
+    draw_seed: int = 0
+    """Another seed draws other objects."""
+    yaws: int = 1
+    """Protocols core and objects: every object is given from so many sides, evenly turned, each a case of its own."""
     seeds: tuple[int, ...] = (0, 1)
     presets: tuple[str, ...] = ("standard",)
     vary: dict[str, Any] = field(default_factory=dict)
@@ -110,8 +118,11 @@ class BenchConfig:
     fit: bool = True
     """False: the baselines only."""
     baselines: bool = True
+    only_tables: bool = False
+    """Start nothing: write the tables of what is done so far."""
     data_dir: str | None = None
-    """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of t3bench, its prompts."""
+    """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of objects, meshes with a manifest; of
+    t3bench, its prompts."""
     dataset: str = "gso"
     """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
     output_dir: str | None = None
@@ -127,6 +138,13 @@ class BenchConfig:
             raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {self.protocol!r}; choose one")
         if self.track not in TRACKS:
             raise ValueError(f"track: expected one of {', '.join(TRACKS)}, got {self.track!r}; choose one")
+        if self.split not in SPLITS:
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {self.split!r}; choose one")
+        if not 1 <= self.yaws <= 360 or (self.yaws > 1 and self.protocol not in TURNED):
+            raise ValueError(
+                f"yaws: expected 1, or up to 360 with protocol {' and '.join(TURNED)}, got {self.yaws} with "
+                f"{self.protocol}; change it"
+            )
         if self.look not in LOOKS:
             raise ValueError(f"look: expected one of {', '.join(LOOKS)}, got {self.look!r}; choose one")
         if self.dataset not in ("gso", "omniobject3d", "objaverse"):

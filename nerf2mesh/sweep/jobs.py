@@ -1,7 +1,8 @@
 """The benchmark's jobs: fit one object and score it, or score the trivial baselines on one object.
 
 A job's payload is plain JSON, so a queue can be read by eye and by any later version. Its result is
-{"records": [Record as a dict]}. Pictures of the compared views lie in the job's folder, VIEWS/METHOD.png.
+{"records": [Record as a dict]}, and where a protocol knows more of an object, "about": that. Pictures of the compared
+views lie in the job's folder, VIEWS/METHOD.png.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def run_job(payload: Payload, context: Context) -> Payload:
     context.say("preparing the object")
     case = case_of(payload, context.folder.parents[1])
     act = _baselines if payload["kind"] == "baselines" else _fit
-    return {"records": act(case, payload, context)}
+    about = dict(case.about) if isinstance(case, Case) else {}
+    return {"records": act(case, payload, context)} | ({"about": about} if about else {})
 
 
 def case_of(payload: Payload, sweep: Path) -> Case | TextCase:

@@ -18,11 +18,11 @@ from nerf2mesh.evaluate.protocols.baselines import (
     sphere,
 )
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame, input_camera, make_case, ring_cameras
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.protocols.core import NAMES, core, prompt, scene, seed_and_family
 from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
 from nerf2mesh.evaluate.protocols.names import PROCEDURAL
 from nerf2mesh.evaluate.protocols.scoring import (
-    METRIC_BY_KEY,
     PSNR_OF_EQUALS,
     Case,
     Prediction,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from nerf2mesh.config import compose_config, to_dataclass
+from nerf2mesh.evaluate.protocols import objects
 from nerf2mesh.evaluate.protocols.canonical import make_case
 from nerf2mesh.evaluate.protocols.cases import load_case, object_names, ring_of_four, spiral, with_views
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
@@ -23,6 +24,7 @@ from nerf2mesh.sweep.queue import Queue
 from nerf2mesh.sweep.slurm import slurm_parameters
 from nerf2mesh.sweep.worker import Context, Rules
 from nerf2mesh.types import Camera
+from tests.sweep.standin import Here
 
 SMALL = Settings(supersample=1, iou_resolution=16, surface_samples=200)
 
@@ -58,8 +60,10 @@ def test_jobs_are_all_combinations_and_keep_their_names() -> None:
     again = bench.jobs(config("objects=[bob]", "seeds=[1]", "+vary.distill.weight=[2]", "+vary.prior=builtin"))
     assert set(again) < set(found), "a part of a sweep is the same jobs"
     assert set(bench.jobs(config("objects=[spot]", "track=views4"))).isdisjoint(found)
-    kinds = [(p["kind"], p.get("seed")) for p in found.values()]
-    assert kinds[:2] == [("baselines", None)] * 2 and kinds[2:] == sorted(kinds[2:]), "an early stop leaves whole seeds"
+    order = [(p["object"], p["kind"], p.get("seed")) for p in found.values()]
+    assert order[:5] == [("spot", "baselines", None), *[("spot", "fit", 0)] * 2, ("bob", "baselines", None), order[4]]
+    seeds = [seed for _, kind, seed in order if kind == "fit"]
+    assert seeds == sorted(seeds), "an early stop leaves whole seeds, and every setting on the same objects"
     assert all(p["kind"] == "baselines" for p in bench.jobs(config("objects=[spot]", "fit=false")).values())
 
 
@@ -83,10 +87,52 @@ def test_settings_that_cannot_be_are_refused() -> None:
         ("launch.wait=false", "wait"),
         ("protocol=triposr", "data_dir"),
         ("seeds=[]", "at least one"),
+        ("split=train", "split: expected one of heldout, outside, both"),
+        ("protocol=procedural-heldout yaws=8", "yaws: expected 1, or up to 360 with protocol core and objects"),
+        ("protocol=objects", "data_dir: expected the folder"),
         ("weights.clip=/nowhere", r"weights\.clip: expected a file or folder"),
     ):
         with pytest.raises(ValueError, match=said):
-            bench.jobs(config(override))
+            bench.jobs(config(*override.split()))
+
+
+def test_two_settings_meet_on_the_same_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Balls as objects, balls of two sizes as fits: IoU is the cube of the radii's ratio, and says so beside before."""
+    from nerf2mesh.mesh import TriangleMesh
+    from nerf2mesh.mesh.shapes import icosphere
+    from tests.objects.files import pack, two_colored_ball, write_manifest
+
+    names = [f"{split}{k}.npz" for split in ("heldout", "outside") for k in range(2)]
+    for name in names:
+        pack(tmp_path / name, two_colored_ball(2))
+    write_manifest(tmp_path, [{"file": name, "split": name[:7], "kind": "ball"} for name in names])
+
+    def fit(image, *, overrides, output_dir):
+        ball = icosphere(3, 0.9 * float(next(s for s in overrides if "weight=" in s).partition("=")[2]))
+
+        class Result:
+            mesh, render = TriangleMesh(ball.vertices, ball.faces), None
+
+        return Result
+
+    monkeypatch.setattr("nerf2mesh.api.fit", fit)
+    monkeypatch.setattr(bench, "make_launcher", Here)
+    monkeypatch.setattr(objects, "SETTINGS", replace(objects.SETTINGS, surface_samples=200, iou_resolution=48))
+    c = config(
+        *("protocol=objects", f"data_dir={tmp_path}", "per_split=2", "baselines=false", "seeds=[0]"),
+        *("+vary.distill.weight=[0.5,0.8]", f"output_dir={tmp_path / 'out'}"),
+    )
+    run_bench(replace(c, only_tables=True))
+    assert "0 of 4 cases are done" in capsys.readouterr().out, "nothing was started"
+    run_bench(c)
+    said = capsys.readouterr().out
+    assert "4 of 4 cases are done" in said and "Outside, of other sources: 2 objects" in said
+    after = said.split("distill.weight=0.8 against")[1]
+    row = next(line for line in after.splitlines() if line.startswith("| volume IoU"))
+    first, other = (float(cell) for cell in row.split("|")[2:4])
+    assert first == pytest.approx(0.5**3, abs=0.02) and other == pytest.approx(0.8**3, abs=0.04)
+    assert "2 of 2" in row
+    assert len(list((tmp_path / "out" / "truth").glob("objects-*.npz"))) == 1, "equal meshes share their truth"
 
 
 def test_slurm_is_asked_for_what_the_configuration_says() -> None:

@@ -51,6 +51,13 @@ def ssim(
     window "uniform": 7 x 7 box, sample covariance: scikit-image's own default. The two differ in the fourth digit.
     The variances are differences of nearly equal numbers: computed in float64 (float32 moves the fourth digit too).
     """
+    return ssim_map(image, target, window=window).mean(dim=(-2, -1)).float()
+
+
+def ssim_map(
+    image: Float[Tensor, "*b h w c"], target: Float[Tensor, "*b h w c"], *, window: str = SSIM_GAUSSIAN
+) -> Float[Tensor, "*b h2 w2"]:
+    """`ssim` of every window that lies inside the image (10 or 6 pixels fewer a side), mean over channels, float64."""
     _same_shape(image, target)
     image, target = image.double(), target.double()
     taps, covariance_scale = _ssim_window(window, image)
@@ -65,7 +72,7 @@ def ssim(
     cov = (_blur(x * y, taps) - mean_x * mean_y) * covariance_scale
     c1, c2 = 0.01**2, 0.03**2
     score = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return score.mean(dim=(-2, -1)).reshape(*image.shape[:-3], image.shape[-1]).mean(dim=-1).float()
+    return score.reshape(*image.shape[:-3], image.shape[-1], *score.shape[-2:]).mean(dim=-3)
 
 
 def mask_iou(

@@ -22,6 +22,14 @@ def canonical_frame(mesh: TriangleMesh, radius: float = BOUNDING_RADIUS) -> Tria
     return replace(mesh, vertices=vertices * (radius / np.linalg.norm(vertices, axis=1).max()))
 
 
+def turned(mesh: TriangleMesh, yaw_deg: float) -> TriangleMesh:
+    """The mesh turned about the world's Z axis so that its side at azimuth `yaw_deg` comes to azimuth 0."""
+    angle = np.radians(-yaw_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
+    normals = None if mesh.vertex_normals is None else mesh.vertex_normals @ turn.T
+    return replace(mesh, vertices=mesh.vertices @ turn.T, vertex_normals=normals) if yaw_deg else mesh
+
+
 def make_case(name: str, mesh: TriangleMesh, *, size_px: int = 256, settings: Settings | None = None) -> Case:
     """Renders the input and the ring of novel views of a mesh that is in the canonical frame."""
     settings = settings or Settings()

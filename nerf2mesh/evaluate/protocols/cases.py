@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
-from nerf2mesh.evaluate.protocols import core, datasets
+from nerf2mesh.evaluate.metrics.visibility import seen_pixels
+from nerf2mesh.evaluate.protocols import core, datasets, objects
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame, ring_cameras
 from nerf2mesh.evaluate.protocols.heldout import HeldOut, drawn_case
 from nerf2mesh.evaluate.protocols.names import OWN, PICTURES, PROCEDURAL, PROMPTS
@@ -71,6 +72,9 @@ def load_case(
     shown = look if track == "sketch" else "photo"
     if protocol == "core":
         case = core.core_case(name, look=shown, data_dir=data_dir, cache=cache)
+    elif protocol == "objects":
+        case = objects.object_case(name, _given(data_dir, protocol), cache=cache)
+        case = case if shown == "photo" else drawn_case(case, shown)
     elif protocol.startswith(HELD_OUT):
         case = _held_out(protocol, shown, cache).case(name)
     else:
@@ -86,6 +90,9 @@ def with_views(case: Case, count: int) -> Case:
     cameras = ring_of_four(case.camera) if count == 4 else spiral(case.camera, count)
     others = render_views(case.known_mesh, cameras[1:], case.settings)
     pictures = [case.image, *picture(others)]
+    if case.regions is not None:
+        given = [cameras[k] for k in range(count)]
+        case = replace(case, regions=seen_pixels(case.known_mesh, case.novel_cameras, given))
     return replace(case, views=tuple(View(image, cameras[k]) for k, image in enumerate(pictures)))
 
 
@@ -108,6 +115,8 @@ def spiral(first: Camera, count: int) -> Camera:
 def _known_names(protocol: str, track: str, data_dir: str | None) -> Sequence[str]:
     if protocol == "core":
         return PROCEDURAL if track == "text" else core.NAMES
+    if protocol == "objects":
+        return objects.evaluation_names(_given(data_dir, protocol))
     if protocol in PROMPTS:
         return list(datasets.t3bench_prompts(_given(data_dir, protocol)))
     return _held_out(protocol, "photo", None).names

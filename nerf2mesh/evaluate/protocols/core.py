@@ -14,6 +14,8 @@ Input
     Track image: one picture from the front: azimuth 0, elevation 20 degrees, distance 3.2, vertical field of view 40
     degrees, 256 px, RGBA with straight alpha, flat color without light. The method is given this camera: it must not
     move or scale the picture (`input.recenter=false`). Nothing is aligned afterwards. Other tracks: `cases`.
+    Several sides (`yaws=8`): the object is turned about Z by as many even steps, case NAME@045 showing its side at
+    azimuth 45 degrees; the turned object is put into the canonical frame, all else stays.
 Novel views
     16 on a ring at the same distance and field of view: azimuth 22.5 k degrees, elevation 0 for even k, 30 for odd,
     256 px. None has the input's elevation; k = 0 is nearest to it, 20 degrees below.
@@ -33,8 +35,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerf2mesh.evaluate.metrics.solids import occupancy
-from nerf2mesh.evaluate.protocols.canonical import make_case, ring_cameras
-from nerf2mesh.evaluate.protocols.names import KNOWN_FAMILIES, NEW_FAMILIES, PROCEDURAL, REAL_OBJECTS
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame, make_case, ring_cameras, turned
+from nerf2mesh.evaluate.protocols.names import KNOWN_FAMILIES, NEW_FAMILIES, PROCEDURAL, REAL_OBJECTS, split_yaw
+from nerf2mesh.evaluate.protocols.procedural_objects import turned_scene
 from nerf2mesh.evaluate.protocols.reference_meshes import load_mesh, require_meshes
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 from nerf2mesh.procedural.render import Scenes
@@ -70,16 +73,19 @@ def core_case(
     cache: Path | None = None,
     settings: Settings | None = None,
 ) -> Case:
-    """One case. `cache` keeps the truth of procedural objects; `look` other than photo draws the input picture."""
+    """One case, of a name or of NAME@YAW. `cache` keeps the truth of procedural objects; `look` other than photo draws
+    the input picture."""
     settings = settings or Settings()
-    if name in PROCEDURAL:
+    known, yaw_deg = split_yaw(name)
+    if known in PROCEDURAL:
         from nerf2mesh.evaluate.protocols.exact_cases import ExactTruth
 
         truth = ExactTruth(novel=ring_cameras(), settings=settings, lit=False, cache=cache)
-        return truth.case(name, scene(name), look)
+        return truth.case(name, turned_scene(scene(known), yaw_deg), look)
     from nerf2mesh.evaluate.protocols.heldout import drawn_case
 
-    case = make_case(name, load_mesh(name, data_dir), settings=settings)
+    mesh = load_mesh(known, data_dir)
+    case = make_case(name, canonical_frame(turned(mesh, yaw_deg)) if yaw_deg else mesh, settings=settings)
     case = replace(case, solid=occupancy(case.known_mesh, settings.iou_resolution))
     return case if look == "photo" else drawn_case(case, look)
 

@@ -9,10 +9,7 @@ object, under a digest of everything that it depends on.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +21,10 @@ from torch import Tensor
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame, input_camera
 from nerf2mesh.evaluate.protocols.procedural_objects import scene_in_canonical_frame, scene_mesh, solid
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings, picture
+from nerf2mesh.evaluate.protocols.truth_cache import kept_arrays
 from nerf2mesh.procedural.gbuffer import GBuffer
 from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import Camera, Rendering
-from nerf2mesh.utils.atomic_write import atomic_write
 
 T = TypeVar("T")
 _FORMAT = 3
@@ -47,9 +44,10 @@ class ExactTruth:
 
     def case(self, name: str, scenes: Scenes, look: str = "photo") -> Case:
         """The case of one scene; in another look than photo the input picture is a drawing of the same view."""
-        arrays = self._kept(scenes, "", lambda: self._truth(scenes))
+        arrays = kept_arrays(self.cache, self._digest(scenes), lambda: self._truth(scenes))
         if look != "photo":
-            arrays = arrays | self._kept(scenes, f"-{look}", lambda: self._drawn(scenes, look))
+            drawn = f"{self._digest(scenes)}-{look}"
+            arrays = arrays | kept_arrays(self.cache, drawn, lambda: self._drawn(scenes, look))
         return self._as_case(name, arrays)
 
     def _truth(self, scenes: Scenes) -> dict[str, np.ndarray]:
@@ -99,17 +97,6 @@ class ExactTruth:
         camera = input_camera(self.input_px)
         return Case(name, mesh, image, camera, self.novel, truth, self.settings, solid=inside)
 
-    def _kept(self, scenes: Scenes, suffix: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays of the cache file, made where it is missing or torn."""
-        if self.cache is None:
-            return make()
-        path = self.cache / f"{self._digest(scenes)}{suffix}.npz"
-        with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError), np.load(path) as file:
-            return {key: file[key] for key in file.files}
-        made = make()
-        _write(path, made)
-        return made
-
     def _digest(self, scenes: Scenes) -> str:
         """A name for what the truth depends on: the scene's numbers, the cameras, the settings."""
         digest = hashlib.sha256(repr((_FORMAT, self.input_px, self.novel.width_px, self.lit, self.settings)).encode())
@@ -121,12 +108,6 @@ class ExactTruth:
 def _given(value: T | None) -> T:
     assert value is not None, "the truth is drawn with normals and colors"
     return value
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """The whole file or none; two processes may make one file at once."""
-    with atomic_write(path, concurrent=True) as part, part.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def _bytes(values: Tensor) -> np.ndarray:

@@ -49,6 +49,13 @@ def scene_mesh(scenes: Scenes, resolution: int = 128) -> TriangleMesh:
     return mesh if mesh.volume > 0 else replace(mesh, faces=mesh.faces[:, ::-1])
 
 
+def turned_scene(scenes: Scenes, yaw_deg: float) -> Scenes:
+    """The scene turned about Z so that its side at azimuth `yaw_deg` comes to azimuth 0; its light stays."""
+    angle = np.radians(-yaw_deg)
+    turn = [[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]
+    return replace(scenes, rotation=torch.tensor(turn).to(scenes.rotation) @ scenes.rotation) if yaw_deg else scenes
+
+
 def scene_in_canonical_frame(scenes: Scenes, mesh: TriangleMesh) -> Scenes:
     """The scene moved and scaled as `canonical_frame` moves and scales `mesh`, its surface."""
     middle = 0.5 * (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0))

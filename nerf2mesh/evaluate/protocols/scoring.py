@@ -8,8 +8,8 @@ as `field_psnr`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,56 +18,17 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.geometry import surface_distances, volume_iou
 from nerf2mesh.evaluate.metrics.images import depth_error, foreground_psnr, mask_iou, normal_error, psnr, ssim
+from nerf2mesh.evaluate.metrics.regions import region_scores
 from nerf2mesh.evaluate.protocols.conventions import convention, measure
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering, View
 
 F_SCORE_THRESHOLDS = (0.02, 0.05, 0.1)
-PUBLISHED_THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 PSNR_OF_EQUALS = 100.0
 """What equal pictures score: a finite number, so that means and files stay numbers. 8-bit pictures that differ in one
 place stay below it."""
 CHAMFER_OF_NOTHING = 1.0
 """What a result without any surface scores in Chamfer distance: half the world box, worse than any placed shape."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How to show and judge one column. `tolerance`: what two runs of one method on two machines may differ by."""
-
-    key: str
-    title: str
-    higher_is_better: bool
-    digits: int
-    tolerance: float
-
-    def margin(self, value: float, other: float) -> float:
-        """How far `value` beats `other`; negative where it loses."""
-        return value - other if self.higher_is_better else other - value
-
-
-METRICS = (
-    Metric("volume_iou", "volume IoU", True, 4, 0.03),
-    Metric("chamfer", "Chamfer", False, 4, 0.01),
-    Metric("chamfer_floor", "Chamfer floor", False, 4, 0.01),
-    *(Metric(f"f_score_{t:g}", f"F@{t:g}", True, 4, 0.04) for t in PUBLISHED_THRESHOLDS),
-    Metric("normal_consistency", "normal consistency", True, 4, 0.03),
-    Metric("psnr", "PSNR", True, 2, 0.5),
-    Metric("foreground_psnr", "foreground PSNR", True, 2, 0.5),
-    Metric("ssim", "SSIM", True, 4, 0.02),
-    Metric("mask_iou", "mask IoU", True, 4, 0.03),
-    Metric("normal_error_deg", "normal error (deg)", False, 2, 3.0),
-    Metric("depth_error", "depth error", False, 4, 0.02),
-    Metric("lpips_alex", "LPIPS (Alex)", False, 4, 0.02),
-    Metric("lpips_vgg", "LPIPS (VGG)", False, 4, 0.02),
-    Metric("clip_similarity", "CLIP similarity", True, 4, 0.02),
-    Metric("clip_text", "CLIP to prompt", True, 4, 0.02),
-    Metric("clip_t3bench", "CLIP to prompt, T3Bench's way", True, 4, 0.02),
-    Metric("r_precision", "R-precision", True, 4, 0.1),
-    Metric("color_agreement", "color agreement", True, 4, 0.05),
-    Metric("field_psnr", "field PSNR", True, 2, 0.5),
-)
-METRIC_BY_KEY = {metric.key: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -101,6 +62,10 @@ class Case:
     """In a protocol of several given views, all of them, `image` being the first: a method is called with these."""
     solid: Bool[Tensor, "n n n"] | None = None
     """Which voxel centers of the world box are inside, where that is known already, or better than from `mesh`."""
+    regions: tuple[Bool[Tensor, "n h w"], Bool[Tensor, "n h w"]] | None = None
+    """Pixels of the novel views whose surface the given views show, and whose they do not; see `visibility`."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the object, as plain JSON: its kind, its source, how much of it the given view hides."""
 
     @property
     def given(self) -> tuple[object, ...]:
@@ -146,7 +111,7 @@ Method = Callable[..., Any]
 
 
 def score(case: Case, prediction: Prediction | TriangleMesh, judge: Judge | None = None) -> dict[str, float]:
-    """All metrics that apply to a Prediction or a bare mesh; the keys are those of METRICS."""
+    """All metrics that apply to a Prediction or a bare mesh; the keys are those of `columns.METRICS`."""
     prediction = as_prediction(prediction)
     if prediction.mesh is None:
         return score_views(case, prediction.rendered(case.novel_cameras), judge)
@@ -204,6 +169,8 @@ def score_views(case: Case, views: Rendering, judge: Judge | None = None) -> dic
         )
         apart = depth_error(views.depth.cpu(), case.truth.depth, both)
         scores["depth_error"] = float(apart.nan_to_num(CHAMFER_OF_NOTHING).mean())
+    if case.regions is not None:
+        scores |= region_scores(image, target, *case.regions, best_psnr=PSNR_OF_EQUALS)
     if judge is not None:
         given = case.image[..., :3] * case.image[..., 3:] + (1 - case.image[..., 3:]) * background
         scores |= judge(given, image, target)

@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from nerf2mesh.evaluate.protocols.scoring import METRICS, Metric
+from nerf2mesh.evaluate.protocols.columns import METRICS, Metric
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import Comparison, compare
 from nerf2mesh.evaluate.tables.tables import LEGEND, markdown

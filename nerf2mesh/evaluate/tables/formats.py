@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY, METRICS
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY, METRICS
 from nerf2mesh.evaluate.tables.results import Record
 from nerf2mesh.evaluate.tables.statistics import per_object
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nerf2mesh.evaluate.protocols.baselines import BLIND
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.protocols.names import REAL_OBJECTS
-from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY
 from nerf2mesh.evaluate.tables.margin_bars import margin_bars
 from nerf2mesh.evaluate.tables.results import Results
 from nerf2mesh.evaluate.tables.statistics import compare, per_object
@@ -71,7 +71,7 @@ BARS = {
 
 def check_bars(results: Results, method: str) -> list[tuple[bool, str]]:
     """Whether each bar of the protocol is met, and a line that says so. Empty where the protocol has none."""
-    lines, records = [], [r for r in results.records if r.object in GATED]
+    lines, records = [], [r for r in results.records if r.thing in GATED]
     for bar in BARS.get(results.protocol, ()):
         found = compare(records, method, bar.baseline, bar.metric)
         met = found.n_won >= min(bar.objects, found.n_objects) and found.n_objects > 0
@@ -99,7 +99,7 @@ def check(results: Results, committed: Results, *, baselines: Sequence[str]) -> 
         )
     verdicts = []
     for method in dict.fromkeys(r.method for r in results.records):
-        objects = {r.object for r in results.records if r.method == method}
+        objects = {r.thing for r in results.records if r.method == method}
         for metric, described in METRIC_BY_KEY.items():
             old, new = (per_object(r.records, method, metric) for r in (committed, results))
             tolerance = described.tolerance * (EXACT_SHARE if method in baselines else 1.0)

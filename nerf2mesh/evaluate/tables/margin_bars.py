@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.tables.results import Record
 from nerf2mesh.evaluate.tables.statistics import compare, estimate
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, as_prediction, render_views
-from nerf2mesh.evaluate.tables.results import Results
+from nerf2mesh.evaluate.tables.results import Record, Results
+from nerf2mesh.evaluate.tables.statistics import per_object
 from nerf2mesh.evaluate.tables.tables import (
     INTERVALS,
     LEGEND,
@@ -28,6 +29,8 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.utils.atomic_write import atomic_write
 
 SHEET_VIEWS = 32
+MOST = 24
+"""Objects with pictures of their own on a page."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: #1c2024;
   background: #fff; }
@@ -63,9 +66,9 @@ def write_page(
         body += ["<h2>What seeds move</h2>", _table(*seed_rows(records))]
     if method is not None:
         body += [f"<h2>Margins of {_text(method)}</h2>", _table(*margin_rows(records, method, baselines))]
-    for name in dict.fromkeys(r.object for r in records):
+    for name in _told(records, method):
         body += [f"<h2>{_text(name)}</h2>", _table(*object_rows(records, name))]
-        owners = ["truth", *dict.fromkeys(r.method for r in records if r.object == name)]
+        owners = ["truth", *dict.fromkeys(r.method for r in records if r.thing == name)]
         body += [_figure(owner, sheets[owner, name]) for owner in owners if (owner, name) in sheets]
     body.append("<pre>" + _text(failures(records)) + "</pre>")
     title = f"<title>{_text(results.protocol)}</title><style>{_STYLE}</style>"
@@ -73,6 +76,16 @@ def write_page(
     Path(path).write_text(
         f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n', encoding="utf-8"
     )
+
+
+def _told(records: Sequence[Record], method: str | None) -> list[str]:
+    """The objects that have a section: all, or of more than MOST the worst and the best by the method's volume IoU."""
+    names = list(dict.fromkeys(r.thing for r in records))
+    found = per_object(records, method or "", "volume_iou")
+    if len(names) <= MOST:
+        return names
+    ranked = sorted(found, key=lambda name: found[name]) or names
+    return ranked[: MOST // 2] + ranked[MOST // 2 :][-(MOST // 2) :]
 
 
 def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:

@@ -22,6 +22,7 @@ import torch
 from nerf2mesh.evaluate.metrics.perceptual import Judges
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase, score_words
 from nerf2mesh.evaluate.protocols.baselines import BLIND, ORACLES, background
+from nerf2mesh.evaluate.protocols.names import split_yaw
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
 from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 from nerf2mesh.utils.atomic_write import atomic_write_text
@@ -31,7 +32,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Record:
-    """What one method made of one object with one seed; metric keys as in `scoring.METRICS`."""
+    """What one method made of one object with one seed; metric keys as in `columns.METRICS`."""
 
     method: str
     object: str
@@ -40,6 +41,11 @@ class Record:
     failed: str = ""
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+
+    @property
+    def thing(self) -> str:
+        """The object without the side that it is given from: spot of spot@045. The unit of evidence."""
+        return split_yaw(self.object)[0]
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,14 @@ class Results:
     created: str = ""
     notes: str = ""
     format: int = FORMAT
+    about: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is known of objects, by their name; see `Case.about`."""
 
     def merged(self, other: Results) -> Results:
         """These records with those of `other` added; of the same method, object and seed the other's wins."""
         records = {(r.method, r.object, r.seed): r for r in (*self.records, *other.records)}
-        return Results(self.protocol, tuple(records.values()), other.machine, other.created, other.notes or self.notes)
+        notes, about = other.notes or self.notes, self.about | other.about
+        return Results(self.protocol, tuple(records.values()), other.machine, other.created, notes, about=about)
 
     def methods(self) -> list[str]:
         """The names of the methods that are no trivial baselines, in the order of the records."""

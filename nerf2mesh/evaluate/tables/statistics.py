@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.tables.results import Record
 
 _RESAMPLES = 4_000
@@ -52,12 +52,16 @@ class Comparison:
 
 
 def by_object(records: Sequence[Record], method: str, metric: str) -> dict[str, np.ndarray]:
-    """The metric of one method, every seed of it, by object; objects without the metric are left out."""
-    found: dict[str, list[float]] = {}
+    """The metric of one method by object, one value a seed: the mean over the sides that the object is given from.
+
+    Objects without the metric are left out.
+    """
+    found: dict[str, dict[int, list[float]]] = {}
     for record in records:
         if record.method == method and metric in record.metrics:
-            found.setdefault(record.object, []).append(record.metrics[metric])
-    return {name: np.array(values) for name, values in found.items()}
+            seeds = found.setdefault(record.thing, {})
+            seeds.setdefault(record.seed, []).append(record.metrics[metric])
+    return {name: np.array([np.mean(values) for values in seeds.values()]) for name, seeds in found.items()}
 
 
 def per_object(records: Sequence[Record], method: str, metric: str) -> dict[str, float]:
@@ -77,7 +81,9 @@ def estimate(records: Sequence[Record], method: str, metric: str) -> Estimate:
 
 
 def compare(records: Sequence[Record], method: str, other: str, metric: str) -> Comparison:
-    """Paired over objects, seeds averaged first."""
+    """Paired over objects, seeds averaged first; of an object given from several sides, those that both have."""
+    shared_cases = {r.object for r in records if r.method == method} & {r.object for r in records if r.method == other}
+    records = [r for r in records if r.object in shared_cases]
     mine, theirs = by_object(records, method, metric), by_object(records, other, metric)
     shared = [name for name in mine if name in theirs]
     margins = np.array([METRIC_BY_KEY[metric].margin(mine[name].mean(), theirs[name].mean()) for name in shared])

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY, METRICS, PUBLISHED_THRESHOLDS
 from nerf2mesh.evaluate.protocols.names import groups
-from nerf2mesh.evaluate.protocols.scoring import METRIC_BY_KEY, METRICS, PUBLISHED_THRESHOLDS
 from nerf2mesh.evaluate.tables.formats import interval, latex, markdown, number, signed
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import compare, estimate, per_object
@@ -51,12 +51,12 @@ def report(
     seeds = seed_rows(records)
     title = "## What seeds move (standard deviation over the seeds of one object)"
     parts += [title, markdown(*seeds)] if seeds[1] else []
-    few = len(_unique(r.object for r in records)) <= MANY
+    few = len(_unique(r.thing for r in records)) <= MANY
     if method is not None:
         rows = markdown(*margin_rows(records, method, baselines)) if few else ""
         parts += [f"## Margins of {method}", *([rows] if few else []), verdict(records, method, baselines)]
     parts += ["## Objects", markdown(*line_rows(records, method))] if not few and method else []
-    for name in _unique(r.object for r in records) if few else ():
+    for name in _unique(r.thing for r in records) if few else ():
         parts += [f"## {name}", markdown(*object_rows(records, name))]
     parts += ["## Cost of one asset", markdown(*cost_rows(records, method))] if method else []
     parts += [published] if published else []
@@ -66,25 +66,26 @@ def report(
 def parts_of(results: Results) -> list[tuple[str, list[Record]]]:
     """A title and the records of all objects, then of each kind of objects that the protocol tells apart."""
     objects = _unique(r.object for r in results.records)
-    kinds = {"objects": objects} | groups(results.protocol, objects)
+    kinds = {"objects": objects} | groups(results.protocol, objects, results.about)
     chosen = {kind: [r for r in results.records if r.object in names] for kind, names in kinds.items()}
-    return [(f"Mean over {kind} ({len(kinds[kind])})", some) for kind, some in chosen.items()]
+    counts = {kind: len(_unique(r.thing for r in some)) for kind, some in chosen.items()}
+    return [(f"Mean over {kind} ({counts[kind]})", some) for kind, some in chosen.items()]
 
 
 def object_rows(records: Sequence[Record], name: str) -> tuple[list[str], list[list[str]]]:
     """One row per method: its metrics on one object, averaged over seeds."""
     metrics = _present(records)
     rows = []
-    for method in _unique(r.method for r in records if r.object == name):
+    for method in _unique(r.method for r in records if r.thing == name):
         values = [per_object(records, method, key).get(name, math.nan) for key in metrics]
-        mark = " (failed)" if any(r.failed for r in records if (r.method, r.object) == (method, name)) else ""
+        mark = " (failed)" if any(r.failed for r in records if (r.method, r.thing) == (method, name)) else ""
         rows.append([method + mark, *(number(v, key) for v, key in zip(values, metrics))])
     return _heading("method", metrics), rows
 
 
-def mean_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+def mean_rows(records: Sequence[Record], metrics: Sequence[str] | None = None) -> tuple[list[str], list[list[str]]]:
     """One row per method: means over objects with their 95 % intervals, and the failures."""
-    metrics, rows = _present(records), []
+    metrics, rows = _present(records) if metrics is None else metrics, []
     for method in _unique(r.method for r in records):
         found = [estimate(records, method, key) for key in metrics]
         cells = [number(e.mean, k) + interval(e.low, e.high, k) for e, k in zip(found, metrics)]
@@ -107,7 +108,7 @@ def line_rows(records: Sequence[Record], method: str) -> tuple[list[str], list[l
     """One row per object: the metrics of `method`, averaged over seeds."""
     metrics = _present(records)
     found = [per_object(records, method, key) for key in metrics]
-    names = _unique(r.object for r in records if r.method == method)
+    names = _unique(r.thing for r in records if r.method == method)
     rows = [[name, *(number(f.get(name, math.nan), key) for f, key in zip(found, metrics))] for name in names]
     return _heading("object", metrics), rows
 
@@ -132,7 +133,7 @@ def summary_rows(results: Results) -> list[dict[str, object]]:
 def margin_rows(records: Sequence[Record], method: str, baselines: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Per object and baseline, how far the method is ahead (+, won), behind (-, lost) or even in each metric."""
     metrics, rows = _present(records), []
-    for name in _unique(r.object for r in records if r.method == method):
+    for name in _unique(r.thing for r in records if r.method == method):
         for baseline in baselines:
             cells = []
             for key in metrics:

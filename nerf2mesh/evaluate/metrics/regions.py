@@ -1,0 +1,60 @@
+"""Image metrics of a part of the surface: pixels that the given view shows, and the rest; colors in CIELAB.
+
+Over all pixels of a region in all compared views together: one figure an object, whatever a single view has of it.
+Letters: n views, images [n, h, w, 3] sRGB in [0, 1] in front of the protocol's background, masks [n, h, w].
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from nerf2mesh.evaluate.metrics.images import ssim_map
+
+_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+"""Linear sRGB to CIE XYZ, D65 (IEC 61966-2-1)."""
+_KNEE = 6.0 / 29.0
+
+Images = Float[Tensor, "n h w 3"]
+Mask = Bool[Tensor, "n h w"]
+
+
+def region_scores(image: Images, target: Images, seen: Mask, unseen: Mask, *, best_psnr: float) -> dict[str, float]:
+    """Color error over both regions; PSNR, SSIM of each; lightness and chroma error of the unseen one.
+
+    A region without pixels has no figures. Equal pictures score `best_psnr`.
+    """
+    lab, true_lab = cielab(image), cielab(target)
+    scores, structure = {}, _padded(ssim_map(image, target))
+    both = seen | unseen
+    if both.any():
+        scores["color_error"] = float((lab - true_lab).norm(dim=-1)[both].mean())
+    for name, mask in (("seen", seen), ("unseen", unseen)):
+        if mask.any():
+            error = (image - target).square().mean(dim=-1)[mask].double().mean()
+            scores[f"psnr_{name}"] = min(best_psnr, float(-10.0 * torch.log10(error)))
+        inner = mask & ~structure.isnan()
+        if inner.any():
+            scores[f"ssim_{name}"] = float(structure[inner].mean())
+    if unseen.any():
+        apart = (lab - true_lab)[unseen]
+        scores["lightness_error_unseen"] = float(apart[:, 0].abs().mean())
+        scores["chroma_error_unseen"] = float(apart[:, 1:].norm(dim=-1).mean())
+    return scores
+
+
+def cielab(srgb: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """CIE 1976 L*a*b* of sRGB colors, white D65: L* in [0, 100], the distance of two colors is Delta E*ab."""
+    srgb = srgb.double()
+    linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055).clamp_min(0) ** 2.4, srgb / 12.92)
+    matrix = torch.tensor(_TO_XYZ, dtype=torch.float64)
+    ratio = linear @ matrix.T / matrix.sum(dim=1)
+    root = torch.where(ratio > _KNEE**3, ratio.clamp_min(0) ** (1 / 3), ratio / (3 * _KNEE**2) + 4.0 / 29.0)
+    x, y, z = root.unbind(-1)
+    return torch.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=-1)
+
+
+def _padded(values: Float[Tensor, "n h w"]) -> Float[Tensor, "n h2 w2"]:
+    """A map of the 11 x 11 windows that lie inside the image, put at their centers; nan around it."""
+    return torch.nn.functional.pad(values, (5, 5, 5, 5), value=torch.nan)
