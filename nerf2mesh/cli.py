@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, cast
 from omegaconf import DictConfig
 
 from nerf2mesh import __version__
+from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
     from nerf2mesh.config import Config
+    from nerf2mesh.run.preemption import Signals
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR = 2
 _NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
 
 _PYPI_NAMES = {
@@ -168,18 +170,26 @@ def _is_sweep() -> bool:
 
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
-    from nerf2mesh.run import REQUEUE, Preempted, listening, stoppable
+    from nerf2mesh.run import listening
+
+    with listening(interrupts=True) as signals:
+        return _outcome(work, signals, wants_traceback)
+
+
+def _outcome(work: Callable[[], object], signals: Signals, wants_traceback: bool) -> int:
+    """Does the work and tells how it ended; the exit code."""
+    from nerf2mesh.run import Preempted, stoppable
     from nerf2mesh.run.warned import as_lines
 
     try:
-        with listening(), stoppable(), as_lines():
-            work()
-    except Preempted as stop:
-        print(f"{stop}; the same command goes on from the last checkpoint", file=sys.stderr)
-        return REQUEUE
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return INTERRUPTED
+        try:
+            with stoppable(), as_lines():
+                work()
+        finally:
+            signals.ending = True
+    except (Preempted, KeyboardInterrupt) as stop:
+        print(f"{str(stop) or 'stopped'}; the same command goes on from the last checkpoint", file=sys.stderr)
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else int(stop.code or REQUEUE)
     except Exception as error:
         message = None if wants_traceback else user_message(error)
         if message is None:

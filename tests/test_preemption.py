@@ -5,18 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from nerf2mesh.inputs import demo_picture
 from nerf2mesh.optimize import LAST, optimize
 from nerf2mesh.run.preemption import REQUEUE, SIGNALS_SEEN, Checkpoints, Preempted, listening, stoppable
 from nerf2mesh.utils.locks import InUse, alone_in
 from tests.optimize.scene import problem
 from tests.optimize.test_loop import assert_equal
-from tests.test_resume import command, environment, wait_for_loop
+from tests.test_resume import SETTINGS, wait_for_loop
+
+
+def command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "nerf2mesh.cli", f"input.image={demo_picture()}", f"output_dir={folder}", *SETTINGS]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(autouse=True)

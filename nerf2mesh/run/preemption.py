@@ -2,12 +2,14 @@
 
 Schedulers send SIGTERM (or what they were told: SIGUSR1, SIGUSR2) some time before they kill. `listening` is switched
 on by the command line and by the workers of a sweep, never by a plain call of the library. Between steps the loop asks
-`is_asked`; elsewhere in a run the signal ends it at once, which is safe: every file is written aside and renamed, and
-the last checkpoint stays. A second signal ends it at once anywhere.
+`Checkpoints`; elsewhere in a run the signal ends it at once, which is safe: files are written aside and renamed, and
+the last checkpoint stays. A second signal ends it at once anywhere. A command that is ending hears no more of them, so
+that its exit code does not depend on how many arrived.
 """
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 import time
@@ -19,18 +21,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nerf2mesh.optimize import LoopState
 
-REQUEUE = 75
-"""Exit code of a run that was stopped politely and wants to go on later (EX_TEMPFAIL of sysexits.h)."""
+REQUEUE, INTERRUPTED = 75, 130
+"""Exit codes of a run that was stopped politely and wants to go on later (EX_TEMPFAIL of sysexits.h), and of one that
+Ctrl-C stopped."""
 SIGNALS = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, n))
 
 
 class Preempted(SystemExit):
-    """Ends the process with exit code 75 where nobody catches it. No Exception: no `except Exception` takes it for one
-    of a method's failures.
+    """Ends the process with exit code 75 (130 after Ctrl-C) where nobody catches it. No Exception: no
+    `except Exception` takes it for one of a method's failures.
     """
 
-    def __init__(self, why: str) -> None:
-        super().__init__(REQUEUE)
+    def __init__(self, why: str, code: int = REQUEUE) -> None:
+        super().__init__(code)
         self.why = why
 
     def __str__(self) -> str:
@@ -43,6 +46,8 @@ class Signals:
     def __init__(self) -> None:
         self.received: int | None = None
         self.at_once = False
+        self.interrupted = self.ending = False
+        """Whether Ctrl-C was pressed; whether the command is ending, and hears no more."""
         self.previous: dict[int, Any] = {}
 
     def handle(self, number: int, frame: object) -> None:
@@ -50,9 +55,20 @@ class Signals:
 
         Raises Preempted where nobody will ask later (`at_once`), or at the second signal.
         """
+        if self.ending:
+            return
         again, self.received = self.received is not None, number
         if self.at_once or again:
             raise Preempted(f"stopped by {self.name}")
+
+    def interrupt(self, number: int, frame: object) -> None:
+        """The handler of SIGINT: KeyboardInterrupt, and Preempted where one more arrives while that ends the work."""
+        if self.ending:
+            return
+        again, self.interrupted = self.interrupted, True
+        if again:
+            raise Preempted("stopped", INTERRUPTED)
+        raise KeyboardInterrupt
 
     @property
     def name(self) -> str:
@@ -64,22 +80,35 @@ SIGNALS_SEEN = Signals()
 
 
 @contextmanager
-def listening() -> Iterator[Signals]:
-    """Handlers for the duration; `previous` keeps those of before. Outside the main thread it does nothing."""
+def listening(*, interrupts: bool = False) -> Iterator[Signals]:
+    """Handlers for the duration; `previous` keeps those of before. Outside the main thread it does nothing.
+
+    interrupts: True also for Ctrl-C. The process is to end after the block, and ignores further signals then.
+    """
     seen = SIGNALS_SEEN
     if threading.current_thread() is not threading.main_thread():
         yield seen
         return
-    seen.received, seen.at_once = None, False
+    seen.received, seen.at_once, seen.interrupted, seen.ending = None, False, False, False
     ignored = getattr(signal, "SIGHUP", None)  # by nohup: the run is to outlive its terminal
     heeded = [n for n in SIGNALS if n != ignored or signal.getsignal(n) is not signal.SIG_IGN]
-    seen.previous = {number: signal.signal(number, seen.handle) for number in heeded}
+    handlers = dict.fromkeys(heeded, seen.handle) | ({signal.SIGINT: seen.interrupt} if interrupts else {})
+    seen.previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield seen
     finally:
+        was_stopped = interrupts and (seen.received is not None or seen.interrupted)
         for number, handler in seen.previous.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        seen.received, seen.at_once = None, False
+            signal.signal(number, signal.SIG_IGN if was_stopped else signal.SIG_DFL if handler is None else handler)
+        seen.received, seen.at_once, seen.interrupted, seen.ending = None, False, False, False
+        if interrupts:
+            atexit.register(_hear_nothing)
+
+
+def _hear_nothing() -> None:
+    """What the command did is done: its exit code stays as it is while the interpreter takes itself down."""
+    for number in (*SIGNALS, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -119,6 +148,8 @@ class Checkpoints:
             yield
         finally:
             seen.at_once = before
+        if before and seen.received is not None:  # after the last step
+            raise Preempted(f"stopped by {seen.name}")
 
     def __call__(self, state: LoopState) -> None:
         asked = self._asked()

@@ -112,10 +112,12 @@ class LocalLauncher:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         end = time.monotonic() + patience_s
-        for process, _ in self.processes:
-            try:
-                process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        try:
+            for process, _ in self.processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.1, end - time.monotonic()))
+        finally:  # one more signal also ends the patience
+            for process, _ in self.processes:
                 process.kill()
 
 

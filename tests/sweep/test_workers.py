@@ -55,7 +55,8 @@ def test_many_jobs_with_a_worker_killed_again_and_again(tmp_path: Path) -> None:
     assert {job: queue.result(job) for job in queue.jobs} == {f"job{k:03d}": {"square": k * k} for k in range(60)}
     lost = sum(e["event"] == "lost" for e in events)
     text = summary(queue)
-    assert f"{60 + lost} attempts, {lost} ended by a worker's death" in text
+    found = sum(e.get("found", False) for e in events)  # killed between its result and its word that it is done
+    assert f"{60 + lost - found} attempts, {lost} ended by a worker's death" in text
     assert lost <= len(kills) and "waiting" in said.getvalue()
     ends = lines(tmp_path, "ended")
     assert set(ends) == set(queue.jobs) and len(ends) <= 60 + lost
@@ -153,7 +154,7 @@ def test_an_idle_worker_leaves_after_a_while(tmp_path: Path) -> None:
     """Somebody else's job runs; nothing waits: the worker does not sit on its place for ever."""
     queue, _ = sweep(tmp_path, 1, "sleep")
     Rules(beat_s=0.1, lease_s=1e6, linger_s=0.5).save(tmp_path)
-    assert queue.claim("somebody on another machine") is not None
+    assert queue.claim("somebody-elsewhere") is not None
     command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(tmp_path), "tests.sweep.standin:sleep"]
     assert subprocess.run(command, timeout=60).returncode == 0
     queue.refresh()
