@@ -1,15 +1,21 @@
 """Hook of the docs site: every setting, its default and its meaning, read from the config dataclasses.
 
-The sources are parsed, not imported, so that the page needs neither torch nor Hydra and cannot differ from the code. A
+The sources are parsed, not imported, so that the page needs neither torch nor Hydra and cannot differ from the code;
+ranges are put into words by `nerf2mesh.utils`, which needs neither. A
 page that holds the line `<!-- settings: nerf2mesh/config.py Config -->` gets the tables of that class in its place.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from nerf2mesh.utils import ranges
+from nerf2mesh.utils.range_check import form_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"^<!-- settings: (\S+) (\w+) -->$", re.MULTILINE)
@@ -20,7 +26,7 @@ class Setting:
     """One field of a config dataclass; `default` is its source text, empty where there is none."""
 
     name: str
-    kind: str
+    range: str
     default: str
     meaning: str
 
@@ -47,8 +53,27 @@ def read_group(path: Path, name: str) -> Group:
         if inner:
             groups[node.target.id] = inner[0]
             continue
-        settings.append(Setting(node.target.id, kind, _default(node.value, path), _text(after)))
+        settings.append(
+            Setting(node.target.id, _range(node.annotation, path), _default(node.value, path), _text(after))
+        )
     return Group(ast.get_docstring(found) or "", tuple(settings), groups)
+
+
+def _range(annotation: ast.expr, path: Path) -> str:
+    """What a setting may be, in words."""
+    return re.sub(r"^an? ", "", form_of(_valued(annotation, path)).said())
+
+
+def _valued(node: ast.expr, path: Path) -> Any:
+    """The value of an annotation in a file; the names that it uses are looked up in the files that define them."""
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    known: dict[str, Any] = {**vars(ranges), **vars(builtins), "Any": Any}
+    for name in names - set(known):
+        file = defining_file(path, name)
+        value = _assigned(ast.parse(file.read_text(encoding="utf-8")), name)
+        assert value is not None, name
+        known[name] = _valued(value, file)
+    return eval(compile(ast.Expression(node), str(path), "eval"), known)
 
 
 def _default(value: ast.expr | None, path: Path) -> str:
@@ -103,7 +128,7 @@ def tables(path: Path, name: str, prefix: str = "", level: int = 2) -> str:
     group = read_group(path, name)
     lines = [f"{'#' * level} {prefix.rstrip('.') or name}", "", group.about, ""]
     if group.settings:
-        lines += ["| setting | default | type | meaning |", "|---|---|---|---|"]
+        lines += ["| setting | default | range | meaning |", "|---|---|---|---|"]
         lines += [_row(prefix, setting) for setting in group.settings]
         lines += [""]
     for field, inner in group.groups.items():
@@ -112,7 +137,7 @@ def tables(path: Path, name: str, prefix: str = "", level: int = 2) -> str:
 
 
 def _row(prefix: str, setting: Setting) -> str:
-    cells = (f"`{prefix}{setting.name}`", f"`{setting.default}`" if setting.default else "", f"`{setting.kind}`")
+    cells = (f"`{prefix}{setting.name}`", f"`{setting.default}`" if setting.default else "", _plain(setting.range))
     return "| " + " | ".join((*cells, _plain(setting.meaning))) + " |"
 
 

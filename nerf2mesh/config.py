@@ -7,7 +7,6 @@ schema of `configs/config.yaml`, and made from overrides. Library code sees thes
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import warnings
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
@@ -31,8 +30,11 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.utils.config_errors import describe
 from nerf2mesh.utils.foreign_yaml import foreign_checked
 from nerf2mesh.utils.override_text import written_out
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Device, FilePath, Seed, Within
 
 Schema = TypeVar("Schema")
 
@@ -46,6 +48,9 @@ class SecondConfig:
 
     prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
     distill: DistillConfig = dataclasses.field(default_factory=DistillConfig)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "second.")
 
 
 @dataclass(kw_only=True)
@@ -63,26 +68,21 @@ class Config:
     optimize: OptimizeConfig = dataclasses.field(default_factory=OptimizeConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
-    seed: int = 0
-    device: str = "auto"
+    seed: Seed = 0
+    device: Device = "auto"
     """cpu, cuda, cuda:N, or auto: a GPU where there is one."""
-    threads: int = 0
+    threads: Annotated[int, Within(0, 4096)] = 0
     """Threads of the CPU; 0 leaves torch's own choice."""
-    output_dir: str | None = None
+    output_dir: FilePath | None = None
     """The run folder. On the command line by default outputs/PICTURE-PRESET, so that the same command resumes."""
     overwrite: bool = False
     """Where output_dir holds a run of other settings or inputs, remove what that run wrote and start anew. The same run
     goes on as ever."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.output_dir is not None:
             self.output_dir = os.path.expanduser(self.output_dir)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise ValueError(f"device: expected auto, cpu, cuda or cuda:N, got {self.device!r}; choose one")
-        if self.threads < 0:
-            raise ValueError(f"threads: expected 0 (automatic) or more, got {self.threads}; set threads=0")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed: expected 0 or more, got {self.seed}; choose a whole number below 2^63")
 
 
 def load_config(overrides: Sequence[str] = (), *, name: str = "config") -> Config:
@@ -140,15 +140,29 @@ def to_dataclass(composed: DictConfig, kind: type[Schema]) -> Schema:
     """An instance of the schema that `composed` was made from; ValueError as in `load_config`."""
     try:
         reject_added(composed)
-        config = OmegaConf.to_object(composed)
+        config = _made(composed)
     except OmegaConfBaseException as error:
         raise ValueError(describe(error)) from error
     if not isinstance(config, kind):
         raise ValueError(
             f"config: expected one with the schema {kind.__name__}, got {type(config).__name__}; compose it anew"
         )
-    _restore_tuples(config)
     return config
+
+
+def _made(node: DictConfig, path: str = "") -> Any:
+    """The dataclass of a node. Inner groups are tried first, so that errors of `second.distill` say the whole path."""
+    for name in node:
+        inner = node._get_node(name)
+        if isinstance(inner, DictConfig) and dataclasses.is_dataclass(OmegaConf.get_type(inner)):
+            _made(inner, f"{path}{name}.")
+    try:
+        return OmegaConf.to_object(node)
+    except ValueError as error:
+        outer, last = path[: path[:-1].rfind(".") + 1], path[path[:-1].rfind(".") + 1 :]
+        if outer and str(error).startswith(last):
+            raise ValueError(f"{outer}{error}") from error
+        raise
 
 
 def to_yaml(config: Config) -> str:
@@ -164,42 +178,9 @@ def config_path() -> str:
     return "pkg://nerf2mesh.configs"
 
 
-def describe(error: BaseException) -> str:
-    """Hydra's and OmegaConf's many lines as one, with the nearest known keys for a misspelt one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
-    lines = [line for line in lines + causes if not line.startswith(("full_key:", "object_type=", "reference_type="))]
-    text = "; ".join(dict.fromkeys(line.rstrip(":") for line in lines)).replace("'; ", "' ")
-    missing = re.search(r"Could not override '([^']+)'", text)
-    if missing:
-        key = missing.group(1)
-        near = difflib.get_close_matches(key, _known_keys(), n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see nerf2mesh --cfg job for all keys"
-        return f"{key}: no such setting; {hint}"
-    option = re.search(
-        r"Could not find '([\w/]+)/([^/']+)'\s*Available options in '[^']*':?(.*?)Config search path", str(error), re.S
-    )
-    if option:
-        group, wanted, known = option.groups()
-        return f"{group}: expected one of {', '.join(known.split())}, got {wanted}; choose one"
-    if "override_grammar" in text:
-        text = text.split(" See http")[0].rstrip("; ") + """; quote special characters: 'key="value"'"""
-    return text.replace("\t", " ") or type(error).__name__
-
-
 def register() -> None:
     """Put the schema into Hydra's ConfigStore (done on import; doing it again is harmless)."""
     ConfigStore.instance().store(name="schema", node=Config)
-
-
-def _known_keys() -> list[str]:
-    def walk(kind: type, prefix: str) -> Iterator[str]:
-        for item in dataclasses.fields(kind):
-            yield prefix + item.name
-            if item.default_factory is not dataclasses.MISSING and dataclasses.is_dataclass(item.default_factory):
-                yield from walk(item.default_factory, f"{prefix}{item.name}.")
-
-    return list(walk(Config, ""))
 
 
 def reject_added(composed: DictConfig, prefix: str = "") -> None:
@@ -214,16 +195,6 @@ def reject_added(composed: DictConfig, prefix: str = "") -> None:
         node = composed._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
             reject_added(node, f"{prefix}{name}.")
-
-
-def _restore_tuples(value: Any) -> None:
-    """OmegaConf gives lists for tuples; a field that is a tuple by default becomes one again."""
-    for item in dataclasses.fields(value):
-        current = getattr(value, item.name)
-        if dataclasses.is_dataclass(current):
-            _restore_tuples(current)
-        elif isinstance(item.default, tuple) and isinstance(current, list):
-            object.__setattr__(value, item.name, tuple(current))
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from nerf2mesh.fields.encoding import HashGridEncoding
 from nerf2mesh.fields.harmonics import harmonics_count, spherical_harmonics
 from nerf2mesh.fields.network import FieldNetwork
 from nerf2mesh.fields.protocol import FieldOutput
-from nerf2mesh.kernels import GridLayout
 from nerf2mesh.utils.precision import fast_dtype
 
 _TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
@@ -42,14 +41,7 @@ class HashGridField(nn.Module):
     def __init__(self, config: FieldConfig | None = None, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config = FieldConfig() if config is None else config
-        self.layout = GridLayout(
-            n_levels=config.n_levels,
-            n_features=config.n_features,
-            log2_table_size=config.log2_table_size,
-            base_resolution=config.base_resolution,
-            per_level_scale=config.per_level_scale,
-            interpolation=config.interpolation,
-        )
+        self.layout = config.layout()
         n_directions = harmonics_count(config.direction_degree) if config.view_dependent else 0
         self.encoding = HashGridEncoding(self.layout, config.encoding, generator)
         self.network = FieldNetwork(config.n_levels * config.n_features, n_directions, config, generator)

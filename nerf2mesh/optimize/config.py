@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Annotated
+
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Count, Length, Positive, Rate, Share, Weight, Within
 
 
 @dataclass(kw_only=True)
 class OptimizeConfig:
     """The loop. Weights multiply means (over pixels, rays or samples), so they mean the same at any resolution."""
 
-    steps: int = 240
-    lr_encoding: float = 6e-2
-    lr_network: float = 6e-3
-    lr_final_share: float = 0.1
+    steps: Count = 240
+    lr_encoding: Rate = 6e-2
+    lr_network: Rate = 6e-3
+    lr_final_share: Annotated[float, Within(0.0, 1000.0, above=True)] = 0.1
     """The rates fall exponentially to this share of themselves."""
-    levels_from: float = 0.0
+    levels_from: Annotated[float, Within(0.0, 1000.0)] = 0.0
     """Share of the steps before which only field.start_levels of the hash grid are active."""
-    levels_full_at: float = 0.5
+    levels_full_at: Annotated[float, Within(0.0, 1000.0)] = 0.5
     """Share of the steps after which all are. Above 1 the run ends before."""
 
-    rays: int = 1024
+    rays: Annotated[int, Within(1, 100_000_000)] = 1024
     """Rays a step through the given pictures."""
-    weight_color: float = 30.0
+    weight_color: Weight = 30.0
     """Mean squared color error at the given views, in front of a random background; docs/lab-log.md has figures. Not of
     drawings (input.domain)."""
-    weight_mask: float = 5.0
+    weight_mask: Weight = 5.0
     """Mean squared opacity error at the given views."""
-    weight_entropy: float = 0.02
+    weight_entropy: Weight = 0.02
     """Opacity of every ray towards 0 or 1, from `entropy_from` on."""
-    entropy_from: float = 0.5
+    entropy_from: Share = 0.5
     """Share of the steps."""
-    weight_sparsity: float = 0.0
-    weight_orientation: float = 0.5
-    weight_smoothness: float = 0.5
-    smoothness_std: float = 0.03
+    weight_sparsity: Weight = 0.0
+    weight_orientation: Weight = 0.5
+    weight_smoothness: Weight = 0.5
+    smoothness_std: Annotated[float, Within(0.0, 2.0)] = 0.03
     """How far apart the compared normals are, in world units."""
-    weight_distortion: float = 0.05
-    regularizer_samples: int = 512
+    weight_distortion: Weight = 0.05
+    regularizer_samples: Annotated[int, Within(1, 100_000_000)] = 512
     """Points a step at which normals are looked at."""
-    ramps: dict[str, list[float]] = field(default_factory=dict)
+    ramps: Annotated[dict[str, Annotated[list[Weight], Length(4, 4)]], Length(0, 16)] = field(default_factory=dict)
     """Weights that move, such as {weight_orientation: [0.0, 10.0, 1000.0, 0.5]}: from 10 to 1000, linearly, between the
     shares 0 and 0.5 of the steps. The name's own setting then counts for nothing."""
 
-    log_every: int = 10
-    preview_every: int = 100
-    preview_size_px: int = 96
-    checkpoint_every: int = 100
+    log_every: Count = 10
+    preview_every: Count = 100
+    preview_size_px: Annotated[int, Within(8, 2048)] = 96
+    checkpoint_every: Count = 100
     """Steps between two checkpoints; the last step always makes one."""
-    checkpoint_every_s: float = 300.0
+    checkpoint_every_s: Positive = 300.0
     """Seconds after which there is one anyway."""
 
     def at(self, progress: float) -> OptimizeConfig:
@@ -57,14 +61,7 @@ class OptimizeConfig:
         return replace(self, **{name: _ramped(ramp, progress) for name, ramp in self.ramps.items()}, ramps={})
 
     def __post_init__(self) -> None:
-        for name in ("steps", "rays", "regularizer_samples", "log_every", "preview_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"optimize.{name}: expected a whole number of at least 1, got {getattr(self, name)}; raise it"
-                )
-        for name in ("lr_encoding", "lr_network", "lr_final_share", "checkpoint_every_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"optimize.{name}: expected a number above 0, got {getattr(self, name)}; raise it")
+        check_ranges(self, "optimize.")
         if not 0.0 <= self.levels_from <= self.levels_full_at:
             raise ValueError(
                 f"optimize.levels_from: expected 0 to levels_full_at ({self.levels_full_at}), got {self.levels_from}; "
@@ -74,7 +71,7 @@ class OptimizeConfig:
         for name, ramp in self.ramps.items():
             if name not in known:
                 raise ValueError(f"optimize.ramps: expected names among {', '.join(known)}, got {name!r}; correct it")
-            if len(ramp) != 4 or not 0.0 <= ramp[0] <= ramp[3] <= 1.0:
+            if not ramp[0] <= ramp[3] <= 1.0:
                 raise ValueError(
                     f"optimize.ramps.{name}: expected [begin, first, last, end] with 0 <= begin <= end <= 1, "
                     f"got {list(ramp)}; such as [0.0, 1.0, 10.0, 0.5]"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import FilePath, Name, OneOf, Share, Within
 
 CONTROLS = ("scribble", "lineart", "canny", "depth", "normal")
 PRECISIONS = ("auto", "bfloat16", "float16", "float32")
@@ -14,87 +18,69 @@ AUTO = "auto"
 class PriorConfig:
     """The built-in prior by default; a foundation model by `name`, by `model`, or by both."""
 
-    name: str = BUILTIN
+    name: Name = BUILTIN
     """"builtin", a known name (see `zoo.MODEL_ZOO` and docs/priors.md), or "auto": what `model` says of itself.
     With `model` given, "builtin" counts as "auto"."""
-    weights: str | None = None
+    weights: FilePath | None = None
     """builtin only: path of a safetensors file from nerf2mesh-train-prior; null takes the packaged weights."""
-    precision: str = "auto"
+    precision: Annotated[str, OneOf(*PRECISIONS)] = "auto"
     """Arithmetic of the networks: bfloat16, float16 or float32 (builtin: bfloat16 or float32). auto: bfloat16 where the
     device multiplies it in hardware, else float32."""
-    model: str | None = None
+    model: FilePath | None = None
     """Where the foundation model is: a folder in the diffusers layout, a .safetensors file, or a hub id (owner/name).
     Null takes the first id of the known name that is there."""
-    config_dir: str | None = None
+    config_dir: FilePath | None = None
     """For a single file: a folder in the diffusers layout with the configurations and tokenizers of its family."""
-    variant: str | None = None
+    variant: Name | None = None
     """Of the weight files, such as fp16 for diffusion_pytorch_model.fp16.safetensors."""
-    revision: str | None = None
+    revision: Name | None = None
     """Of the hub repository; null takes the known one, else main."""
     offline: bool = False
     """Never ask the network. Files that are already there are taken without asking in any case."""
-    controlnet: str | None = None
+    controlnet: FilePath | None = None
     """Folder or hub id of a ControlNet for SD or SDXL."""
-    control: str = "canny"
+    control: Annotated[str, OneOf(*CONTROLS)] = "canny"
     """What the ControlNet reads: scribble, lineart, canny, depth or normal; made from the reference view or the
     rendering."""
-    control_from: str = "rendering"
+    control_from: Annotated[str, OneOf("rendering", "reference")] = "rendering"
     """"rendering": the picture that is being optimized, at every view. "reference": the given picture, fading out as
     the camera turns away from it."""
-    control_scale: float = 1.0
-    ip_adapter: str | None = None
+    control_scale: Annotated[float, Within(0.0, 100.0)] = 1.0
+    ip_adapter: FilePath | None = None
     """Folder, or hub id, with an IP-Adapter for SD or SDXL: NAME.safetensors and image_encoder/; FOLDER:NAME picks
     one of several."""
-    ip_adapter_scale: float = 0.5
-    cache_dir: str | None = None
+    ip_adapter_scale: Annotated[float, Within(0.0, 100.0)] = 0.5
+    cache_dir: FilePath | None = None
     """Where text embeddings are kept; null takes ~/.cache/nerf2mesh (or XDG_CACHE_HOME)."""
-    background: float | None = None
+    background: Share | None = None
     """Grey level behind the object for priors that know no opacity; null takes what the model was trained with (1 for
     Zero123 and ImageDream), else 0.5. Prior.background takes any color."""
-    resolution: int | None = None
+    resolution: Annotated[int, Within(8, 4096)] | None = None
     """Side in pixels of the renderings that the prior is given; null takes the network's own. Smaller ones are
     enlarged before the network sees them, as DreamFusion does."""
-    network_resolution: int | None = None
+    network_resolution: Annotated[int, Within(8, 4096)] | None = None
     """Side in pixels at which the network works; null takes the one it was trained at."""
     view_prompts: bool = True
     """Say "front view", "side view", "back view" or "overhead view" in the prompt."""
-    view_half_deg: float = 45.0
+    view_half_deg: Annotated[float, Within(0.0, 90.0, above=True)] = 45.0
     """Up to how far from the front's azimuth a view is a front view, and from the back's a back view."""
     use_t5: bool = True
     """SD3: whether the third text encoder (4.8 billion numbers) is used; without it, zeros stand in, as published."""
-    distilled_guidance: float = 3.5
+    distilled_guidance: Annotated[float, Within(0.0, 1000.0)] = 3.5
     """FLUX.1-dev: the guidance that is fed to the network itself; not classifier-free guidance."""
     checkpointing: bool = True
     """Recompute activations in the backward pass of the VAE's encoder and of the network: less memory, more time."""
-    rows_per_forward: int = 0
+    rows_per_forward: Annotated[int, Within(0, 1_000_000)] = 0
     """At most so many latents in one forward of the network; 0 takes all branches and views at once."""
 
     def __post_init__(self) -> None:
+        check_ranges(self, "prior.")
         if self.model and self.name == BUILTIN:
             self.name = AUTO
         self._check_name()
-        if self.precision not in PRECISIONS or (self.name == BUILTIN and self.precision == "float16"):
-            wanted = "auto, bfloat16 or float32" if self.name == BUILTIN else "auto, bfloat16, float16 or float32"
-            raise ValueError(f"prior.precision: expected {wanted}, got {self.precision!r}; choose one")
-        if self.control not in CONTROLS:
-            raise ValueError(f"prior.control: expected one of {', '.join(CONTROLS)}, got {self.control!r}; choose one")
-        if self.control_from not in ("rendering", "reference"):
+        if self.name == BUILTIN and self.precision == "float16":
             raise ValueError(
-                f"prior.control_from: expected rendering or reference, got {self.control_from!r}; choose one"
-            )
-        if self.background is not None and not 0.0 <= self.background <= 1.0:
-            raise ValueError(f"prior.background: expected 0 to 1, got {self.background:g}; set prior.background=0.5")
-        if not 0.0 < self.view_half_deg <= 90.0:
-            raise ValueError(
-                f"prior.view_half_deg: expected above 0 and up to 90, got {self.view_half_deg:g}; set it to 45"
-            )
-        for name in ("resolution", "network_resolution"):
-            value = getattr(self, name)
-            if value is not None and not 8 <= value <= 4096:
-                raise ValueError(f"prior.{name}: expected 8 to 4096 px, got {value}; leave it out for the model's own")
-        if self.rows_per_forward < 0:
-            raise ValueError(
-                f"prior.rows_per_forward: expected 0 (all) or more, got {self.rows_per_forward}; set it to 0"
+                "prior.precision: expected auto, bfloat16 or float32 with the built-in prior, got float16; choose one"
             )
 
     def _check_name(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from nerf2mesh.procedural.palette import Palette
 from nerf2mesh.procedural.parts import Part, pack_parts, scene_distance
 from nerf2mesh.procedural.render import Scenes
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Elevation, Share, Within
 
 RADIUS = 0.9
 """Objects are centered by their bounding box and scaled to about this bounding radius, as inputs are framed."""
@@ -27,11 +30,17 @@ RADIUS = 0.9
 class ViewConfig:
     """How views of a scene are drawn. View 0 is the one that a user would give: azimuth 0, moderate elevation."""
 
-    n_views: int = 6
-    size_px: int = 32
-    input_elevation_deg: tuple[float, float] = (-5.0, 40.0)
-    elevation_deg: tuple[float, float] = (-25.0, 65.0)
-    orthographic_share: float = 0.1
+    n_views: Annotated[int, Within(1, 256)] = 6
+    size_px: Annotated[int, Within(8, 1024)] = 32
+    input_elevation_deg: tuple[Elevation, Elevation] = (
+        -5.0,
+        40.0,
+    )
+    elevation_deg: tuple[Elevation, Elevation] = (-25.0, 65.0)
+    orthographic_share: Share = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "views.")
 
 
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

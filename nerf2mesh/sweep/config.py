@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+<<<<<<< HEAD
 from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, SPLITS, TRACKS, TURNED
+=======
+from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, TRACKS
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import FilePath, Length, Name, OneOf, Seed, Within, Words
+>>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
 
 LAUNCHERS = ("local", "slurm", "ray", "joblib")
 
@@ -16,15 +22,18 @@ LAUNCHERS = ("local", "slurm", "ray", "joblib")
 class SlurmConfig:
     """What is asked of SLURM for each worker; `extra` goes to sbatch as it is (constraint, account, qos, ...)."""
 
-    partition: str = ""
-    time_min: int = 240
-    cpus_per_task: int = 2
-    mem_gb: float = 8.0
-    gpus_per_node: int = 0
-    array_parallelism: int = 256
-    signal_delay_s: int = 90
+    partition: Name = ""
+    time_min: Annotated[int, Within(1, 100_000)] = 240
+    cpus_per_task: Annotated[int, Within(1, 4096)] = 2
+    mem_gb: Annotated[float, Within(0.0, 1e5, above=True)] = 8.0
+    gpus_per_node: Annotated[int, Within(0, 1024)] = 0
+    array_parallelism: Annotated[int, Within(1, 100_000)] = 256
+    signal_delay_s: Annotated[int, Within(0, 86_400)] = 90
     """So long before the limit the worker is told to stop; it writes a checkpoint and is put back into the queue."""
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Annotated[dict[str, Any], Length(0, 100)] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "launch.slurm.")
 
     def __post_init__(self) -> None:
         for key, value in {"partition": self.partition, **self.extra}.items():
@@ -39,30 +48,27 @@ class SlurmConfig:
 class LaunchConfig:
     """Who does the work. Workers share only `output_dir`: on a cluster it must lie on a file system that all see."""
 
-    kind: str = "local"
-    workers: int = 1
-    threads: int = 0
+    kind: Annotated[str, OneOf(*LAUNCHERS)] = "local"
+    workers: Annotated[int, Within(1, 10_000)] = 1
+    threads: Annotated[int, Within(0, 4096)] = 0
     """CPU threads of each worker; 0: the machine's cores divided among the local workers."""
     wait: bool = True
     """Stay until all is done. False (SLURM only): start the workers and leave; the same command later collects."""
     retry_failed: bool = False
     """Jobs that a former start of this sweep gave up are tried again."""
-    retries: int = 1
-    max_losses: int = 20
-    lease_s: float = 60.0
+    retries: Annotated[int, Within(0, 1000)] = 1
+    max_losses: Annotated[int, Within(0, 1_000_000)] = 20
+    lease_s: Annotated[float, Within(1.0, 1e6)] = 60.0
     """A worker of another machine that gave no sign for so long is taken for dead."""
-    say_every_s: float = 10.0
-    ray_address: str = ""
+    say_every_s: Annotated[float, Within(0.0, 1e6, above=True)] = 10.0
+    ray_address: Name = ""
     """Of a running Ray cluster; empty: one is started on this machine."""
-    gpus: float = 0.0
+    gpus: Annotated[float, Within(0.0, 1024.0)] = 0.0
     """GPUs of each Ray worker (may be a fraction)."""
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
 
     def __post_init__(self) -> None:
-        if self.kind not in LAUNCHERS:
-            raise ValueError(f"launch.kind: expected one of {', '.join(LAUNCHERS)}, got {self.kind!r}; choose one")
-        if self.workers < 1:
-            raise ValueError(f"launch.workers: expected 1 or more, got {self.workers}; raise it")
+        check_ranges(self, "launch.")
         if not self.wait and self.kind != "slurm":
             raise ValueError(
                 f"launch.wait: expected true with launch={self.kind}, got false; only SLURM's workers outlive it"
@@ -73,11 +79,14 @@ class LaunchConfig:
 class WeightsConfig:
     """Files that the user has; a metric without its weights is left out of the tables. See `evaluate.perceptual`."""
 
-    lpips_alex: tuple[str, ...] = ()
-    lpips_vgg: tuple[str, ...] = ()
+    lpips_alex: Annotated[tuple[FilePath, ...], Length(0, 2)] = ()
+    lpips_vgg: Annotated[tuple[FilePath, ...], Length(0, 2)] = ()
     """LPIPS: the backbone's file and the heads' file, or one file of the whole module; .pth or .safetensors."""
-    clip: str | None = None
+    clip: FilePath | None = None
     """CLIP: a folder as transformers' save_pretrained writes it, with the processor's and tokenizer's files."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "weights.")
 
     def given(self) -> dict[str, list[str]]:
         """The files of each metric that has any. ValueError where one is not there."""
@@ -93,14 +102,15 @@ class WeightsConfig:
 class BenchConfig:
     """The fidelity benchmark as a sweep: objects x seeds x presets x everything in `vary`."""
 
-    protocol: str = "core"
-    track: str = "image"
-    look: str = "line"
+    protocol: Annotated[str, OneOf(*PROTOCOLS)] = "core"
+    track: Annotated[str, OneOf(*TRACKS)] = "image"
+    look: Annotated[str, OneOf(*LOOKS)] = "line"
     """Track sketch: line, cel, pencil, blueprint."""
-    objects: tuple[str, ...] = ()
+    objects: Annotated[tuple[Name, ...], Length(0, 100000)] = ()
     """Names out of the protocol's; empty: all."""
-    n_objects: int = 0
+    n_objects: Annotated[int, Within(0, 1_000_000)] = 0
     """Only the first so many of them; 0: all."""
+<<<<<<< HEAD
     split: str = "both"
     """Of protocol objects: heldout (sources that priors are trained on), outside (other sources), or both."""
     per_split: int = 48
@@ -112,28 +122,40 @@ class BenchConfig:
     seeds: tuple[int, ...] = (0, 1)
     presets: tuple[str, ...] = ("standard",)
     vary: dict[str, Any] = field(default_factory=dict)
+=======
+    seeds: Annotated[tuple[Seed, ...], Length(1, 10000)] = (0, 1)
+    presets: Annotated[tuple[Name, ...], Length(1, 100)] = ("standard",)
+    vary: Annotated[dict[str, Any], Length(0, 100)] = field(default_factory=dict)
+>>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
     """Settings of the fit and their values: +vary.prior=[builtin,latent] +vary.distill.weight=[1,2]."""
-    overrides: tuple[str, ...] = ()
+    overrides: Annotated[tuple[Words, ...], Length(0, 1000)] = ()
     """For every fit: 'overrides=["optimize.steps=50"]'."""
     fit: bool = True
     """False: the baselines only."""
     baselines: bool = True
+<<<<<<< HEAD
     only_tables: bool = False
     """Start nothing: write the tables of what is done so far."""
     data_dir: str | None = None
     """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of objects, meshes with a manifest; of
     t3bench, its prompts."""
     dataset: str = "gso"
+=======
+    data_dir: FilePath | None = None
+    """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of t3bench, its prompts."""
+    dataset: Annotated[str, OneOf("gso", "omniobject3d", "objaverse")] = "gso"
+>>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
     """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
-    output_dir: str | None = None
+    output_dir: FilePath | None = None
     """The sweep's folder; by default outputs/bench/PROTOCOL-TRACK, so that the same command goes on."""
-    price_per_hour: float = 0.0
+    price_per_hour: Annotated[float, Within(0.0, 1e6)] = 0.0
     """Of one worker; 0 leaves the cost out."""
-    currency: str = "EUR"
+    currency: Name = "EUR"
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
 
     def __post_init__(self) -> None:
+<<<<<<< HEAD
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {self.protocol!r}; choose one")
         if self.track not in TRACKS:
@@ -149,7 +171,8 @@ class BenchConfig:
             raise ValueError(f"look: expected one of {', '.join(LOOKS)}, got {self.look!r}; choose one")
         if self.dataset not in ("gso", "omniobject3d", "objaverse"):
             raise ValueError(f"dataset: expected gso, omniobject3d or objaverse, got {self.dataset!r}; choose one")
+=======
+        check_ranges(self)
+>>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
         if not self.fit and not self.baselines:
             raise ValueError("fit, baselines: expected one of them, got neither; set fit=true")
-        if not self.seeds or not self.presets:
-            raise ValueError("seeds, presets: expected at least one each, got none; name one")

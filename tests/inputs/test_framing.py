@@ -100,7 +100,7 @@ def test_window_of_a_box() -> None:
 )
 def test_config_bounds(bad: dict[str, float]) -> None:
     name = next(iter(bad))
-    with pytest.raises(ValueError, match=rf"input\.{name}: expected .* got .*; set"):
+    with pytest.raises(ValueError, match=rf"input\.{name}: expected .* got .*; leave"):
         InputConfig(**bad)
 
 

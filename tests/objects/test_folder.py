@@ -84,7 +84,7 @@ def test_missing_folders_and_kinds_are_explained(tmp_path: Path) -> None:
         ObjectFolder(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"expected \.obj"):
         ObjectFolder(tmp_path)
-    with pytest.raises(ValueError, match=r"data\.augment\.hue_share: expected a share"):
+    with pytest.raises(ValueError, match=r"data\.augment\.hue_share: expected a number from 0 to 1"):
         ObjectDataConfig(augment=AugmentConfig(hue_share=2.0))
 
 

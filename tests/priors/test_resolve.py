@@ -249,12 +249,12 @@ def test_settings_are_checked_in_one_line() -> None:
     for settings, message in {
         ("name", "dall-e"): r"prior\.name: expected builtin, sd15",
         ("name", "auto"): r"prior\.name: expected prior\.model",
-        ("precision", "float16"): r"prior\.precision: expected auto, bfloat16 or float32",
+        ("precision", "float16"): r"prior\.precision: expected auto, bfloat16 or float32 with",
         ("control", "pose"): r"prior\.control: expected one of scribble",
-        ("control_from", "air"): r"prior\.control_from: expected rendering or reference",
-        ("background", 2.0): r"prior\.background: expected 0 to 1, got 2",
-        ("resolution", 4): r"prior\.resolution: expected 8 to 4096 px, got 4",
-        ("rows_per_forward", -1): r"prior\.rows_per_forward: expected 0",
+        ("control_from", "air"): r"prior\.control_from: expected one of rendering, reference",
+        ("background", 2.0): r"prior\.background: expected a number from 0 to 1, or null, got 2",
+        ("resolution", 4): r"prior\.resolution: expected an integer of 8 to 4,096, or null, got 4",
+        ("rows_per_forward", -1): r"prior\.rows_per_forward: expected an integer of 0 to",
     }.items():
         with pytest.raises(ValueError, match=message):
             PriorConfig(**dict([settings]))

@@ -68,5 +68,5 @@ def test_wandb_is_told_to_stay_offline_and_keeps_its_run(tmp_path: Path, monkeyp
 
 
 def test_unknown_loggers_are_refused() -> None:
-    with pytest.raises(ValueError, match="tensorboard, wandb, got comet"):
+    with pytest.raises(ValueError, match="tensorboard, wandb, got 'comet'"):
         ReportConfig(loggers=("comet",))

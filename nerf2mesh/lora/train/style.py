@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import nn
@@ -26,6 +27,8 @@ from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.report import Progress, sha256_file
 from nerf2mesh.utils.atomic_write import append_text, atomic_write
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Count, Device, FilePath, Length, Name, OneOf, Rate, Seed, Share, Text, Within, Words
 
 STYLE = "style"
 
@@ -34,50 +37,42 @@ STYLE = "style"
 class StyleTrainConfig:
     """How a style adapter is trained."""
 
-    data: str | None = None
+    data: FilePath | None = None
     """The folder with the pairs; see `lora.pairs`."""
-    output_dir: str = "outputs/style"
-    title: str = "style"
+    output_dir: FilePath = "outputs/style"
+    title: Annotated[str, Text(200, r"[^./\\\x00]+", "a name without dots and slashes")] = "style"
     """Names the file and stands in its header."""
-    licence: str = ""
+    licence: Words = ""
     """Of the adapter, for its header."""
-    unlicensed: str = "refuse"
+    unlicensed: Annotated[str, OneOf("refuse", "skip")] = "refuse"
     """Pictures without a licence: "refuse" the whole folder, or "skip" them."""
     prior: PriorConfig = field(default_factory=PriorConfig)
-    rank: int = 8
-    targets: list[str] = field(default_factory=list)
+    rank: Annotated[int, Within(1, 1024)] = 8
+    targets: Annotated[list[Name], Length(0, 1000)] = field(default_factory=list)
     """Ends of the names of the layers to adapt; empty: the built-in prior's usual ones, and where pictures come in."""
-    steps: int = 1500
-    batch_pairs: int = 4
-    n_noisy: int = 3
+    steps: Count = 1500
+    batch_pairs: Annotated[int, Within(1, 65_536)] = 4
+    n_noisy: Annotated[int, Within(1, 64)] = 3
     """Views of the model a pair and step."""
-    views_per_model: int = 12
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    cooldown_share: float = 0.3
+    views_per_model: Annotated[int, Within(1, 1024)] = 12
+    learning_rate: Rate = 1e-3
+    warmup_steps: Annotated[int, Within(0, 10_000_000)] = 50
+    cooldown_share: Share = 0.3
     """Share of the steps over which the rate falls linearly to a twentieth."""
-    drop_condition: float = 0.1
-    high_noise_share: float = 0.5
+    drop_condition: Share = 0.1
+    high_noise_share: Share = 0.5
     """This share of the times is drawn from [0.6, 1], where distillation works, the rest from [0, 1]."""
-    held_out_share: float = 0.1
+    held_out_share: Annotated[float, Within(0.0, 1.0, below=True)] = 0.1
     """Share of the pairs that is only measured on."""
-    checkpoint_every: int = 100
-    device: str = "cpu"
-    threads: int = 0
+    checkpoint_every: Count = 100
+    device: Device = "cpu"
+    threads: Annotated[int, Within(0, 4096)] = 0
     """Threads of the CPU; 0 leaves torch's own choice."""
-    seed: int = 0
+    seed: Seed = 0
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        if self.unlicensed not in ("refuse", "skip"):
-            raise ValueError(f"unlicensed: expected refuse or skip, got {self.unlicensed!r}; choose one")
-        for name in ("rank", "steps", "batch_pairs", "n_noisy", "views_per_model", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {getattr(self, name)}; raise it")
-        if not self.title or "/" in self.title or "." in self.title:
-            raise ValueError(f"title: expected a name without dots and slashes, got {self.title!r}; rename it")
-        if not 0.0 <= self.held_out_share < 1.0:
-            raise ValueError(f"held_out_share: expected 0 to below 1, got {self.held_out_share:g}; lower it")
+        check_ranges(self)
 
 
 @dataclass

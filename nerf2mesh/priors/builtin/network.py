@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,8 @@ from nerf2mesh.priors.builtin.lifting import (
     ray_features,
     voxel_centers,
 )
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Within
 
 NOISY, CLEAN, ABSENT = 0, 1, 2
 """What a frame is: to be denoised, given, or given but hidden (the unconditional case)."""
@@ -36,18 +39,26 @@ NOISY, CLEAN, ABSENT = 0, 1, 2
 class DenoiserConfig:
     """Size of the network. `image_size` must be a multiple of 4 * `patch`."""
 
-    image_size: int = 64
-    patch: int = 2
+    image_size: Annotated[int, Within(8, 1024, multiple=4)] = 64
+    patch: Annotated[int, Within(1, 16)] = 2
     """Side of the pixel blocks that enter and leave the network as channels: at 2, pictures of 64 px cost what 32 px do
     at 1."""
-    channels: int = 48
-    volume_size: int = 16
-    volume_channels: int = 32
-    deep_channels: int = 128
-    n_deep: int = 3
-    n_ray_samples: int = 16
-    n_words: int = 0
+    channels: Annotated[int, Within(8, 2048, multiple=8)] = 48
+    volume_size: Annotated[int, Within(2, 256, multiple=2)] = 16
+    volume_channels: Annotated[int, Within(8, 2048, multiple=8)] = 32
+    deep_channels: Annotated[int, Within(8, 4096, multiple=8)] = 128
+    n_deep: Annotated[int, Within(0, 64)] = 3
+    n_ray_samples: Annotated[int, Within(1, 1024)] = 16
+    n_words: Annotated[int, Within(0, 1_000_000)] = 0
     """Words that the network reads, numbered from 1 (`procedural.captions`); 0: it reads none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "network.")
+        if self.image_size % (4 * self.patch):
+            raise ValueError(
+                f"network.image_size: expected a multiple of 4 * patch ({4 * self.patch}), got {self.image_size}; "
+                "change one of them"
+            )
 
     def build(self) -> MultiViewDenoiser:
         """A network of this size with fresh weights."""
