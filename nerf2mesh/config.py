@@ -108,7 +108,7 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
             written = [written_out(override) for override in overrides]
             composed = compose(config_name=name, overrides=written, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(describe(error)) from error
+        raise ValueError(describe(error, Config if name == "config" else None)) from error
     reject_added(composed.hydra, "hydra.")
     with open_dict(composed):
         del composed["hydra"]
@@ -142,7 +142,7 @@ def to_dataclass(composed: DictConfig, kind: type[Schema]) -> Schema:
         reject_added(composed)
         config = _made(composed)
     except OmegaConfBaseException as error:
-        raise ValueError(describe(error)) from error
+        raise ValueError(describe(error, kind)) from error
     if not isinstance(config, kind):
         raise ValueError(
             f"config: expected one with the schema {kind.__name__}, got {type(config).__name__}; compose it anew"

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -63,7 +62,6 @@ def classes(kind: type) -> Iterator[type]:
 
 
 def composed(root: type) -> DictConfig:
-    ConfigStore.instance().store(name=f"{root.__name__}_schema", node=root)  # as the commands do
     schema = OmegaConf.structured(root)
     if root is Config:
         schema.second = SecondConfig()
@@ -92,7 +90,7 @@ def outcome(base: DictConfig, root: type, path: str, value: Any) -> tuple[Any, s
         OmegaConf.update(base, path, value, merge=False)
         made: Any = to_dataclass(base, root)
     except OmegaConfBaseException as error:  # raised while overrides are merged; `compose_config` says it so
-        return None, describe(error)
+        return None, describe(error, root)
     except ValueError as error:
         return None, str(error)
     finally:

@@ -34,8 +34,6 @@ class SlurmConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "launch.slurm.")
-
-    def __post_init__(self) -> None:
         for key, value in {"partition": self.partition, **self.extra}.items():
             # submitit writes them as lines #SBATCH of a shell script: a second line would be a command.
             if not re.fullmatch(r"[A-Za-z][\w-]*", str(key)) or not str(value).isprintable():

@@ -15,9 +15,13 @@ from omegaconf.errors import ValidationError
 from nerf2mesh.utils.range_check import Form, form_of, hints_of
 
 
-def describe(error: BaseException) -> str:
-    """Hydra's and OmegaConf's many lines as one, with the nearest known keys for a misspelt one."""
-    of_kind = _wrong_kind(error)
+def describe(error: BaseException, schema: type | None = None) -> str:
+    """Hydra's and OmegaConf's many lines as one, with the nearest known keys for a misspelt one.
+
+    schema: the dataclass that the configuration has; None: whichever is registered, the last one first.
+    """
+    schemas = [schema] if schema is not None else _schemas()
+    of_kind = _wrong_kind(error, schemas)
     if of_kind is not None:
         return of_kind
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -27,9 +31,9 @@ def describe(error: BaseException) -> str:
     missing = re.search(r"Could not override '([^']+)'", text)
     if missing:
         key = missing.group(1)
-        if _hint_at(key) is not None:
+        if _hint_at(key, schemas) is not None:
             return f"{key}: expected its entries one by one, got a mapping; write +{key}.NAME=VALUE"
-        near = difflib.get_close_matches(key, _known_keys(), n=3, cutoff=0.6)
+        near = difflib.get_close_matches(key, _known_keys(schemas), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else "see nerf2mesh --cfg job for all keys"
         return f"{key}: no such setting; {hint}"
     option = re.search(
@@ -43,11 +47,11 @@ def describe(error: BaseException) -> str:
     return text.replace("\t", " ") or type(error).__name__
 
 
-def _wrong_kind(error: BaseException) -> str | None:
+def _wrong_kind(error: BaseException, schemas: list[type]) -> str | None:
     """The line for a value that OmegaConf cannot convert; None for other errors."""
     cause = error if isinstance(error, ValidationError) else error.__cause__
     path = getattr(cause, "full_key", None)
-    hint = _hint_at(path) if isinstance(cause, ValidationError) and path else None
+    hint = _hint_at(path, schemas) if isinstance(cause, ValidationError) and path else None
     if hint is None:
         return None
     value = re.search(r"(?:Value|convert) '(.*)' (?:of type|is not|to string)", str(cause), re.S)
@@ -56,9 +60,9 @@ def _wrong_kind(error: BaseException) -> str | None:
     return f"{path}: expected {form_of(hint).said()}, got {got}; correct it"
 
 
-def _hint_at(path: str) -> Any:
-    """The annotation of a setting by its path, in the schema that was registered last; None for other paths."""
-    for schema in _schemas():
+def _hint_at(path: str, schemas: list[type]) -> Any:
+    """The annotation of a setting by its path, in the first schema that has it; None for other paths."""
+    for schema in schemas:
         hint: Any = schema
         for name, index in re.findall(r"(\w+)|\[(\d+)\]", path):
             hint = _inside(form_of(hint), name, index) if hint is not None else None
@@ -82,7 +86,7 @@ def _schemas() -> list[type]:
     return [kind for kind in map(OmegaConf.get_type, reversed(nodes)) if dataclasses.is_dataclass(kind)]
 
 
-def _known_keys() -> list[str]:
+def _known_keys(schemas: list[type]) -> list[str]:
     def walk(kind: type, prefix: str) -> Iterator[str]:
         for name, hint in hints_of(kind).items():
             yield prefix + name
@@ -90,4 +94,4 @@ def _known_keys() -> list[str]:
             if dataclasses.is_dataclass(form.kind) and not form.optional:
                 yield from walk(cast(type, form.kind), f"{prefix}{name}.")
 
-    return [key for kind in _schemas() for key in walk(kind, "")]
+    return [key for kind in schemas for key in walk(kind, "")]
