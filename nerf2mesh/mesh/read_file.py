@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from nerf2mesh.mesh.color_space import linear_to_srgb, srgb_to_linear
+from nerf2mesh.mesh.color_space import linear_to_srgb
+from nerf2mesh.mesh.scene_file import first_line, load_scene
+from nerf2mesh.mesh.scene_material import colors_of, material_of, multiplied
 from nerf2mesh.mesh.vectors import unit
 
 FORMATS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off")
 DEFAULT_GREY = 0.8
+LARGEST = 1e15
+"""A coordinate beyond this is taken for damage: products of three would leave what float32 can hold."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,24 @@ def read_mesh_file(path: Path, *, up: str = "y", front: str = "z") -> MeshArrays
     up, front: the file's axes, see `TriangleMesh.from_file`.
     Raises FileNotFoundError where there is no file, and ValueError where it holds no triangle or cannot be read.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"path: expected a mesh file, got {path}, which does not exist; give an existing file")
+    if not path.is_file():
+        raise ValueError(f"path: expected a mesh file, got {path}, which is no regular file; give a file")
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"path: expected a file of {', '.join(FORMATS)}, got {path.name!r}; convert it first")
     turn = axis_turn(up, front)
-    parts = [part for part in _read_parts(path) if len(part.faces)]
-    if not parts:
+    try:
+        with np.errstate(all="ignore"):  # numbers are judged once they are in place
+            mesh = _read(path)
+    except OSError as error:
+        raise ValueError(f"path: expected a readable file, got {path} ({error.strerror or error}); copy it") from error
+    except Exception as error:  # readers raise whatever the bytes lead them to
+        raise ValueError(
+            f"path: expected a valid {path.suffix} file, got {path} ({first_line(error)}); export the mesh again"
+        ) from error
+    if mesh is None:
         raise ValueError(f"path: expected triangles, got none in {path}; give a mesh, not a point cloud")
-    mesh = _join(parts)
     normals = None if mesh.vertex_normals is None else mesh.vertex_normals @ turn.T
     return replace(mesh, vertices=mesh.vertices @ turn.T, vertex_normals=normals)
 
@@ -64,15 +77,44 @@ def axis_turn(up: str, front: str) -> np.ndarray:
     return np.stack([axes[front], np.cross(axes[up], axes[front]), axes[up]])
 
 
+def _read(path: Path) -> MeshArrays | None:
+    """All parts as one, each checked; None where there is no triangle."""
+    parts = [checked(part) for part in _read_parts(path) if len(part.faces)]
+    return _join(parts) if parts else None
+
+
+def checked(part: MeshArrays) -> MeshArrays:
+    """The part with harmless normals and uv.
+
+    Raises:
+        ValueError: shapes disagree, a face names no vertex, or a vertex is no place.
+    """
+    n, n_faces, uv = len(part.vertices), len(part.faces), part.uv
+    shapes = {"vertices": (n, 3), "faces": (n_faces, 3), "uv": (n_faces, 3, 2)}
+    for name, array in vars(part).items():
+        shape = shapes.get(name, (n, 3))
+        if array is not None and name != "texture" and array.shape != shape:
+            raise ValueError(f"{name} of the shape {array.shape} where {shape} belongs")
+    low, high = int(part.faces.min()), int(part.faces.max())
+    if low < 0 or high >= n:
+        raise ValueError(f"a face that names vertex {low if low < 0 else high} of {n}")
+    places = np.all(np.abs(part.vertices) < LARGEST, axis=1)
+    if not places[part.faces].all():
+        raise ValueError(f"positions that are not finite or beyond {LARGEST:g}")
+    normals, colors = part.vertex_normals, part.vertex_colors
+    return replace(
+        part,
+        vertices=np.where(places[:, None], part.vertices, 0.0),
+        vertex_normals=None if normals is None or not np.isfinite(normals).all() else normals,
+        uv=None if uv is None else np.where(np.abs(uv) < LARGEST, uv, 0.0).astype(np.float32),
+        vertex_colors=None if colors is None else np.clip(np.nan_to_num(colors, nan=0.0), 0.0, 1.0),
+    )
+
+
 def _read_parts(path: Path) -> list[MeshArrays]:
     import trimesh
 
-    try:
-        scene = trimesh.load(path, process=False)
-    except Exception as error:  # readers raise whatever the bytes lead them to
-        raise ValueError(
-            f"path: expected a valid {path.suffix} file, got {path} ({error}); export the mesh again"
-        ) from error
+    scene = load_scene(path)
     is_gltf = path.suffix.lower() in (".glb", ".gltf")
     if not isinstance(scene, trimesh.Scene):
         return [_part(scene, is_gltf)] if isinstance(scene, trimesh.Trimesh) else []
@@ -106,12 +148,12 @@ def _part(mesh: Any, is_gltf: bool) -> MeshArrays:
     if mesh.visual.kind == "vertex":
         colors = np.asarray(mesh.visual.vertex_colors)[:, :3] / 255.0
     elif mesh.visual.kind == "texture":
-        texture, factor = _material(mesh.visual.material)
+        texture, factor = material_of(mesh.visual.material)
         if texture is not None and mesh.visual.uv is not None:
             uv = np.asarray(mesh.visual.uv)[mesh.faces]
-            texture = _multiplied(texture, factor, is_gltf)
+            texture = multiplied(texture, factor, is_gltf)
         else:
-            texture, colors = None, _colors(mesh) * factor
+            texture, colors = None, colors_of(mesh) * factor
             colors = linear_to_srgb(colors) if is_gltf else colors
     return MeshArrays(
         np.asarray(mesh.vertices, np.float64),
@@ -121,39 +163,6 @@ def _part(mesh: Any, is_gltf: bool) -> MeshArrays:
         None if uv is None else uv.astype(np.float32),
         texture,
     )
-
-
-def _multiplied(texture: np.ndarray, factor: np.ndarray, is_gltf: bool) -> np.ndarray:
-    """An sRGB texture times a color factor, in linear light where the format says so."""
-    if (factor == 1.0).all():
-        return texture
-    colors = texture[..., :3] / 255.0
-    colors = linear_to_srgb(srgb_to_linear(colors) * factor) if is_gltf else colors * factor
-    return np.concatenate([np.round(255.0 * colors).astype(np.uint8), texture[..., 3:]], axis=-1)
-
-
-def _colors(mesh: Any) -> np.ndarray:
-    """Colors [V, 3] that a reader kept beside a material, else ones."""
-    for attributes in (mesh.visual.vertex_attributes, mesh.vertex_attributes):
-        colors = attributes.get("color")
-        if colors is not None and len(colors) == len(mesh.vertices):
-            return np.asarray(colors)[:, :3] / (255.0 if colors.dtype.kind == "u" else 1.0)
-    return np.ones((len(mesh.vertices), 3))
-
-
-def _material(material: Any) -> tuple[np.ndarray | None, np.ndarray]:
-    """Base color image (uint8) or None, and the factor [3] that multiplies it."""
-    image = getattr(material, "baseColorTexture", None)
-    factor = getattr(material, "baseColorFactor", None)
-    if hasattr(material, "diffuse"):
-        # An OBJ's Kd beside a map_Kd is ignored by most readers, and exporters write arbitrary values there.
-        image = material.image
-        factor = None if image is not None else material.diffuse
-    factor = np.ones(3) if factor is None else np.asarray(factor)[:3]
-    factor = factor / 255.0 if factor.dtype.kind == "u" else factor.astype(np.float64)
-    if image is None:
-        return None, factor
-    return np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB")), factor
 
 
 def _join(parts: list[MeshArrays]) -> MeshArrays:

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerf2mesh.mesh.read_file import FORMATS
+from nerf2mesh.mesh.scene_file import first_line
 from nerf2mesh.objects.config import SPLITS, ObjectDataConfig
 from nerf2mesh.objects.mesh import ObjectMesh, read_object
+from nerf2mesh.utils.names import inside
+from nerf2mesh.utils.regular_file import read_regular
 
 MANIFEST = "manifest.jsonl"
+MANIFEST_BYTES = 2**28
+TEXTS = ("kind", "licence", "source", "credit")
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,10 @@ def _of_files(folder: Path, config: ObjectDataConfig) -> list[ObjectEntry]:
 
 
 def _of_manifest(manifest: Path, config: ObjectDataConfig) -> list[ObjectEntry]:
-    lines = manifest.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = read_regular(manifest, limit_bytes=MANIFEST_BYTES, follow=True).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"data.meshes: expected UTF-8 in {manifest}, got {error}; write it anew") from error
     return [_entry(manifest, i + 1, line, config) for i, line in enumerate(lines) if line.strip()]
 
 
@@ -114,20 +122,24 @@ def _entry(manifest: Path, number: int, line: str, config: ObjectDataConfig) -> 
     where = f"data.meshes: line {number} of {manifest}"
     try:
         said = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: expected JSON, got {error}; repair the line") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: expected JSON, got {first_line(error)}; repair the line") from error
     if not isinstance(said, dict) or not isinstance(said.get("file"), str):
         raise ValueError(f"{where}: expected an object with `file`, got {line[:60]!r}; repair the line")
     name = Path(said["file"])
-    if name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"{where}: expected a file inside the folder, got {name}; name one below it")
-    inside = manifest.parent / name
-    path = inside if inside.is_file() else manifest.parent / "models" / name
+    path = inside(manifest.parent, said["file"], where)
+    path = path if path.is_file() else inside(manifest.parent / "models", said["file"], where)
+    wrong = [key for key in (*TEXTS, "split") if not isinstance(said.get(key), str | None)]
+    wrong += [key for key in ("uncoloured", "near_test") if not isinstance(said.get(key), bool | None)]
+    if wrong:
+        raise ValueError(
+            f"{where}: expected text or true or false, got {str(said[wrong[0]])[:40]!r} as {wrong[0]}; repair it"
+        )
     split = said.get("split") or hashed_split(name, config.heldout_share)
     if split not in SPLITS:
         raise ValueError(f"{where}: expected a split of {', '.join(SPLITS)}, got {split!r}; repair the line")
-    texts = {key: str(said.get(key) or "") for key in ("kind", "source", "credit")}
-    licence = str(said.get("licence") or config.licence)
+    texts = {key: (said.get(key) or "") for key in TEXTS if key != "licence"}
+    licence = said.get("licence") or config.licence
     return ObjectEntry(
         path, split, uncolored=said.get("uncoloured"), licence=licence, near_test=bool(said.get("near_test")), **texts
     )

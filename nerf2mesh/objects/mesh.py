@@ -6,14 +6,18 @@ Packed files (`.npz`): `v` int16 [n, 3] positions / 32767, +Z up, front +X; `n` 
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nerf2mesh.mesh.read_file import MeshArrays, checked
+from nerf2mesh.mesh.scene_file import MAX_BYTES, first_line
 from nerf2mesh.mesh.surface.simplify import simplify
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.utils.regular_file import read_regular
 
 TEXTURE_PX = 256
 """Longer textures are averaged down to this side: at the size of training views more would alias."""
@@ -96,11 +100,22 @@ def connected_parts(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def _read_packed(path: Path) -> TriangleMesh:
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        data = read_regular(path, limit_bytes=MAX_BYTES, follow=True)
+        with zipfile.ZipFile(io.BytesIO(data)) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+        if unpacked > MAX_BYTES:
+            raise ValueError(f"{unpacked} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as packed:
             v, n, c, f = (packed[key] for key in "vncf")
-        return TriangleMesh(v / 32767.0, f.astype(np.int64), n / 127.0, c / np.float32(255.0))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: expected a packed mesh with v, n, c, f, got {error}; pack it anew") from error
+        part = MeshArrays(v / 32767.0, f.astype(np.int64), n / 127.0, (c / np.float32(255.0)).astype(np.float32))
+        part = checked(part) if len(part.faces) else part
+        return TriangleMesh(part.vertices, part.faces, part.vertex_normals, part.vertex_colors)
+    except OSError:
+        raise
+    except Exception as error:  # numpy and zipfile raise whatever the bytes lead them to
+        raise ValueError(
+            f"{path}: expected a packed mesh with v, n, c, f, got {first_line(error)}; pack it anew"
+        ) from error
 
 
 def _is_plain(mesh: TriangleMesh) -> bool:

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nerf2mesh.utils.interpreter import interpreter
+from nerf2mesh.utils.scratch import scratch
 
 TIME_LIMIT_S = 300.0
 SCRIPT = """
 import sys
 import bpy
-from nerf2mesh.utils.scratch import scratch
 source, target = sys.argv[-2:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.ops.import_scene.gltf(filepath=source)
