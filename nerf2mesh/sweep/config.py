@@ -7,13 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-<<<<<<< HEAD
 from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, SPLITS, TRACKS, TURNED
-=======
-from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, TRACKS
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import FilePath, Length, Name, OneOf, Seed, Within, Words
->>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
 
 LAUNCHERS = ("local", "slurm", "ray", "joblib")
 
@@ -108,41 +104,29 @@ class BenchConfig:
     """Names out of the protocol's; empty: all."""
     n_objects: Annotated[int, Within(0, 1_000_000)] = 0
     """Only the first so many of them; 0: all."""
-<<<<<<< HEAD
-    split: str = "both"
+    split: Annotated[str, OneOf(*SPLITS)] = "both"
     """Of protocol objects: heldout (sources that priors are trained on), outside (other sources), or both."""
-    per_split: int = 48
+    per_split: Annotated[int, Within(1, 100_000)] = 48
     """Objects drawn of each split, balanced by kind."""
-    draw_seed: int = 0
+    draw_seed: Seed = 0
     """Another seed draws other objects."""
-    yaws: int = 1
+    yaws: Annotated[int, Within(1, 360)] = 1
     """Protocols core and objects: every object is given from so many sides, evenly turned, each a case of its own."""
-    seeds: tuple[int, ...] = (0, 1)
-    presets: tuple[str, ...] = ("standard",)
-    vary: dict[str, Any] = field(default_factory=dict)
-=======
     seeds: Annotated[tuple[Seed, ...], Length(1, 10000)] = (0, 1)
     presets: Annotated[tuple[Name, ...], Length(1, 100)] = ("standard",)
     vary: Annotated[dict[str, Any], Length(0, 100)] = field(default_factory=dict)
->>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
     """Settings of the fit and their values: +vary.prior=[builtin,latent] +vary.distill.weight=[1,2]."""
     overrides: Annotated[tuple[Words, ...], Length(0, 1000)] = ()
     """For every fit: 'overrides=["optimize.steps=50"]'."""
     fit: bool = True
     """False: the baselines only."""
     baselines: bool = True
-<<<<<<< HEAD
     only_tables: bool = False
     """Start nothing: write the tables of what is done so far."""
-    data_dir: str | None = None
+    data_dir: FilePath | None = None
     """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of objects, meshes with a manifest; of
     t3bench, its prompts."""
-    dataset: str = "gso"
-=======
-    data_dir: FilePath | None = None
-    """The folder of the data set: of core, what `nerf2mesh-bench fetch` brings; of t3bench, its prompts."""
     dataset: Annotated[str, OneOf("gso", "omniobject3d", "objaverse")] = "gso"
->>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
     """How data_dir is laid out, for published protocols: gso, omniobject3d, objaverse."""
     output_dir: FilePath | None = None
     """The sweep's folder; by default outputs/bench/PROTOCOL-TRACK, so that the same command goes on."""
@@ -153,24 +137,11 @@ class BenchConfig:
     launch: LaunchConfig = field(default_factory=LaunchConfig)
 
     def __post_init__(self) -> None:
-<<<<<<< HEAD
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {self.protocol!r}; choose one")
-        if self.track not in TRACKS:
-            raise ValueError(f"track: expected one of {', '.join(TRACKS)}, got {self.track!r}; choose one")
-        if self.split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {self.split!r}; choose one")
-        if not 1 <= self.yaws <= 360 or (self.yaws > 1 and self.protocol not in TURNED):
+        check_ranges(self)
+        if self.yaws > 1 and self.protocol not in TURNED:
             raise ValueError(
-                f"yaws: expected 1, or up to 360 with protocol {' and '.join(TURNED)}, got {self.yaws} with "
+                f"yaws: expected 1, or more with protocol {' and '.join(TURNED)}, got {self.yaws} with "
                 f"{self.protocol}; change it"
             )
-        if self.look not in LOOKS:
-            raise ValueError(f"look: expected one of {', '.join(LOOKS)}, got {self.look!r}; choose one")
-        if self.dataset not in ("gso", "omniobject3d", "objaverse"):
-            raise ValueError(f"dataset: expected gso, omniobject3d or objaverse, got {self.dataset!r}; choose one")
-=======
-        check_ranges(self)
->>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
         if not self.fit and not self.baselines:
             raise ValueError("fit, baselines: expected one of them, got neither; set fit=true")

@@ -86,14 +86,10 @@ def test_settings_that_cannot_be_are_refused() -> None:
         ("n_objects=24", "n_objects: expected 0 .all. to 23, got 24"),
         ("launch.wait=false", "wait"),
         ("protocol=triposr", "data_dir"),
-<<<<<<< HEAD
-        ("seeds=[]", "at least one"),
-        ("split=train", "split: expected one of heldout, outside, both"),
-        ("protocol=procedural-heldout yaws=8", "yaws: expected 1, or up to 360 with protocol core and objects"),
-        ("protocol=objects", "data_dir: expected the folder"),
-=======
         ("seeds=[]", "a list of 1 to"),
->>>>>>> e3c3aee (Every setting has its range in its annotation: checked when a configuration is made, shown on the settings page)
+        ("split=train", "split: expected one of heldout, outside, both"),
+        ("protocol=procedural-heldout yaws=8", "yaws: expected 1, or more with protocol core and objects"),
+        ("protocol=objects", "data_dir: expected the folder"),
         ("weights.clip=/nowhere", r"weights\.clip: expected a file or folder"),
     ):
         with pytest.raises(ValueError, match=said):
