@@ -263,7 +263,8 @@ def _fit(composed: DictConfig) -> None:
 
 def default_output_dir(config: Config, preset: str) -> Path:
     """outputs/PICTURE-PRESET: the same command finds its folder again and resumes."""
-    stem = Path(config.input.image).stem if config.input.image else "run"
+    first = config.input.image or (config.input.images or [""])[0]
+    stem = Path(first).resolve().stem if first else "run"
     return Path("outputs") / f"{stem}-{preset}"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import EllipsisType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nerf2mesh.utils.device_copy import to_device
@@ -201,12 +201,16 @@ class Camera:
 
 @dataclass(frozen=True)
 class View:
-    """What is known from one side: a straight-alpha RGBA image [h, w, 4] and the camera that took it."""
+    """What is known from one side: a straight-alpha RGBA image [h, w, 4] and the camera that took it.
+
+    known [h, w] is False where the picture says nothing, such as beyond the photograph's border; None: all is known.
+    """
 
     image: Float[Tensor, "h w 4"]
     camera: Camera
     weight: float = 1.0
     domain: str = "photo"
+    known: Bool[Tensor, "h w"] | None = None
 
     def __post_init__(self) -> None:
         shape, kind = tuple(self.image.shape), self.image.dtype

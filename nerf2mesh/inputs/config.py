@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Elevation, FilePath, OneOf, Within, Words
+from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Within, Words
 
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "grabcut", "rembg", "none")
+KINDS = ("picture", "photos")
+UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
+BOXES = ("auto", "masks", "file", "points", "cameras")
+
+
+@dataclass(kw_only=True)
+class PhotosConfig:
+    """Several photographs of one object (`input=photos`); docs/photos.md has each layout."""
+
+    max_photos: Annotated[int, Within(2, 10_000)] = 120
+    """At most so many pictures of a folder or frames of a video are looked at, evenly picked. All of a capture with
+    poses are."""
+    up: Annotated[str, OneOf(*UPS)] = "auto"
+    """The world's up direction: auto (+Z in transforms.json, else from the cameras), cameras (people hold them level),
+    or an axis of the file's world: x, y, z, -x, -y, -z."""
+    keep_front: bool = False
+    """The file's x axis stays the object's front. False: the first photograph is at input.azimuth_deg."""
+    box: Annotated[str, OneOf(*BOXES)] = "auto"
+    """Where the object is: by the masks' visual hull, the file (aabb_scale, scale_mat), the sparse points, or what all
+    cameras see; auto takes the first of these that is there."""
+    min_registered: Share = 0.5
+    """Share of photographs without poses that structure from motion has to place; fewer are refused."""
+    turntable: bool = False
+    """The object turned before a camera that stood still: structure from motion then looks at the object alone."""
+    matching: Annotated[str, OneOf("auto", "exhaustive", "sequential")] = "auto"
+    """Pairs that are matched: exhaustive, sequential (neighbors in time), or auto: sequential for videos and for more
+    than 80 photographs."""
+    cache_dir: FilePath | None = None
+    """Where the found poses are kept; null takes ~/.cache/nerf2mesh (or XDG_CACHE_HOME)."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "input.photos.")
 
 
 @dataclass(kw_only=True)
 class InputConfig:
-    """One picture and the camera that is said to have taken it, words, or both."""
+    """One picture and the camera that is said to have taken it, several photographs, words, or pictures and words."""
 
+    kind: Annotated[str, OneOf(*KINDS)] = "picture"
+    """What `input=NAME` sets: picture (or words alone), or photos."""
     image: FilePath | None = None
-    """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D."""
+    """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D. With input=photos a folder, a video, a
+    transforms.json or a cameras.npz."""
+    images: Annotated[list[FilePath], Length(0, 10_000)] = field(default_factory=list)
+    """With input=photos the photographs one by one; input.image=[A,B] says the same."""
     elevation_deg: Elevation = 10.0
     """How far above the horizon the picture was taken from."""
     azimuth_deg: Annotated[float, Within(-360.0, 360.0)] = 0.0
@@ -45,6 +82,11 @@ class InputConfig:
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: Words = ""
     """What it is not to be."""
+    photos: PhotosConfig = field(default_factory=PhotosConfig)
 
     def __post_init__(self) -> None:
         check_ranges(self, "input.")
+        if self.images and self.kind != "photos":
+            raise ValueError(f"input.images: expected one picture, got {len(self.images)}; say input=photos")
+        if self.images and self.image:
+            raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")

@@ -41,8 +41,10 @@ class Picture:
     sha256: str
 
 
-def read_picture(path: str | Path | None, data: bytes | None = None) -> Picture:
+def read_picture(path: str | Path | None, data: bytes | None = None, *, upright: bool = True) -> Picture:
     """Read one still picture, from `data` where these are given; `path` is then only its name.
+
+    Without `upright` the pixels stay as the file has them, whatever EXIF says about the orientation.
 
     Raises:
         ValueError: the file is missing, no picture, broken, animated, too small or large.
@@ -54,7 +56,7 @@ def read_picture(path: str | Path | None, data: bytes | None = None) -> Picture:
     size = image.size
     try:
         image.load()
-        image = _upright_srgb(image)
+        image = _in_srgb(ImageOps.exif_transpose(image) if upright else image)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise ValueError(
             f"input.image: {path} is damaged or cut short ({_short(error)}); copy or export the file again"
@@ -173,9 +175,9 @@ def _phone_format(path: str | Path | None, data: bytes) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _upright_srgb(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation and, where the file carries a color profile, go to sRGB; 8 bits per channel."""
-    image = _eight_bits(ImageOps.exif_transpose(image))
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Go to sRGB where the file carries a color profile; 8 bits per channel."""
+    image = _eight_bits(image)
     profile = image.info.get("icc_profile")
     if not profile:
         return image

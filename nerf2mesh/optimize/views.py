@@ -75,11 +75,12 @@ class GivenPixels:
         of a drawing are its paper's.
 
         Half of the rays go to the object and its rim, half anywhere; within its pixel each ray passes at random, so
-        that the mean over many steps is the antialiased picture.
+        that the mean over many steps is the antialiased picture. Pixels that are not `View.known` are never drawn.
         """
         which = int(torch.multinomial(self.share, 1, generator=generator))
-        view, (image, near) = self.views[which], self.tables[which]
-        everywhere = torch.randint(len(image), (n - n // 2,), generator=generator)
+        view, (image, near, known) = self.views[which], self.tables[which]
+        everywhere = torch.randint(len(image) if known is None else len(known), (n - n // 2,), generator=generator)
+        everywhere = everywhere if known is None else known[everywhere]
         close = near[torch.randint(len(near), (n // 2,), generator=generator)]
         index = torch.cat([everywhere, close.cpu()])
         width = view.camera.width_px
@@ -91,13 +92,16 @@ class GivenPixels:
         return there, image[to_device(index, device)], view.domain not in DRAWINGS
 
 
-def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixels [h * w, 4], and the numbers of those within a few pixels of the object."""
+def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Pixels [h * w, 4], the numbers of those within a few pixels of the object, and of the known ones (None: all)."""
     alpha = view.image[None, None, ..., 3]
     reach = max(3, view.camera.width_px // 32) | 1
     near = torch.nn.functional.max_pool2d(alpha, reach, stride=1, padding=reach // 2).flatten() > 0.05
+    known = None if view.known is None else view.known.flatten().cpu()
+    near = near if known is None else near & known.to(near.device)
     if not bool(near.any()):
         raise ValueError(
             "observations: expected a view with an object, got an empty mask; choose another foreground method"
         )
-    return view.image.reshape(-1, 4).to(device), near.nonzero()[:, 0]
+    numbers = None if known is None else known.nonzero()[:, 0]
+    return view.image.reshape(-1, 4).to(device), near.nonzero()[:, 0], numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -52,7 +52,10 @@ def made_from(
 
 
 def _inputs(config: Config, observations: Observations) -> dict[str, str | Mapping[str, object]]:
-    """The picture with the hash of the bytes that were read."""
+    """The picture with the hash of the bytes that were read; of photographs also how their cameras were found."""
+    if config.input.kind == "photos" and "photos" in observations.notes:
+        about = cast(Mapping[str, object], observations.notes["photos"])
+        return {"photographs": {"sha256": observations.notes["sha256"], **about}}
     if not config.input.image:
         return {}
     path, digest = Path(config.input.image), observations.notes.get("sha256")

@@ -40,7 +40,8 @@ def views_digest(observations: Observations) -> str:
         camera = view.camera
         about = (view.weight, view.domain, camera.width_px, camera.height_px, camera.orthographic)
         digest.update(repr((tuple(view.image.shape), *about)).encode())
-        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px):
+        known = () if view.known is None else (view.known,)
+        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *known):
             digest.update(part.cpu().numpy().tobytes())
     return digest.hexdigest()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PATHS = ("image", "output_dir", "data", "data_dir", "weights", "model", "config_dir", "controlnet", "ip_adapter")
-PATHS += ("cache_dir", "adapters", "meshes", "clip", "average")
+PATHS += ("images", "cache_dir", "adapters", "meshes", "clip", "average")
 WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
 _WITH_VALUE = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c")
@@ -25,7 +25,9 @@ _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL
 
 
 def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> list[str]:
-    """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE."""
+    """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE, and a
+    folder of pictures for a sweep over them, unless they are photographs of one object."""
+    together = bool({"input=photos", "experiment=photos", "experiment=few_photos"} & set(arguments))
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     ready: list[str] = []
     before = ""
@@ -34,7 +36,8 @@ def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> li
             ready.append(argument)
         else:
             named = f"input.image={argument}" if takes_picture and _is_picture(argument) else argument
-            many = _pictures(named.partition("=")[2]) if takes_picture and named.startswith("input.image=") else []
+            apart = takes_picture and named.startswith("input.image=") and not together
+            many = _pictures(named.partition("=")[2]) if apart else []
             if len(many) > 1 and not sweep:
                 ready.insert(0, "--multirun")
             ready.append(f"input.image={','.join(map(_quoted, many))}" if many else written_out(named, sweep=sweep))
@@ -46,9 +49,12 @@ def written_out(override: str, *, sweep: bool = False) -> str:
     """The override in Hydra's grammar.
 
     lora=[FILE, ...] is short for lora.adapters=[FILE, ...]; without brackets it names an option of the group.
+    input.image=[FILE, ...] is short for input.images=[FILE, ...].
     """
     if override.startswith("lora=["):
         override = "lora.adapters=" + override.removeprefix("lora=")
+    if override.startswith("input.image=[") and override.endswith("]") and not Path(override[12:]).exists():
+        override = "input.images=" + override[12:]
     key, equals, value = override.partition("=")
     name = key.lstrip("+").rpartition(".")[2]
     if not equals or not re.fullmatch(r"\+{0,2}[\w.]+", key) or name not in PATHS + WORDS or key == "lora.weights":

@@ -77,7 +77,7 @@ def seen_colors(
 
 
 def reduced(view: View, n_pixels: float) -> View:
-    """The view with at most about `n_pixels` pixels, averaged by area."""
+    """The view with at most about `n_pixels` pixels, averaged by area; what is unknown counts as empty."""
     height, width = view.image.shape[:2]
     scale = (n_pixels / (height * width)) ** 0.5
     if scale >= 1.0:
@@ -87,7 +87,7 @@ def reduced(view: View, n_pixels: float) -> View:
     premultiplied = torch.cat([view.image[..., :3] * alpha, alpha], dim=-1).permute(2, 0, 1)[None]
     small = torch.nn.functional.interpolate(premultiplied, size=size, mode="area")[0].permute(1, 2, 0)
     straight = torch.cat([small[..., :3] / small[..., 3:].clamp_min(1e-6), small[..., 3:]], dim=-1)
-    return replace(view, image=straight, camera=view.camera.resized(size[1], size[0]))
+    return replace(view, image=straight, camera=view.camera.resized(size[1], size[0]), known=None)
 
 
 def look_up(mesh: TriangleMesh, view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
