@@ -96,6 +96,7 @@ def merge(argv: Sequence[str]) -> None:
     """merge RESULTS COMMITTED: add these results to the committed JSON file, and write its table beside it."""
     from nerf2mesh.evaluate.protocols.published import published_markdown
     from nerf2mesh.evaluate.tables.comparison import load_results
+    from nerf2mesh.evaluate.tables.split_tables import split_report
     from nerf2mesh.evaluate.tables.tables import report
     from nerf2mesh.utils.atomic_write import atomic_write_text
 
@@ -104,8 +105,11 @@ def merge(argv: Sequence[str]) -> None:
     if path.exists():
         results = load_results(path).merged(results)
     methods, baselines = results.methods(), results.blind_baselines()
-    published = published_markdown(results.protocol)
-    table = report(results, methods[0] if methods else None, baselines, published=published)
+    if results.protocol.split("-")[0] == "objects":
+        table = split_report(results, methods, baselines, n_wanted=len({r.object for r in results.records}))
+    else:
+        published = published_markdown(results.protocol)
+        table = report(results, methods[0] if methods else None, baselines, published=published)
     results.save(path)
     atomic_write_text(path.with_suffix(".md"), table)
     print(f"written: {path} and its table")

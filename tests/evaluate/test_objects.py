@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,15 +12,18 @@ import torch
 
 from nerf2mesh.evaluate.protocols import objects
 from nerf2mesh.evaluate.protocols.cases import load_case, object_names
-from nerf2mesh.evaluate.protocols.core import core_case
+from nerf2mesh.evaluate.protocols.core import core_case, scene
 from nerf2mesh.evaluate.protocols.names import groups, split_yaw, with_yaws
 from nerf2mesh.evaluate.protocols.objects import draw, drawn_names, object_case
+from nerf2mesh.evaluate.protocols.procedural_objects import turned_scene
 from nerf2mesh.evaluate.protocols.scoring import Settings, score
+from nerf2mesh.evaluate.tables.page import write_page
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.split_tables import best_baseline, paired_rows, shared_cases, split_report
 from nerf2mesh.evaluate.tables.statistics import by_object, compare, estimate
 from nerf2mesh.mesh import TriangleMesh, save_mesh
 from nerf2mesh.objects.folder import ObjectEntry
+from nerf2mesh.sweep.commands import COMMANDS
 from tests.evaluate.shapes import cube
 from tests.objects.files import pack, two_colored_ball, write_manifest
 
@@ -225,3 +229,25 @@ def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
     found.save(tmp_path / "results.json")
     read = Results.load(tmp_path / "results.json")
     assert read.about == found.about and read.merged(results(9)).about["o8"]["split"] == "heldout"
+
+
+def test_a_page_of_many_objects_shows_the_worst_and_the_best(tmp_path: Path) -> None:
+    records = [Record("m", f"o{k:02d}", 0, {"volume_iou": 0.01 * k, "normal_consistency": 1.0}) for k in range(40)]
+    write_page(tmp_path / "page.html", Results("objects", tuple(records)), {}, method="m")
+    found = re.findall(r"<h2>(o\d\d)</h2>", (tmp_path / "page.html").read_text())
+    assert found == [f"o{k:02d}" for k in (*range(12), *range(28, 40))]
+
+
+def test_a_committed_file_gets_the_table_of_splits(tmp_path: Path) -> None:
+    results().save(tmp_path / "results.json")
+    COMMANDS["merge"]([str(tmp_path / "results.json"), str(tmp_path / "committed.json")])
+    assert "Outside, of other sources: 3 objects" in (tmp_path / "committed.md").read_text()
+
+
+def test_a_turned_scene_has_its_distances_turned() -> None:
+    scenes = scene("proc-02")
+    points = torch.rand(1, 500, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    x, y, z = points.unbind(-1)
+    quarter = torch.stack([y, -x, z], dim=-1)
+    assert torch.allclose(turned_scene(scenes, 90.0).distance(quarter), scenes.distance(points), atol=1e-5)
+    assert turned_scene(scenes, 0.0) is scenes

@@ -20,7 +20,7 @@ from nerf2mesh.evaluate.tables.tables import INTERVALS, LEGEND, cost_rows, failu
 SHAPE_AND_PICTURE = ("volume_iou", "chamfer", "f_score_0.05", "psnr", "ssim", "mask_iou", "color_error")
 REGIONS = ("psnr_seen", "psnr_unseen", "ssim_seen", "ssim_unseen", "lightness_error_unseen", "chroma_error_unseen")
 GROUPED = ("volume_iou", "psnr")
-UNSEEN_BINS, SOLIDITY_BINS = (0.6, 0.7), (0.25, 0.5)
+UNSEEN_BINS, SOLIDITY_BINS = (0.6, 0.75), (0.35, 0.6)
 """Where the objects are divided by the share of their surface that is not shown, and by volume over hull volume."""
 Rows = tuple[list[str], list[list[str]]]
 
