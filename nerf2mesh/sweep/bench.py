@@ -40,7 +40,8 @@ def run_bench(config: BenchConfig) -> Path | None:
     wanted = jobs(config)
     if config.protocol == "core":
         require_meshes({split_yaw(payload["object"])[0] for payload in wanted.values()}, config.data_dir)
-    check_origin(folder, [settings for _, settings in methods(config)])
+    manifest = Path(config.data_dir) / "manifest.jsonl" if config.data_dir else None
+    check_origin(folder, [settings for _, settings in methods(config)], manifest)
     queue = Queue.create(folder, wanted, retries=launch.retries, max_losses=launch.max_losses)
     Rules(retries=launch.retries, max_losses=launch.max_losses, lease_s=launch.lease_s).save(folder)
     if launch.retry_failed:
@@ -149,10 +150,10 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     results.save(folder / "results.json")
     records, first = results.records, names[0] if names else None
     blind = [name for name in BLIND if any(r.method == name for r in records)]
+    notes = _notes(config)
     if config.protocol == "objects":
-        text = split_report(results, names, blind, n_wanted=len(case_names(config)))
+        text = split_report(results, names, blind, n_wanted=len(case_names(config)), notes=notes)
     else:
-        notes = _notes(config)
         text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=notes)
         for other in names[1:]:
             text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"

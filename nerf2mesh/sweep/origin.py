@@ -14,11 +14,17 @@ from pathlib import Path
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
 PACKAGED = "the packaged prior"
+MANIFEST = "the manifest of data_dir"
 
 
-def check_origin(folder: Path, methods: Iterable[Sequence[str]]) -> None:
-    """Notes the files behind the methods' settings. ValueError where the folder's results were made with others."""
+def check_origin(folder: Path, methods: Iterable[Sequence[str]], manifest: Path | None = None) -> None:
+    """Notes the files behind the methods' settings, and the objects' `manifest` if it is there.
+
+    ValueError where the folder's results were made with others.
+    """
     path, now = folder / "origin.json", _digests(methods)
+    if manifest is not None and manifest.is_file():
+        now[MANIFEST] = hashlib.sha256(manifest.read_bytes()).hexdigest()
     before = _read(path) if path.is_file() else {}
     unknown = not path.is_file() and any((folder / "results").glob("*.json"))
     changed = [name for name in now if before.get(name, now[name]) != now[name]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,9 @@ def test_the_report_says_what_and_how_many() -> None:
     assert "near_test): 1 (o0)" in text and "Closed meshes: 5 of 7" in text and "CC0-1.0" in text
     for title in ("B against A:", "A against the best baseline:", "## By kind", "PSNR, unseen"):
         assert title in text
+    judged = replace(results(), records=tuple(replace(r, metrics={"lpips_vgg": 0.5}) for r in results().records))
+    text = split_report(judged, ["A", "B"], ["sphere"], n_wanted=8, notes=["Weights: lpips_vgg by heads.pth."])
+    assert "LPIPS (VGG) [-]" in text and "by heads.pth" in text
     nothing = split_report(Results("objects", ()), ["A"], [], n_wanted=4)
     assert "0 of 4 cases are done" in nothing and "No table yet" in nothing
 

@@ -182,6 +182,12 @@ def test_results_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
     check_origin(folder, [settings])
     check_origin(folder, [settings, ["preset=tiny"]])
     assert set(json.loads((folder / "origin.json").read_text())) == {settings[1], "the packaged prior"}
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("{}")
+    check_origin(folder, [settings], manifest)
+    manifest.write_text("{} ")
+    with pytest.raises(ValueError, match=r"present the manifest of data_dir"):
+        check_origin(folder, [settings], manifest)
     weights.write_text("new")
     with pytest.raises(ValueError, match=r"present prior\.weights="):
         check_origin(folder, [settings])

@@ -15,7 +15,7 @@ from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.tables.formats import interval, markdown, number, signed
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import compare, estimate
-from nerf2mesh.evaluate.tables.tables import INTERVALS, LEGEND, cost_rows, failures, mean_rows
+from nerf2mesh.evaluate.tables.tables import INTERVALS, LEGEND, PERCEPTUAL, cost_rows, failures, mean_rows
 
 SHAPE_AND_PICTURE = ("volume_iou", "chamfer", "f_score_0.05", "psnr", "ssim", "mask_iou", "color_error")
 REGIONS = ("psnr_seen", "psnr_unseen", "ssim_seen", "ssim_unseen", "lightness_error_unseen", "chroma_error_unseen")
@@ -25,16 +25,18 @@ UNSEEN_BINS, SOLIDITY_BINS = (0.6, 0.75), (0.35, 0.6)
 Rows = tuple[list[str], list[list[str]]]
 
 
-def split_report(results: Results, methods: Sequence[str], baselines: Sequence[str], *, n_wanted: int) -> str:
-    """The whole Markdown report; `n_wanted`: cases that the sweep asks for."""
+def split_report(
+    results: Results, methods: Sequence[str], baselines: Sequence[str], *, n_wanted: int, notes: Sequence[str] = ()
+) -> str:
+    """The whole Markdown report; `n_wanted`: cases that the sweep asks for. `notes` stand in its head."""
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
     records = shared_cases(results.records, methods, baselines)
     done = len({r.object for r in records})
     stand = f"{done} of {n_wanted} cases are done by every method." + ("" if done else " No table yet.")
-    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS} {stand}"]
+    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS} {stand}", *notes]
     parts += head(results, records) if done else []
     for title, some in splits(results, records) if done else ():
-        parts += [f"## {title}", markdown(*mean_rows(some, SHAPE_AND_PICTURE)), "Surface seen and unseen:"]
+        parts += [f"## {title}", markdown(*mean_rows(some, _shown(some))), "Surface seen and unseen:"]
         parts.append(markdown(*mean_rows(some, REGIONS)))
         for method in methods if baselines else ():
             parts += [f"{method} against the best baseline:", markdown(*best_margins(some, method, baselines))]
@@ -95,7 +97,7 @@ def head(results: Results, records: Sequence[Record]) -> list[str]:
 def best_margins(records: Sequence[Record], method: str, baselines: Sequence[str]) -> Rows:
     """Per metric the baseline of best mean, and how far the method is ahead of it, paired over objects."""
     rows = []
-    for key in (*SHAPE_AND_PICTURE, *REGIONS):
+    for key in (*_shown(records), *REGIONS):
         best = best_baseline(records, baselines, key)
         if best is not None:
             rows.append([_title(key), best, *_pair(records, method, best, key)])
@@ -104,7 +106,7 @@ def best_margins(records: Sequence[Record], method: str, baselines: Sequence[str
 
 def paired_rows(records: Sequence[Record], first: str, other: str) -> Rows:
     """Per metric both means and how far `other` is ahead of `first`, paired over objects."""
-    rows = [[_title(key), *_pair(records, other, first, key)] for key in (*SHAPE_AND_PICTURE, *REGIONS)]
+    rows = [[_title(key), *_pair(records, other, first, key)] for key in (*_shown(records), *REGIONS)]
     return ["metric", "first", "other", "difference", "p", "won"], rows
 
 
@@ -157,6 +159,12 @@ def _pair(records: Sequence[Record], method: str, other: str, key: str) -> list[
     p = f"{found.p:.3g}" if found.n_objects >= 6 else "-"
     margin = signed(found.margin, key) + interval(found.low, found.high, key)
     return [*means, margin, p, f"{found.n_won} of {found.n_objects}"]
+
+
+def _shown(records: Sequence[Record]) -> list[str]:
+    """SHAPE_AND_PICTURE, and what the user gave weights for."""
+    found = {key for r in records for key in r.metrics}
+    return [*SHAPE_AND_PICTURE, *(key for key in PERCEPTUAL if key in found)]
 
 
 def _count(records: Sequence[Record]) -> str:
