@@ -219,8 +219,11 @@ def user_message(error: BaseException) -> str | None:
         return _file_message(OSError(int(refused.group(1)), os.strerror(int(refused.group(1)))))
     if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):
         return _NO_SPACE.format("a checkpoint")  # torch.save does not pass the system's error on
-    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
-        return "out of memory; lower renderer.memory_budget_bytes or take preset=preview"
+    no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if no_memory or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)):  # torch's, on a CPU
+        wanted = re.search(r"tried to allocate (\d+) bytes", str(error))
+        size = f" (for {int(wanted.group(1)) / 1e9:,.1f} GB)" if wanted else ""
+        return f"out of memory{size}; lower renderer.memory_budget_bytes or take preset=preview"
     return None
 
 

@@ -71,7 +71,7 @@ class Config:
     seed: Seed = 0
     device: Device = "auto"
     """cpu, cuda, cuda:N, or auto: a GPU where there is one."""
-    threads: Annotated[int, Within(0, 4096)] = 0
+    threads: Annotated[int, Within(0, 1024)] = 0
     """Threads of the CPU; 0 leaves torch's own choice."""
     output_dir: FilePath | None = None
     """The run folder. On the command line by default outputs/PICTURE-PRESET, so that the same command resumes."""

@@ -84,7 +84,7 @@ WRONG = {
     "field.n_levels=0": r"field\.n_levels: expected an integer of 1 to 32, got 0; leave it out for 8",
     "seed=-1": r"seed: expected an integer of 0 to .*, got -1",
     "device=tpu": r"device: expected auto, cpu, cuda or cuda:N, got 'tpu'",
-    "threads=-2": r"threads: expected an integer of 0 to 4,096, got -2",
+    "threads=-2": r"threads: expected an integer of 0 to 1,024, got -2",
     "seed=a=b": r"quote special characters",
     "no_equals_sign": r"quote special characters",
 }

@@ -21,6 +21,7 @@ from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
+from nerf2mesh.run.memory_check import check_memory
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.result import Result
@@ -29,6 +30,7 @@ from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.locks import alone_in
+from nerf2mesh.utils.range_check import check_again
 from nerf2mesh.utils.scratch import scratch_in
 
 
@@ -67,6 +69,7 @@ def run_fit(
     Raises:
         ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
     """
+    check_again(config)
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
     clock = StageClock()
@@ -76,6 +79,7 @@ def run_fit(
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)
+    check_memory(config, device)
     own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
     with alone_in(own_folder), scratch_in(own_folder):
         return _run(config, overrides, observations, ranks, device, clock, OwnCode(prior, loss))

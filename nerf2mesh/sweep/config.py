@@ -44,7 +44,7 @@ class LaunchConfig:
 
     kind: Annotated[str, OneOf(*LAUNCHERS)] = "local"
     workers: Annotated[int, Within(1, 10_000)] = 1
-    threads: Annotated[int, Within(0, 4096)] = 0
+    threads: Annotated[int, Within(0, 1024)] = 0
     """CPU threads of each worker; 0: the machine's cores divided among the local workers."""
     wait: bool = True
     """Stay until all is done. False (SLURM only): start the workers and leave; the same command later collects."""

@@ -93,6 +93,14 @@ def check_ranges(config: Any, prefix: str = "") -> None:
         object.__setattr__(config, name, checked(prefix + name, hint, getattr(config, name), remedy))
 
 
+def check_again(config: Any) -> None:
+    """The checks of a configuration's classes once more, for one whose fields were set after it was made."""
+    for name in hints_of(type(config)):
+        if dataclasses.is_dataclass(getattr(config, name)):
+            check_again(getattr(config, name))
+    config.__post_init__()
+
+
 def checked(path: str, hint: Any, value: Any, remedy: str = "correct it") -> Any:
     """The value as its annotation has it; ValueError in one line, which begins with `path`, where it is not within."""
     form = form_of(hint)

@@ -66,7 +66,7 @@ class StyleTrainConfig:
     """Share of the pairs that is only measured on."""
     checkpoint_every: Count = 100
     device: Device = "cpu"
-    threads: Annotated[int, Within(0, 4096)] = 0
+    threads: Annotated[int, Within(0, 1024)] = 0
     """Threads of the CPU; 0 leaves torch's own choice."""
     seed: Seed = 0
     quiet: bool = False
