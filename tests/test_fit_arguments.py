@@ -64,7 +64,7 @@ def test_observations_are_part_of_the_resume_check(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(Begun):
             nerf2mesh.fit(observations=ball(), overrides=OVERRIDES, output_dir=tmp_path)
-    (tmp_path / "checkpoints/last.pt").touch()
+    (tmp_path / "checkpoints/last.safetensors").touch()
     with pytest.raises(ValueError, match="observations: expected those of the run"):
         nerf2mesh.fit(observations=ball(0.25), overrides=OVERRIDES, output_dir=tmp_path)
 
@@ -79,7 +79,7 @@ def test_a_picture_that_changed_under_its_name_is_another_input(tmp_path: Path) 
         Image.fromarray(picture).resize((96, 96)).save(path)
         with pytest.raises(expected):
             nerf2mesh.fit(path, overrides=OVERRIDES, output_dir=out)
-        (out / "checkpoints/last.pt").touch()
+        (out / "checkpoints/last.safetensors").touch()
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from nerf2mesh.inputs import demo_picture
-from nerf2mesh.optimize import LAST, optimize
+from nerf2mesh.optimize import LAST, optimize, read_checkpoint
 from nerf2mesh.run.preemption import REQUEUE, SIGNALS_SEEN, Checkpoints, Preempted, listening, stoppable
 from nerf2mesh.utils.locks import InUse, alone_in
 from tests.optimize.scene import problem
@@ -52,7 +51,7 @@ def test_stopped_by_a_signal_and_resumed_is_bit_equal(tmp_path: Path) -> None:
     second.load(tmp_path / "parts" / LAST)
     assert second.step == 5, "not the step of the last regular checkpoint, which is 4"
     optimize(second, task, folder=tmp_path / "parts")
-    a, b = (torch.load(tmp_path / name / LAST, weights_only=True) for name in ("whole", "parts"))
+    a, b = (read_checkpoint(tmp_path / name / LAST) for name in ("whole", "parts"))
     assert_equal(a, b)
 
 
@@ -95,7 +94,7 @@ def test_the_command_line_stops_politely_and_goes_on(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=900)
     assert process.returncode == REQUEUE, said
     assert "the same command goes on" in said
-    step = torch.load(tmp_path / LAST, weights_only=True)["step"]
+    step = read_checkpoint(tmp_path / LAST)["step"]
     done = subprocess.run(command(tmp_path), env=environment(), capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert f"continued from step {step}" in (tmp_path / "warnings.json").read_text()

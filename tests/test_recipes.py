@@ -11,6 +11,7 @@ import torch
 
 import nerf2mesh
 from nerf2mesh.config import load_config
+from nerf2mesh.optimize import read_checkpoint
 from nerf2mesh.report import write_json
 from tests.priors import tiny
 
@@ -113,7 +114,7 @@ def test_recipe_runs_three_steps(recipe: str, models: Path, tmp_path: Path, monk
     more = []
     if recipe == "dds_sd":
         run("dreamfusion_sd", models, tmp_path / "source", monkeypatch)
-        more = [f"distill.source={tmp_path / 'source/checkpoints/last.pt'}", "input.negative_prompt=a cat"]
+        more = [f"distill.source={tmp_path / 'source/checkpoints/last.safetensors'}", "input.negative_prompt=a cat"]
     lines = run(recipe, models, tmp_path / "run", monkeypatch, *more)
     assert [line["step"] for line in lines] == [1, 2, 3]
     numbers = torch.tensor([[line["distill/gradient"], line["health/gradient"]] for line in lines])
@@ -122,7 +123,7 @@ def test_recipe_runs_three_steps(recipe: str, models: Path, tmp_path: Path, monk
     if recipe == "magic123":
         assert [about["family"] for about in made_of.values()] == ["sd", "zero123"]
         assert all(line["second/distill/gradient"] > 0 for line in lines)
-    last = torch.load(tmp_path / "run/checkpoints/last.pt", weights_only=True)
+    last = read_checkpoint(tmp_path / "run/checkpoints/last.safetensors")
     assert all(value.isfinite().all() for value in last["field"].values() if value.is_floating_point())
 
 
@@ -146,7 +147,7 @@ def test_style_subject_and_phi_in_one_run(models: Path, tmp_path: Path, monkeypa
     for name, more in (("whole", []), ("plain", ["lora.adapters=[]"])):
         lines = run("prolificdreamer", models, tmp_path / name, monkeypatch, picture, *adapted, *more)
         assert all(line["distill/phi"] > 0 for line in lines)
-        runs.append(torch.load(tmp_path / name / "checkpoints/last.pt", weights_only=True))
+        runs.append(read_checkpoint(tmp_path / name / "checkpoints/last.safetensors"))
     assert (tmp_path / "whole/adapters/subject.safetensors").is_file()
     assert {"phi"} <= set(runs[0]["parts"]["distiller"])
     assert any(not torch.equal(runs[0]["field"][key], runs[1]["field"][key]) for key in runs[0]["field"])

@@ -28,7 +28,7 @@ def started(config: Config, observations: Observations) -> RunFolder:
     """The folder after a first checkpoint."""
     folder = RunFolder.open(config, (), observations)
     assert folder is not None
-    (folder / "checkpoints/last.pt").touch()
+    (folder / "checkpoints/last.safetensors").touch()
     return folder
 
 
@@ -124,7 +124,7 @@ def test_overwrite_removes_the_other_run_alone_and_leaves_the_same_run(tmp_path:
     (folder / "previews").symlink_to(tmp_path / "outside")
     same = replace(asked(run), overwrite=True)
     RunFolder.open(same, (), seen(0.25))
-    assert (run / "checkpoints/last.pt").exists()
+    assert (run / "checkpoints/last.safetensors").exists()
     RunFolder.open(same, (), seen(0.5))
     assert sorted(path.name for path in run.iterdir()) == sorted(
         ["checkpoints", "previews", "config.yaml", "overrides.yaml", "versions.json", "inputs.json", "users own.txt"]
@@ -149,7 +149,13 @@ def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path: Path) 
     mine, run = tmp_path / "mine.txt", tmp_path / "run"
     mine.write_text("mine", encoding="utf-8")
     started(asked(run), seen(0.25))
-    left = ("mesh.glb.part", "report.html.part", "metrics.json.123.part", "checkpoints/last.pt.part", "wandb_id.part")
+    left = (
+        "mesh.glb.part",
+        "report.html.part",
+        "metrics.json.123.part",
+        "checkpoints/last.safetensors.part",
+        "wandb_id.part",
+    )
     for name in left:
         (run / name).touch()
     (run / "previews/step_000010.png.part").symlink_to(mine)

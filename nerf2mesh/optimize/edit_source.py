@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.optimize.state import LoopState, readable
+from nerf2mesh.optimize.checkpoint import LAST, read_checkpoint, readable
+from nerf2mesh.optimize.state import LoopState, check_object
 from nerf2mesh.render import VolumeRenderer
 
 
@@ -19,12 +20,11 @@ def load_source(path: str, state: LoopState, renderer: VolumeRenderer) -> Volume
     """
     file = Path(path)
     if not file.is_file():
-        raise ValueError(
-            f"distill.source: expected a checkpoints/last.pt of the run to edit, got no file {path}; set its path"
-        )
+        raise ValueError(f"distill.source: expected {LAST} of the run to edit, got no file {path}; set its path")
     field, occupancy = copy.deepcopy(state.field), copy.deepcopy(state.occupancy)
+    values = read_checkpoint(file, follow=True)
     with readable(file):
-        values = torch.load(file, map_location=state.field_device, weights_only=True)
+        check_object(values, field, occupancy)
         field.load_state_dict(values["field"])
         occupancy.load_state_dict(values["occupancy"])
     field.requires_grad_(False).train()  # the arithmetic of the loop: equal fields are to look equal

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from nerf2mesh.optimize.checkpoint import LAST
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
 from nerf2mesh.optimize.masked_sds import unprotected
@@ -33,8 +34,6 @@ from nerf2mesh.optimize.views import distillation_cameras
 from nerf2mesh.report import Progress, RunLogs
 from nerf2mesh.types import Camera, Rays, Rendering
 from nerf2mesh.utils.device_copy import LAG, to_device
-
-LAST = "checkpoints/last.pt"
 
 
 def step(state: LoopState, problem: Problem) -> Measured:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import copy
 import io
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as new
+from math import isfinite
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.kernels import FusedAdam
+from nerf2mesh.optimize.checkpoint import LAST, readable, restore_newest, write_checkpoint
 from nerf2mesh.render import OccupancyGrid
-from nerf2mesh.utils.atomic_write import atomic_write
+from nerf2mesh.utils.tensor_file import check_optimizer
 
 STREAMS = (
     "camera", "noise", "time", "pixel", "background", "jitter", "regularizer", "occupancy", "adapt", "inversion", "phi"
@@ -64,6 +63,8 @@ class LoopState:
     beginning: dict[str, Any] = new(default_factory=dict)
     parts: dict[str, Part] = new(default_factory=dict)
     waiting: dict[str, dict[str, Any]] = new(default_factory=dict)
+    loaded_from: Path = Path(LAST)
+    """The checkpoint from which the values came, for messages."""
 
     @staticmethod
     def fresh(
@@ -94,7 +95,8 @@ class LoopState:
         """Adds a part under `name`, with the values that a loaded checkpoint holds for it; returns the part."""
         self.parts[name] = part
         if name in self.waiting:
-            part.load_state_dict(self.waiting.pop(name))
+            with readable(self.loaded_from):
+                part.load_state_dict(self.waiting.pop(name))
         return part
 
     def values(self) -> dict[str, Any]:
@@ -145,37 +147,59 @@ class LoopState:
         return self.occupancy.ema.device
 
     def save(self, path: Path) -> None:
-        """Written aside and renamed: a run killed at any moment leaves the old checkpoint or the new one.
-
-        A field that is not finite, which the health watch is about to take back, leaves the old one too.
+        """Writes the checkpoint; see `checkpoint`. A field that is not finite, which the health watch is about to take
+        back, leaves the old one.
         """
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.field.parameters()):
             return
-        with atomic_write(path) as part, part.open("wb") as file:
-            _write(self.values(), file)
+        write_checkpoint(path, self.values())
 
-    def load(self, path: Path) -> None:
-        """ValueError where the file is torn, foreign or of another shape; the state is then partly overwritten."""
-        with readable(path):
-            self.restore(torch.load(path, map_location="cpu", weights_only=True))
+    def load(self, path: Path) -> list[str]:
+        """From the checkpoint at `path`, or from the one before it where this one is damaged; returns what to say.
+
+        Raises:
+            ValueError: neither can be used; the state is then partly overwritten.
+        """
+
+        def checked(values: dict[str, Any]) -> None:
+            self._check(values)
+            self.restore(values)
+
+        said = restore_newest(path, checked)
+        self.loaded_from = path
+        return said
+
+    def _check(self, values: dict[str, Any]) -> None:
+        """ValueError or KeyError where the values are of other types or shapes than the state's own."""
+        check_object(values, self.field, self.occupancy)
+        check_optimizer(self.optimizer, values["optimizer"])
+        step = values["step"]
+        fits = isinstance(step, int) and 0 <= step < 1 << 53 and _holds(values["adapter"], dict, torch.Tensor)
+        fits = fits and _holds(values["factors"], dict, float | int) and all(map(isfinite, values["factors"].values()))
+        fits = fits and _holds(values["events"], list, str)
+        fits = fits and _holds(values.get("symptoms", {}), dict, int) and _holds(values.get("parts", {}), dict, dict)
+        if not fits or not _holds(values["generators"], dict, torch.Tensor):
+            raise ValueError("values of other types")
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What goes wrong with a torn, foreign or unfitting checkpoint inside becomes a ValueError of one line."""
-    try:
-        yield
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        first = (str(error).splitlines() or ["unreadable"])[0]
-        raise ValueError(
-            f"checkpoint: expected one of this run, got {path} ({first}); delete it to start this run anew, "
-            "or choose another output_dir"
-        ) from error
+def check_object(values: dict[str, Any], field: HashGridField, occupancy: OccupancyGrid) -> None:
+    """ValueError or KeyError where "field" and "occupancy" of `values` are of other types or shapes, or not finite."""
+    for name, module in (("field", field), ("occupancy", occupancy)):
+        own, given = module.state_dict(), values[name]
+        if own.keys() != given.keys() or any(not _alike(own[key], given[key]) for key in own):
+            raise ValueError(f"a {name} of other shapes or types")
+    if not all(bool(value.isfinite().all()) for value in values["field"].values()):
+        raise ValueError("values that are not finite")
+    if not 1 <= int(values["field"]["_active_levels"]) <= field.config.n_levels:
+        raise ValueError("a field of other levels")
 
 
-def _write(values: dict, file: BinaryIO) -> None:
-    """torch.save, which hides an OSError of the file behind a RuntimeError of its own; here the OSError comes out."""
-    try:
-        torch.save(values, file)
-    except RuntimeError as error:
-        raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+def _alike(own: torch.Tensor, given: Any) -> bool:
+    return isinstance(given, torch.Tensor) and own.shape == given.shape and own.dtype == given.dtype
+
+
+def _holds(values: Any, kind: type, of: Any) -> bool:
+    """Whether it is a dict by text, or a list, of values of one type."""
+    if kind is dict:
+        return isinstance(values, dict) and all(isinstance(k, str) and isinstance(v, of) for k, v in values.items())
+    return isinstance(values, kind) and all(isinstance(value, of) for value in values)

@@ -26,7 +26,7 @@ class MetricsLog:
         self.path = Path(path)
         self._started = time.monotonic()
         self._offset_s = 0.0
-        kept = [] if resume_step is None else [row for row in read_metrics(self.path) if row["step"] <= resume_step]
+        kept = [] if not resume_step else [row for row in read_metrics(self.path) if row["step"] <= resume_step]
         if kept:
             self._offset_s = float(kept[-1].get("time_s") or 0.0)
         atomic_write_text(self.path, "".join(_line(row) for row in kept))

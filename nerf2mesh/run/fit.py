@@ -18,7 +18,7 @@ from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import StageClock
 from nerf2mesh.run.finish import finish, made_from
-from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.folder import RunFolder, has_checkpoint
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory
@@ -109,8 +109,8 @@ def _run(
     renderer = VolumeRenderer(config.renderer, field, occupancy)
     state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
     notes = said
-    if folder is not None and (folder / LAST).exists():
-        state.load(folder / LAST)
+    if folder is not None and has_checkpoint(folder.path):
+        said += warn(state.load(folder / LAST))
         notes = [f"continued from step {state.step}", *said]
 
     with clock.stage("adapt"):

@@ -11,8 +11,8 @@ from nerf2mesh.fields import HashGridField
 
 REMESHERS = {"isotropic": "pyacvd", "quad": "pyinstantmeshes"}
 """The package behind each kind of `mesh.remesh`."""
-COPIES = 6
-"""A checkpoint holds the field and two moments of Adam; while it is written the one before is still there."""
+COPIES = 9
+"""A checkpoint holds the field and two moments of Adam; the last, the one before, and the one that is written."""
 REST_BYTES = 64 << 20
 """Room for mesh, textures, previews, turntable and report."""
 

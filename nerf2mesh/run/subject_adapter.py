@@ -23,6 +23,7 @@ from nerf2mesh.lora import (
     stack,
 )
 from nerf2mesh.optimize import LoopState, Problem
+from nerf2mesh.optimize.checkpoint import readable
 from nerf2mesh.priors import BuiltinPrior, Prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
@@ -58,7 +59,8 @@ def adapt(
             save_adapter(folder / ADAPTER, state.adapter)
     ranks.share(state)
     if wanted and SUBJECT not in names(prior.network):
-        load_state(prior.network, SUBJECT, state.adapter)
+        with readable(state.loaded_from):
+            load_state(prior.network, SUBJECT, state.adapter)
         stack(prior.network, active(prior.network, config.lora))
 
 

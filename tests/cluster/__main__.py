@@ -19,8 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
+from nerf2mesh.optimize import read_checkpoint
 from tests.optimize.test_loop import assert_equal
 
 HERE = Path(__file__).resolve().parent
@@ -122,9 +121,7 @@ def compare(reference: Path, other: Path) -> None:
     done = [e["job"] for e in events(other) if e["event"] == "done"]
     assert sorted(done) == jobs, "every job once"
     for job in jobs:
-        states = [
-            torch.load(f / "runs" / job / "run/checkpoints/last.pt", weights_only=True) for f in (reference, other)
-        ]
+        states = [read_checkpoint(f / "runs" / job / "run/checkpoints/last.safetensors") for f in (reference, other)]
         assert_equal(*states)
         scores = [
             json.loads((f / f"results/{job}.json").read_text())["result"]["records"][0] for f in (reference, other)

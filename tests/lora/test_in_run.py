@@ -10,6 +10,7 @@ import nerf2mesh
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.lora import read_adapter
 from nerf2mesh.lora.lowrank import from_state
+from nerf2mesh.optimize import read_checkpoint
 from tests.lora.test_style import SMALL
 
 TINY = ["preset=tiny", "lora=subject", "lora.steps=2", "lora.learning_rate=0.01", "report.quiet=true", "threads=1"]
@@ -32,7 +33,7 @@ def run(folder: Path, *more: str) -> dict:
     weights = folder.parent / "tiny.safetensors"
     settings = [*TINY, f"prior.weights={weights if weights.exists() else write_network(weights)}", *more]
     nerf2mesh.fit(demo_picture(), overrides=settings, output_dir=folder)
-    return torch.load(folder / "checkpoints/last.pt", weights_only=True)
+    return read_checkpoint(folder / "checkpoints/last.safetensors")
 
 
 def test_refresh_changes_the_adapter_and_its_file_serves_the_next_run(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nerf2mesh.distill import LOSSES, DistillConfig, settings_read
-from nerf2mesh.optimize import LAST, optimize, step
+from nerf2mesh.optimize import LAST, optimize, read_checkpoint, step
 from nerf2mesh.optimize.loop import preview_cameras
 from nerf2mesh.optimize.problem import prepare
 from nerf2mesh.optimize.terms import gathered
@@ -64,7 +64,7 @@ def test_stopped_and_resumed_is_bit_equal(loss: str, tmp_path: Path) -> None:
     second.load(tmp_path / "parts" / LAST)
     assert second.step == 4
     optimize(second, task, folder=tmp_path / "parts")
-    saved = [torch.load(tmp_path / name / LAST, weights_only=True) for name in ("whole", "parts")]
+    saved = [read_checkpoint(tmp_path / name / LAST) for name in ("whole", "parts")]
     assert_equal(*saved)
     if loss != "sdi":
         assert saved[0]["parts"]["distiller"]["phi"]["optimizer"]["state"][0]["step"] == 6
@@ -78,7 +78,7 @@ def test_the_state_waits_for_a_part_that_comes_later(tmp_path: Path) -> None:
     other, _ = run_of("vsd", 2)
     other.load(tmp_path / "a.pt")
     other.save(tmp_path / "b.pt")
-    assert_equal(*[torch.load(tmp_path / name, weights_only=True) for name in ("a.pt", "b.pt")])
+    assert_equal(*[read_checkpoint(tmp_path / name) for name in ("a.pt", "b.pt")])
 
 
 def test_text_alone_has_the_default_camera_and_no_photometric_terms() -> None:

@@ -19,6 +19,7 @@ from nerf2mesh.lora import adapters
 from nerf2mesh.optimize.distillers.guidance_inputs import GuidanceInputs
 from nerf2mesh.priors.base import Prior
 from nerf2mesh.utils.device_copy import to_device
+from nerf2mesh.utils.tensor_file import check_optimizer
 
 
 class AdapterLearner:
@@ -82,7 +83,10 @@ class AdapterLearner:
     @torch.no_grad()
     def load_state_dict(self, values: dict[str, Any]) -> None:
         """Goes on from what `state_dict` gave; weights are copied in place, so the optimizer keeps its parameters."""
+        check_optimizer(self.optimizer, values["optimizer"])
         for key, parameter in self.weights.items():
+            if values["weights"][key].shape != parameter.shape:
+                raise ValueError(f"an adapter of other shapes at {key}")
             parameter.copy_(values["weights"][key])
         if self.embedding is not None:
             self.embedding.load_state_dict(values["embedding"])
