@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 import torch
 
 import nerf2mesh
+from nerf2mesh.config import load_config
 from nerf2mesh.optimize import BEFORE, EARLIER, LAST, read_checkpoint
 from nerf2mesh.optimize.checkpoint import write_checkpoint
-from nerf2mesh.run.folder import has_checkpoint
+from nerf2mesh.run.folder import RunFolder, has_checkpoint
 from nerf2mesh.utils.tensor_file import pack, unpack
 from tests.fuzz import checkpoints as fuzz
 from tests.optimize.test_loop import assert_equal
@@ -163,23 +165,37 @@ OUTPUTS = (
 REPLACED = ("config.yaml", "inputs.json", "changes.json", "mesh.glb", LAST, BEFORE, "adapters/subject.safetensors")
 
 
+def plant(run: Path, names: tuple[str, ...], mine: Path) -> None:
+    """Each name and its .part become links to `mine`."""
+    for name in names:
+        for path in (run / name, run / f"{name}.part"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(mine)
+
+
 def test_planted_links_never_reach_the_users_files(tmp_path: Path) -> None:
-    """Every output and its .part is a link to a user's file; those that are read first are links in the second run."""
     mine, run = tmp_path / "mine.txt", tmp_path / "run"
     mine.write_text("mine", encoding="utf-8")
+    plant(run, OUTPUTS, mine)
     settings = [*OVERRIDES, "report.html=true", "report.turntable_frames=2", "optimize.preview_every=2"]
-    for names in (OUTPUTS, (*OUTPUTS, *REPLACED)):
-        for name in names:
-            for path in (run / name, run / f"{name}.part"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.unlink(missing_ok=True)
-                path.symlink_to(mine)
-        nerf2mesh.fit(observations=ball(), overrides=[*settings, "overwrite=true"], output_dir=run)
-        assert mine.read_text("utf-8") == "mine" and mine.stat().st_nlink == 1
-        assert (run / "mesh.glb").read_bytes()[:4] == b"glTF" and read_checkpoint(run / LAST)["step"] > 0
-        assert not any(path.suffix == ".part" for path in run.rglob("*"))
-        written = [name for name in OUTPUTS if name != "turntable.gif"]
-        assert not any((run / name).is_symlink() for name in written)
+    nerf2mesh.fit(observations=ball(), overrides=[*settings, "optimize.steps=2"], output_dir=run)
+    assert mine.read_text("utf-8") == "mine" and mine.stat().st_nlink == 1
+    assert (run / "mesh.glb").read_bytes()[:4] == b"glTF" and read_checkpoint(run / LAST)["step"] == 2
+    assert not any(path.suffix == ".part" for path in run.rglob("*"))
+    assert not any((run / name).is_symlink() for name in OUTPUTS if name != "turntable.gif")
+
+
+def test_links_in_the_place_of_what_a_run_reads_are_refused_and_overwrite_removes_them(tmp_path: Path) -> None:
+    mine, run = tmp_path / "mine.txt", tmp_path / "run"
+    mine.write_text("mine", encoding="utf-8")
+    plant(run, (*OUTPUTS, *REPLACED), mine)
+    config = load_config([*OVERRIDES, f"output_dir={run}"])
+    with pytest.raises(ValueError, match=r"inputs\.json: expected a regular file, got a link; remove it$"):
+        RunFolder.open(config, (), ball())
+    RunFolder.open(replace(config, overwrite=True), (), ball())
+    assert mine.read_text("utf-8") == "mine"
+    assert not any(path.is_symlink() for path in run.rglob("*"))
 
 
 def test_a_short_run_of_the_fuzzer_finds_nothing() -> None:
