@@ -29,6 +29,9 @@ from nerf2mesh.sweep.supervise import supervise, write_summary
 from nerf2mesh.sweep.worker import Rules
 from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
+TIMES = 3
+"""So often results that are damaged while the sweep runs are made again."""
+
 
 def run_bench(config: BenchConfig) -> Path | None:
     """Runs what is not done yet and writes results.json, tables and page; the folder, or None with launch.wait=false.
@@ -47,7 +50,10 @@ def run_bench(config: BenchConfig) -> Path | None:
     if launch.retry_failed:
         queue.retry_failed()
     queue.refresh()
-    if not queue.is_over() and not config.only_tables:
+    for _ in range(0 if config.only_tables else TIMES):
+        queue.remake_damaged()
+        if queue.is_over():
+            break
         workers = min(launch.workers, len(queue.jobs))
         launcher = make_launcher(launch, folder, workers)
         if not launch.wait:
@@ -137,11 +143,27 @@ def collect(queue: Queue, config: BenchConfig) -> Results:
         state, result = queue.jobs[job], queue.result(job)
         if result is not None:
             about |= {payload["object"]: result["about"]} if result.get("about") else {}
-            records += [Record(**{**r, "seconds": r["seconds"] + state.before_s}) for r in result["records"]]
+            records += _records(result, state.before_s, job)
+        elif state.status == "done":
+            raise ValueError(
+                f"results/{job}.json: expected the result of a job that is done, got none that is whole; "
+                "give the same command again: it is made again"
+            )
         elif state.status == "failed" and payload["kind"] == "fit":
             records.append(_failed(payload, state.history[-1], queue.folder))
     name = results_name(config.protocol, config.track, config.look)
     return Results(name, tuple(records), machine_kind(), today(), about=about)
+
+
+def _records(result: Payload, before_s: float, job: str) -> list[Record]:
+    """The records of a job, with the time that it took in vain."""
+    try:
+        return [Record(**{**record, "seconds": record["seconds"] + before_s}) for record in result["records"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"results/{job}.json: expected records of this version, got others ({error}); "
+            "remove the file, then give the same command again: it is made again"
+        ) from error
 
 
 def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:

@@ -79,12 +79,18 @@ class EventLog:
     def _parsed(self, line: bytes) -> Event:
         try:
             event = json.loads(line)
-        except ValueError as error:
-            shown = line[:60].decode(errors="replace")
-            raise ValueError(
-                f"{self.path}: expected lines of JSON, got {shown!r}; restore the file, or start in a new folder"
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(line[:60].decode(errors="replace")) from error
+        if not isinstance(event, dict):
+            raise self.damaged(line[:60].decode(errors="replace"))
         return event
+
+    def damaged(self, shown: object) -> ValueError:
+        """The error for a line that no version of this program has written."""
+        return ValueError(
+            f"{self.path}: expected lines of JSON that say what became of the jobs, got {shown!r}; restore the file, "
+            "or remove it: the results that are whole are found again"
+        )
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

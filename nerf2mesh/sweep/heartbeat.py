@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nerf2mesh.utils.regular_file import read_regular
+
 SIZE_BYTES = 512
 """A beat overwrites the file in place: on a full disk it needs no new block."""
 
@@ -42,17 +44,23 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Inside the block a thread writes beats; afterwards the worker's file is removed."""
+        """Inside the block a thread writes beats; afterwards the worker's file is removed.
+
+        A worker that ends with an error may leave a job that it could not hand back (the disk is full): its last beat
+        then says that it has ended, so that nobody waits for it.
+        """
         self._beat()
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
+        failed = True
         try:
             yield
+            failed = False
         finally:
             self._stop.set()
             thread.join()
             with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+                self._beat(ended=True) if failed else self.path.unlink(missing_ok=True)
 
     def say(self, words: str) -> None:
         """Sets the words that the live summary shows for this worker."""
@@ -63,9 +71,10 @@ class Heartbeat:
             with contextlib.suppress(OSError):  # a beat that cannot be written is one missed; the next may do
                 self._beat()
 
-    def _beat(self) -> None:
+    def _beat(self, *, ended: bool = False) -> None:
         self._count += 1
-        body = {"beat": self._count, "time": time.time(), "said": self._said, **process_facts(os.getpid())}
+        body = {"beat": self._count, "ended": ended, "time": time.time(), **process_facts(os.getpid())}
+        body["said"] = self._said
         line = json.dumps(body).encode()[: SIZE_BYTES - 1].ljust(SIZE_BYTES - 1) + b"\n"
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
@@ -84,7 +93,7 @@ class Watch:
     def is_dead(self, worker: str) -> bool:
         """Whether the worker's process has ended, or its beat has stood still for longer than the lease."""
         body, now = self.read(worker), self._clock()
-        if body is not None and _is_gone(body):
+        if body is not None and (body.get("ended") is True or _is_gone(body)):
             return True
         beat = None if body is None else body.get("beat")
         if worker not in self._seen or self._seen[worker][0] != beat:
@@ -95,9 +104,10 @@ class Watch:
     def read(self, worker: str) -> dict[str, Any] | None:
         """The last beat; None without one, or while it is being written."""
         try:
-            return json.loads((self._folder / worker).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            body = json.loads(read_regular(self._folder / worker, limit_bytes=64 * SIZE_BYTES).decode("utf-8"))
+        except (OSError, ValueError, RecursionError):
             return None
+        return body if isinstance(body, dict) else None
 
 
 def process_facts(pid: int) -> dict[str, Any]:
@@ -113,15 +123,12 @@ def process_facts(pid: int) -> dict[str, Any]:
 
 def _is_gone(body: dict[str, Any]) -> bool:
     """Whether the process of a beat has ended; False where this machine cannot tell."""
-    if "place" not in body:
+    pid = body.get("pid")
+    if not isinstance(pid, int) or "place" not in body or process_facts(os.getpid()).get("place") != body["place"]:
         return False
-    here = process_facts(os.getpid())
-    if here.get("place") != body["place"]:
-        return False
-    now = process_facts(int(body["pid"]))
-    if now.get("start") != body["start"]:
+    if process_facts(pid).get("start") != body.get("start"):
         return True
-    state = Path(f"/proc/{body['pid']}/stat")
+    state = Path(f"/proc/{pid}/stat")
     try:
         return state.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] in "ZX"
     except OSError:

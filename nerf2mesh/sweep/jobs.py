@@ -8,6 +8,7 @@ views lie in the job's folder, VIEWS/METHOD.png.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -35,6 +36,8 @@ RUN_JOB = "nerf2mesh.sweep.jobs:run_job"
 VIEWS, TRUTH = "views", "truth"
 """Folders: of a job, its pictures; of a sweep, what its jobs share of the objects."""
 ONLY_THE_MESH = ("report.quiet=true", "report.turntable_frames=0", "report.html=false")
+OWN_FOLDER = ("overwrite=true",)
+"""A job's run folder is its own: what does not fit there is damaged, and the run starts anew."""
 
 
 def run_job(payload: Payload, context: Context) -> Payload:
@@ -63,11 +66,23 @@ class LibraryMethod:
     def __call__(self, *given: Any) -> Prediction:
         """Given a picture [h, w, 4] and its camera, a tuple of Views, or a prompt."""
         try:
-            self.prediction = self._fit(*given)
+            self.prediction = self._fitted(*given)
         except Exception as error:
             self.error = error
             raise
         return self.prediction
+
+    def _fitted(self, *given: Any) -> Prediction:
+        """`_fit`, from the start where what an attempt before has left cannot be used; that is kept in run.refused."""
+        try:
+            return self._fit(*given)
+        except ValueError as error:
+            if not str(error).startswith("checkpoint: ") or not self.folder.is_dir():
+                raise
+            refused = self.folder.with_name(f"{self.folder.name}.refused")
+            shutil.rmtree(refused, ignore_errors=True)
+            self.folder.rename(refused)
+            return self._fit(*given)
 
     def _fit(self, *given: Any) -> Prediction:
         from nerf2mesh.api import fit
@@ -108,7 +123,7 @@ class LibraryMethod:
 def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     context.say("fitting")
     check_overrides(payload["overrides"], str(context.folder.parents[1] / "jobs.json"))
-    overrides = [*ONLY_THE_MESH, *payload["overrides"], f"seed={payload['seed']}"]
+    overrides = [*ONLY_THE_MESH, *OWN_FOLDER, *payload["overrides"], f"seed={payload['seed']}"]
     method = LibraryMethod(overrides, context.folder / "run")
     record = run_case(payload["method"], method, case, seed=payload["seed"], judge=_judge(payload))
     if method.error is not None:

@@ -1,7 +1,7 @@
 """What the results of a sweep's folder were made with, so that old figures never pass for new ones.
 
 folder/origin.json has a digest of every file that a setting names, and of the packaged prior where a method uses it.
-The folder is refused once one of them has changed.
+The folder is refused once one of them has changed; an attempt that ended before its first result binds nobody.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def check_origin(folder: Path, methods: Iterable[Sequence[str]], manifest: Path 
     path, now = folder / "origin.json", _digests(methods)
     if manifest is not None and manifest.is_file():
         now[MANIFEST] = hashlib.sha256(manifest.read_bytes()).hexdigest()
-    before = _read(path) if path.is_file() else {}
-    unknown = not path.is_file() and any((folder / "results").glob("*.json"))
+    bound = any((folder / "results").glob("*.json"))
+    before = _read(path) if bound and path.is_file() else {}
+    unknown = bound and not path.is_file()
     changed = [name for name in now if before.get(name, now[name]) != now[name]]
     if unknown or changed:
         what = changed[0] if changed else "files that were not noted"

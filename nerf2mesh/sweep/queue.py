@@ -2,7 +2,7 @@
 
 folder/jobs.json         the jobs: id -> payload (plain JSON); it may grow, a job never changes
 folder/events.jsonl      claim, done, failed, lost, released: see `event_log`
-folder/results/ID.json   what a job returned, written whole before its `done`
+folder/results/ID.json   what a job returned, with a digest, written whole before its `done`
 folder/workers/NAME      heartbeats
 folder/runs/ID/          where a job keeps its own files
 
@@ -26,9 +26,12 @@ from nerf2mesh.sweep.event_log import Event, EventLog
 from nerf2mesh.sweep.states import JobState
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.names import checked_name
+from nerf2mesh.utils.regular_file import read_regular
 
 Payload = dict[str, Any]
 """Plain JSON."""
+RESULT = ("job", "attempt", "worker", "result")
+MAX_RESULT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Queue:
             if self.jobs[claim.job].status == "done":
                 return False
             body = {"job": claim.job, "attempt": claim.attempt, "worker": worker, "result": result}
-            atomic_write_text(self._result_path(claim.job), json.dumps(body, indent=1) + "\n")
+            write_result(self._result_path(claim.job), body)
             done = {"event": "done", "job": claim.job, "attempt": claim.attempt, "worker": worker}
             self._append(done | {"seconds": round(seconds, 3)})
             return True
@@ -155,16 +158,22 @@ class Queue:
         """What the job returned; None before. A file that is not a whole result is moved aside, and said in `notes`."""
         path = self._result_path(job)
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-            if body["job"] != job:
-                raise ValueError(f"it belongs to {body['job']}")
-            return body["result"]
+            return read_result(path, job)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             path.replace(path.with_suffix(".torn"))
             self.notes.append(f"{path.name} was no whole result ({error}); it was moved aside")
             return None
+
+    def remake_damaged(self) -> list[str]:
+        """Jobs that were done and whose result is no longer whole wait again; returns their names."""
+        with self._log.locked() as new:
+            self._fold(new)
+            gone = [job for job, state in self.jobs.items() if state.status == "done" and self.result(job) is None]
+            for job in gone:
+                self._append({"event": "damaged", "job": job})
+        return gone
 
     def _leave(self, claim: Claim, event: Event) -> None:
         with self._log.locked() as new:
@@ -180,11 +189,14 @@ class Queue:
 
     def _fold(self, events: list[Event]) -> None:
         for event in events:
-            if event["job"] not in self.jobs:  # added by a later start of the sweep
+            if event.get("job") not in self.jobs:  # added by a later start of the sweep
                 self.payloads = _read_jobs(self.folder / "jobs.json")
                 self.jobs |= {job: JobState() for job in self.payloads if job not in self.jobs}
             checked_name(event.get("worker", "none"), f"{self._log.path}: worker")
-            self.jobs[event["job"]].apply(event, self.retries, self.max_losses)
+            try:
+                self.jobs[event["job"]].apply(event, self.retries, self.max_losses)
+            except (KeyError, TypeError, OverflowError) as error:
+                raise self._log.damaged(json.dumps(event)[:100]) from error
 
     def _result_path(self, job: str) -> Path:
         return self.folder / "results" / f"{job}.json"
@@ -197,6 +209,34 @@ def job_id(*words: object, payload: Payload) -> str:
     return f"{text[:120]}-{digest}"
 
 
+def write_result(path: Path, body: Payload) -> None:
+    """Writes {"job", "attempt", "worker", "result"} with a digest of it all."""
+    atomic_write_text(path, json.dumps({**body, "sha256": _digest(body)}, indent=1) + "\n")
+
+
+def read_result(path: Path, job: str) -> Payload:
+    """The result of `job` that `path` holds.
+
+    Raises:
+        ValueError: the file is damaged, or of another job; FileNotFoundError where there is none.
+    """
+    try:
+        body = json.loads(read_regular(path, limit_bytes=MAX_RESULT_BYTES).decode("utf-8"))
+        digest = body.pop("sha256", None)
+        if body["job"] != job or not isinstance(body["result"], dict) or set(body) != set(RESULT):
+            raise ValueError(f"it belongs to {str(body['job'])[:100]}" if body["job"] != job else "it has other parts")
+        if digest not in (None, _digest(body)):  # earlier versions wrote none
+            raise ValueError("its digest is another")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return body["result"]
+
+
+def _digest(body: Payload) -> str:
+    plain = json.loads(json.dumps(body))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def _spent(state: JobState) -> Event:
     """How long an attempt took that ended early, as this process saw it: wall clocks may jump."""
     return {"spent_s": round(time.monotonic() - state.seen_s, 3)}
@@ -204,8 +244,8 @@ def _spent(state: JobState) -> Event:
 
 def _read_jobs(path: Path) -> dict[str, Payload]:
     try:
-        jobs = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        jobs = json.loads(read_regular(path, limit_bytes=MAX_RESULT_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected the sweep's jobs, got {error}; start in a new folder") from error
     if not isinstance(jobs, dict) or not all(isinstance(payload, dict) for payload in jobs.values()):
         raise ValueError(f"{path}: expected the sweep's jobs, got JSON of another shape; start in a new folder")

@@ -1,7 +1,7 @@
 """Where one job of a queue stands, computed from the event log, one event after the other.
 
 claim: a worker has it. done: its result is there. failed: it raised. lost: its worker died. released: handed back, no
-fault of its own. again: the user gave it new tries.
+fault of its own. again: the user gave it new tries. damaged: it was done, and its result is no longer whole.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class JobState:
         elif kind == "released":
             self.status = "waiting"
             self.history.append(f"attempt {event['attempt']}: handed back by {who}: {why}")
+        elif kind == "damaged":
+            self.status = "waiting"
+            self.history.append("its result was damaged or missing, and is made again")
         elif kind == "again":
             self.status, self.failures, self.losses = "waiting", 0, 0
             self.history.append("given new tries")

@@ -14,6 +14,7 @@ from nerf2mesh.sweep.heartbeat import Watch
 from nerf2mesh.sweep.launchers import Launcher
 from nerf2mesh.sweep.queue import Queue
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.regular_file import read_regular
 
 HOPELESS_STARTS = 12
 """So many workers in a row that ended without a single event of theirs: something is wrong with all of them."""
@@ -96,8 +97,11 @@ def seconds_left(queue: Queue) -> float:
 def _said(folder: Path, job: str, beat: dict[str, Any] | None) -> str:
     """What a worker does, and how far its run has come where it is one (the last line of its numbers)."""
     words, path = str((beat or {}).get("said", "") or job), folder / "runs" / job / "run" / "metrics.jsonl"
-    steps = re.findall(r'"step": (\d+)', path.read_text(encoding="utf-8")) if path.is_file() else []
-    return f"{words}, step {steps[-1]}" if steps else words
+    try:
+        steps = re.findall(rb'"step": (\d+)', read_regular(path))
+    except (OSError, ValueError):
+        steps = []
+    return f"{words}, step {int(steps[-1])}" if steps else words
 
 
 def summary(queue: Queue) -> str:

@@ -8,13 +8,14 @@ said by whoever starts the worker.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
@@ -23,6 +24,7 @@ from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
 from nerf2mesh.sweep.queue import Claim, Payload, Queue
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.locks import InUse
+from nerf2mesh.utils.regular_file import read_json
 
 REFUSED = 2
 """Exit code of a worker that met what only the user can put right; it is not started again."""
@@ -50,7 +52,14 @@ class Rules:
     def load(folder: Path) -> Rules:
         """The rules of a queue's folder; the defaults where none were saved."""
         path = folder / "rules.json"
-        return Rules(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Rules()
+        values = read_json(path, asdict(Rules()))
+        try:
+            rules = Rules(**values)
+            if all(isinstance(value, int | float) for value in values.values()):
+                return replace(rules, retries=int(rules.retries), max_losses=int(rules.max_losses))
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise ValueError(f"{path}: expected the rules of a sweep of this version, got others; remove the file")
 
     def open(self, folder: Path) -> Queue:
         """The queue in `folder`, with the limits of these rules."""
@@ -113,6 +122,8 @@ def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heartbeat
         time.sleep(1.0)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_SPACE:
+            with contextlib.suppress(OSError):  # there may still be room for a line
+                queue.release(claim, name, "no space is left")
             raise
         traceback.print_exc(file=sys.stderr)
         queue.fail(claim, name, f"{type(error).__name__}: {' '.join(str(error).split())}")

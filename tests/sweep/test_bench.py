@@ -175,6 +175,58 @@ def test_a_finished_sweep_starts_no_worker(tmp_path: Path, monkeypatch: pytest.M
     assert Rules.load(tmp_path).retries == c.launch.retries
 
 
+def damage(path: Path, kind: str) -> None:
+    data = path.read_bytes()
+    at = data.index(b"20.0")
+    kinds = {"cut": data[: len(data) // 2], "empty": b"", "one digit": data[:at] + b"30.0" + data[at + 4 :]}
+    path.unlink() if kind == "gone" else path.write_bytes(kinds[kind])
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "one digit", "gone"])
+def test_a_damaged_result_is_made_again(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job runs once more, the tables have all records, and the summary says what happened."""
+    case, made = small_case(), []
+
+    def run_job(payload: dict, context: Context) -> dict:
+        made.append(payload["seed"])
+        return {"records": [scored("nerf2mesh standard", case.name, payload["seed"], 20.0)]}
+
+    monkeypatch.setattr(bench, "object_names", lambda *_, **__: [case.name])
+    monkeypatch.setattr(bench, "make_launcher", Here)
+    monkeypatch.setattr(jobs, "run_job", run_job)
+    c = config("seeds=[0,1]", "baselines=false", f"output_dir={tmp_path}")
+    run_bench(c)
+    table = (tmp_path / "results.csv").read_text()
+    damage(sorted((tmp_path / "results").iterdir())[0], kind)
+    run_bench(c)
+    assert len(made) == 3 and (tmp_path / "results.csv").read_text() == table
+    assert "its result was damaged or missing, and is made again" in (tmp_path / "summary.md").read_text()
+    damage(sorted((tmp_path / "results").glob("*.json"))[0], kind)
+    with pytest.raises(ValueError, match=r"results/.*\.json: expected the result of a job that is done"):
+        write_tables(tmp_path, Queue(tmp_path), c)
+    assert (tmp_path / "results.csv").read_text() == table, "no table is written over by a part of it"
+
+
+def test_what_an_attempt_left_does_not_fail_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged checkpoint is no failure of the method: the fit starts anew, and what was refused is kept."""
+
+    class Known:
+        mesh, render = small_case().mesh, None
+
+    def fit(image: Path, *, overrides: list[str], output_dir: Path) -> type[Known]:
+        if (output_dir / "checkpoints/last").exists():
+            raise ValueError(f"checkpoint: expected one of this run, got {output_dir} (torn); remove it")
+        return Known
+
+    monkeypatch.setattr("nerf2mesh.api.fit", fit)
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    (tmp_path / "run/checkpoints/last").write_text("torn")
+    case = small_case()
+    method = jobs.LibraryMethod(["preset=tiny"], tmp_path / "run")
+    assert method(case.image, case.camera).mesh is Known.mesh and method.error is None
+    assert (tmp_path / "run.refused/checkpoints/last").read_text() == "torn"
+
+
 def test_results_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
     folder, weights = tmp_path / "sweep", tmp_path / "w.safetensors"
     weights.write_text("old")
@@ -182,9 +234,13 @@ def test_results_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
     check_origin(folder, [settings])
     check_origin(folder, [settings, ["preset=tiny"]])
     assert set(json.loads((folder / "origin.json").read_text())) == {settings[1], "the packaged prior"}
+    weights.write_text("newer")
+    check_origin(folder, [settings])  # nothing has been made with the old ones
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("{}")
     check_origin(folder, [settings], manifest)
+    (folder / "results").mkdir()
+    (folder / "results" / "job.json").write_text("{}")
     manifest.write_text("{} ")
     with pytest.raises(ValueError, match=r"present the manifest of data_dir"):
         check_origin(folder, [settings], manifest)
@@ -195,8 +251,6 @@ def test_results_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"origin\.json"):
         check_origin(folder, [settings])
     (folder / "origin.json").unlink()
-    (folder / "results").mkdir()
-    (folder / "results" / "job.json").write_text("{}")
     with pytest.raises(ValueError, match="not noted"):
         check_origin(folder, [settings])
 
