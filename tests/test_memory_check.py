@@ -70,6 +70,12 @@ def test_fields_that_were_set_afterwards_are_checked() -> None:
         nerf2mesh.fit(observations=ball(), config=config)
 
 
+def test_many_more_threads_than_cores_are_refused() -> None:
+    memory_check.check_threads(64)
+    with pytest.raises(ValueError, match=r"^threads: expected at most \d+ on this machine of \d+ cores, got 5000; "):
+        memory_check.check_threads(5000)
+
+
 def test_limits_of_a_container(tmp_path: Path) -> None:
     assert memory_check._control_group(tmp_path) == []
     (tmp_path / "memory.max").write_text("max\n")

@@ -21,7 +21,7 @@ from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder, has_checkpoint
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
-from nerf2mesh.run.memory_check import check_memory
+from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.result import Result
@@ -70,6 +70,7 @@ def run_fit(
         ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
     """
     check_again(config)
+    check_threads(config.threads)
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
     clock = StageClock()

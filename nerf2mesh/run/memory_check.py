@@ -6,6 +6,7 @@ parts are in memory together; those of the mesh come one after the other, on the
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +32,7 @@ CELL_BYTES = 20
 """Of the occupancy grid at a refresh: largest density, point, density."""
 TEXEL_BYTES = 40
 """Point, normal, color, number of the triangle."""
+MOST_THREADS = 64
 LEAST_SIDE_PX = 32
 """Views are at least so wide where neither setting says; priors know more."""
 
@@ -42,6 +44,16 @@ class Need:
     setting: str
     what: str
     n_bytes: float
+
+
+def check_threads(threads: int) -> None:
+    """ValueError for many more threads than cores: where the system has no room for them, OpenMP ends the process."""
+    cores = os.cpu_count() or 1
+    most = max(MOST_THREADS, 4 * cores)
+    if threads > most:
+        raise ValueError(
+            f"threads: expected at most {most} on this machine of {cores} cores, got {threads}; set 0 for the usual"
+        )
 
 
 def check_memory(config: Config, device: torch.device | str) -> None:
