@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import struct
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +19,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, features
 
+from nerf2mesh.utils.regular_file import read_regular
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 IN_MEMORY = "the picture in memory"
 MIN_SIDE_PX = 16
 MAX_SIDE_PX = 8192
+MAX_BYTES = 2**29
 WORKING_SIDE_PX = 2048
 """Larger pictures are averaged down by a whole factor first: the views are far smaller, and memory stays bounded."""
 
@@ -50,21 +51,21 @@ def read_picture(path: str | Path | None, data: bytes | None = None, *, upright:
         ValueError: the file is missing, no picture, broken, animated, too small or large.
     """
     data = _read_bytes(path) if data is None else data
-    image = _open(path, data)
-    _check_still(path, image)
-    _check_size(path, image.size)
-    size = image.size
-    try:
-        image.load()
-        image = _in_srgb(ImageOps.exif_transpose(image) if upright else image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        raise ValueError(
-            f"input.image: {path} is damaged or cut short ({_short(error)}); copy or export the file again"
-        ) from error
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA")
-    factor = math.ceil(max(size) / WORKING_SIDE_PX)
-    image = image.reduce(factor) if factor > 1 else image
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's: of damaged EXIF, of large pictures, of palettes
+        image = _open(path, data)
+        size = image.size
+        _check_still(path, image)
+        _check_size(path, size)
+        try:
+            image.load()
+            image = _in_srgb(ImageOps.exif_transpose(image) if upright else image)
+            has_alpha = "A" in image.getbands() or "transparency" in image.info
+            image = image.convert("RGBA")
+            factor = math.ceil(max(size) / WORKING_SIDE_PX)
+            image = image.reduce(factor) if factor > 1 else image
+        except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
+            raise ValueError(_damaged(path, error)) from error
     _check_size(path, image.size)
     return Picture(np.asarray(image), has_alpha, str(path), image_format(data), size, hashlib.sha256(data).hexdigest())
 
@@ -89,7 +90,9 @@ def _read_bytes(path: str | Path | None) -> bytes:
             f"input.image: expected a picture file, got the folder {path}; name one PNG, JPEG or WebP in it"
         )
     try:
-        return file.read_bytes()
+        return read_regular(file, limit_bytes=MAX_BYTES, follow=True)
+    except ValueError as error:  # a pipe, a device, or far too large
+        raise ValueError(f"input.image: {str(error).rpartition('; ')[0]}; give a picture file") from error
     except FileNotFoundError:
         raise ValueError(
             f"input.image: expected a file, got no file {path} (looked from {Path.cwd()}); check the path"
@@ -103,12 +106,10 @@ def _read_bytes(path: str | Path | None) -> bytes:
 def _open(path: str | Path | None, data: bytes) -> Image.Image:
     kind, formats = image_format(data), (*FORMATS, *_phone_format(path, data))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=formats)
+        return Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise ValueError(_too_large(path, None)) from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
         if kind:
             raise ValueError(
                 f"input.image: expected a whole {kind}, got {path}, which is damaged or cut short; "
@@ -133,7 +134,10 @@ def _what_is(data: bytes) -> str:
 
 
 def _check_still(path: str | Path | None, image: Image.Image) -> None:
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    try:
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception as error:  # counting reads on in the file
+        raise ValueError(_damaged(path, error)) from error
     if frames > 1:
         raise ValueError(
             f"input.image: expected a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
@@ -207,11 +211,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits rounded to 8; Pillow itself has done so for color."""
     if not image.mode.startswith("I"):
         return image
-    levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    levels = np.clip(np.asarray(image), 0, 65535).astype(np.int32)
     grey = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
     return grey
 
 
-def _short(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:80]
+def _damaged(path: str | Path | None, error: BaseException) -> str:
+    text = (str(error).splitlines() or [""])[0][:80] or type(error).__name__
+    said = text if text.isprintable() else ascii(text)
+    return f"input.image: {path} is damaged or cut short ({said}); copy or export the file again"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +74,34 @@ def test_large_picture_is_averaged_down(tmp_path: Path) -> None:
 def test_an_unknown_kind_of_picture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"input\.domain: expected one of photo, sketch, .*, got 'skecth'"):
         InputConfig(domain="skecth")
+
+
+def test_a_pipe_or_a_device_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with pytest.raises(
+            ValueError, match=rf"^input\.image: {path}: expected a regular file, .*give a picture file$"
+        ):
+            read_picture(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_pillow_says_of_damaged_exif_is_not_passed_on(tmp_path: Path) -> None:
+    file = tmp_path / "picture.jpg"
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "x" * 50
+    disc_on((250, 250, 250), (200, 40, 30)).save(file, exif=exif.tobytes()[:-20])
+    assert read_picture(file).rgba.shape == (96, 96, 4)
+
+
+def test_whatever_fails_in_a_palette_names_the_file(tmp_path: Path) -> None:
+    """A palette PNG whose transparency is of more colors than a palette has: Pillow notices when it converts."""
+    file = tmp_path / "palette.png"
+    disc_on((250, 250, 250), (200, 40, 30)).quantize(16).save(file)
+    whole = file.read_bytes()
+    start, body = whole.index(b"IDAT") - 4, bytes(300)
+    chunk = struct.pack(">I", 300) + b"tRNS" + body + struct.pack(">I", zlib.crc32(b"tRNS" + body))
+    file.write_bytes(whole[:start] + chunk + whole[start:])
+    with pytest.raises(ValueError, match=r"^input\.image: .*palette\.png is damaged") as caught:
+        read_picture(file)
+    assert str(caught.value).isprintable()

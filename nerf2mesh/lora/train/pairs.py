@@ -16,7 +16,6 @@ picture is read as `input.image` is: the object is centered and scaled, and seen
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,13 +26,16 @@ from torch import Tensor
 
 from nerf2mesh.inputs import InputConfig, load_observations
 from nerf2mesh.lora.io.manifest import Source
+from nerf2mesh.lora.train.pair_line import LineError, checked_entry
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.prior import reduced_rgba
 from nerf2mesh.report import sha256_file
 from nerf2mesh.types import Camera
+from nerf2mesh.utils.regular_file import read_regular
 
 ITEMS = "items.jsonl"
+MAX_BYTES = 2**28
 MODEL_HALF_EXTENT = 0.62
 """Models are scaled to a box of twice this: a cube's corners then stay inside the prior's world."""
 
@@ -61,7 +63,7 @@ class Pair:
     def source(self) -> Source:
         """The entry in the manifest: source, licence, and the hashes of the picture and of what it shows."""
         hashes = [sha256_file(path) for path in self.targets]
-        about = {"source": str(self.entry.get("source", "")), "licence": str(self.entry["licence"])}
+        about = {"source": self.entry.get("source", ""), "licence": self.entry["licence"]}
         return Source(**about, sha256=self.sha256, views_sha256=hashes)
 
 
@@ -79,11 +81,11 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
             f"data: expected a folder with {ITEMS}, got {folder}; docs/adapters.md says what to write there"
         )
     notes, pairs, without = [], {}, []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(_lines(path), 1):
         if not text.strip():
             continue
         pair = _checked(folder, number, text)
-        if not str(pair.entry.get("licence", "")).strip():
+        if not pair.entry.get("licence", "").strip():
             without.append(pair)
         elif pair.sha256 in pairs:
             first = pairs[pair.sha256]
@@ -103,6 +105,13 @@ def read_pairs(folder: str | Path, unlicensed: str = "refuse") -> tuple[list[Pai
     return list(pairs.values()), notes
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_regular(path, limit_bytes=MAX_BYTES, follow=True).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"data: expected UTF-8 in {path}, got {error}; save it as UTF-8") from error
+
+
 def load_pairs(
     pairs: list[Pair], size: int, n_views: int, seed: int, on_pair: Callable[[], None] = lambda: None
 ) -> Frames:
@@ -112,7 +121,10 @@ def load_pairs(
     """
     rows = []
     for i, pair in enumerate(pairs):
-        rows.append(_frames(pair, size, n_views, torch.Generator().manual_seed(seed * 1_000_003 + i)))
+        try:
+            rows.append(_frames(pair, size, n_views, torch.Generator().manual_seed(seed * 1_000_003 + i)))
+        except ValueError as error:
+            raise ValueError(f"data: line {pair.line} of {pair.folder / ITEMS}: {error}") from error
         on_pair()
     images, poses, focals, flat = (list(column) for column in zip(*rows))
     return Frames(torch.stack(images), FrameGeometry(torch.stack(poses), torch.stack(focals), torch.tensor(flat)))
@@ -196,28 +208,8 @@ def _camera(pair: Pair, frame: dict, size: int) -> Camera:
 
 def _checked(folder: Path, number: int, text: str) -> Pair:
     """A line as a pair. ValueError that names the line and what it lacks."""
-    where = f"{folder / ITEMS}, line {number}"
     try:
-        entry = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"data: expected JSON in {where}, got {error}; correct the line") from error
-    if not isinstance(entry, dict) or "picture" not in entry or ("model" in entry) == ("views" in entry):
-        raise ValueError(
-            f"data: expected picture, and model or views, in {where}, got {sorted(entry)}; correct the line"
-        )
-    for name in [entry["picture"], *([entry["model"]] if "model" in entry else entry["views"])]:
-        if not (folder / name).is_file():
-            raise ValueError(
-                f"data: expected the file {folder / name} ({where}), got none; put it there or take the line out"
-            )
-    if "views" in entry:
-        frames = entry.get("cameras", {}).get("frames", [])
-        if len(frames) - len(entry["views"]) not in (0, 1) or not entry["views"]:
-            raise ValueError(
-                f"data: expected {len(entry['views'])} camera frames, one a view, in {where}, got {len(frames)}; "
-                "correct the line"
-            )
-        shared = {"camera_angle_x", "ortho_scale"} & set(entry["cameras"])
-        if not shared and any(not {"camera_angle_x", "ortho_scale"} & set(frame) for frame in frames):
-            raise ValueError(f"data: expected camera_angle_x or ortho_scale in {where}, got neither; add one")
+        entry = checked_entry(folder, text)
+    except LineError as error:
+        raise ValueError(f"data: line {number} of {folder / ITEMS}: {error}") from error
     return Pair(entry, folder, number, sha256_file(folder / entry["picture"]))
