@@ -25,6 +25,7 @@ from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
     from nerf2mesh.config import Config
+    from nerf2mesh.run import Result
     from nerf2mesh.run.preemption import Signals
 
 USER_ERROR = 2
@@ -37,7 +38,6 @@ _PYPI_NAMES = {
     "hydra": "hydra-core",
     "mcubes": "PyMCubes",
     "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
 }
 
 
@@ -213,7 +213,9 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
     if isinstance(error, ImportError) and error.name and not error.name.startswith("nerf2mesh"):
-        return f"the package {error.name} is not installed; pip install {_on_pypi(error.name)}"
+        package = _on_pypi(error.name)
+        remedy = f"pip install {package}" if package else "install it, or leave out the setting that asks for it"
+        return f"the package {error.name} is not installed; {remedy}"
     refused = re.search(r"I/O error.*\(os error (\d+)\)", str(error))  # what safetensors makes of the system's errors
     if refused:
         return _file_message(OSError(int(refused.group(1)), os.strerror(int(refused.group(1)))))
@@ -227,10 +229,17 @@ def user_message(error: BaseException) -> str | None:
     return None
 
 
-def _on_pypi(module: str) -> str:
-    """The name under which PyPI has a module's package."""
+def _on_pypi(module: str) -> str | None:
+    """The name under which PyPI has a module's package, where this package or one of its extras asks for that."""
+    from importlib.metadata import PackageNotFoundError, requires
+
     top = module.split(".")[0]
-    return _PYPI_NAMES.get(top, top.replace("_", "-"))
+    name = _PYPI_NAMES.get(top, top.replace("_", "-"))
+    try:
+        asked = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in requires("nerf2mesh") or ()}
+    except PackageNotFoundError:  # a checkout that is not installed
+        asked = set()
+    return name if top in _PYPI_NAMES or name.lower() in asked else None
 
 
 def _file_message(error: OSError) -> str | None:
@@ -262,6 +271,8 @@ def _fit(composed: DictConfig) -> None:
     result = run_fit(config, overrides=list(job.overrides.task))
     if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
         print(_summary(folder, result))
+    if result.failures:
+        raise ValueError("; ".join(result.failures))
 
 
 def default_output_dir(config: Config, preset: str) -> Path:
@@ -271,8 +282,9 @@ def default_output_dir(config: Config, preset: str) -> Path:
     return Path("outputs") / f"{stem}-{preset}"
 
 
-def _summary(folder: Path, result: object) -> str:
-    names = ("mesh.glb", "turntable.mp4", "turntable.gif", "report.html")
+def _summary(folder: Path, result: Result) -> str:
+    meshes = [f"mesh.{name}" for name in dict.fromkeys(["glb", *result.config.mesh.formats])]
+    names = (*meshes, "turntable.mp4", "turntable.gif", "report.html")
     lines = [f"  {folder / name}" for name in names if (folder / name).is_file()]
     return "\n".join(["done", *lines])
 

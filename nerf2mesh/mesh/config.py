@@ -8,6 +8,8 @@ from typing import Annotated
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, OneOf, Positive, Share, Within
 
+FORMATS = ("glb", "obj", "ply", "stl", "3mf", "usdz", "fbx")
+
 
 @dataclass(kw_only=True)
 class MeshConfig:
@@ -42,8 +44,10 @@ class MeshConfig:
     """Face budget; 0 keeps every face."""
     lods: Annotated[tuple[Annotated[int, Within(20, 100_000_000, also=(0,))], ...], Length(0, 16)] = ()
     """Further face budgets; each gives a mesh of its own beside the first, textures half as wide each time."""
+    formats: Annotated[tuple[Annotated[str, OneOf(*FORMATS)], ...], Length(0, 8)] = ("glb",)
+    """Of a run's files; mesh.glb is written in any case. Each is tried before the first step."""
     real_size_m: Annotated[float, Within(0.0, 1e6)] = 0.0
-    """The longest side of the exported mesh in metres; 0 leaves world units."""
+    """The longest side of the exported mesh in metres; 0 leaves world units. STL and 3MF count in millimetres."""
     remesh: Annotated[str, OneOf("none", "isotropic", "quad")] = "none"
     """"isotropic" (even triangles) or "quad" (quads, written as pairs of triangles), instead of the decimated mesh;
     needs the extra `remesh`. Kept where the result is closed and the same surface."""

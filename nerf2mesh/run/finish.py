@@ -84,7 +84,7 @@ def finish(
     assert result.mesh is not None
     result.mesh = replace(result.mesh, metadata=metadata)
     result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
-    result.save(folder.path)
+    _save(result, folder)
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
     write_json(folder / "warnings.json", result.warnings)
@@ -94,6 +94,18 @@ def finish(
     write_json(folder / "timings.json", clock.to_dict())
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+
+
+def _save(result: Result, folder: RunFolder) -> None:
+    """mesh.glb, without which there is no result, then the other formats, whose failures are noted."""
+    result.save(folder.path)
+    others = [name for name in dict.fromkeys(result.config.mesh.formats) if name != "glb"]
+    try:
+        if others:
+            result.save(folder.path, others)
+    except ValueError as error:
+        result.failures.append(str(error))
+        result.warnings += warn([str(error)])
 
 
 def _make_mesh(result: Result, prior: Prior) -> None:

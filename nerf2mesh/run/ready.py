@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
+from nerf2mesh.mesh import TriangleMesh, save_mesh
 
 REMESHERS = {"isotropic": "pyacvd", "quad": "pyinstantmeshes"}
 """The package behind each kind of `mesh.remesh`."""
+TOOLS = {
+    "xatlas": "mesh.texture",
+    "fast_simplification": "mesh.target_faces",
+    "scipy": "mesh.bake_fit_views",
+    "imageio_ffmpeg": "report.turntable_frames",
+}
+"""Packages that come with this one and that only the end of a run needs."""
 COPIES = 9
 """A checkpoint holds the field and two moments of Adam; the last, the one before, and the one that is written."""
 REST_BYTES = 64 << 20
@@ -19,6 +30,10 @@ REST_BYTES = 64 << 20
 
 def check_ready(config: Config, field: HashGridField, folder: Path | None) -> None:
     """ValueError where the end of the run would fail: a package is missing, or the disk of `folder` is nearly full."""
+    for module, setting in TOOLS.items():
+        if find_spec(module) is None:
+            package = module.replace("_", "-")
+            raise ValueError(f"{setting}: expected the package {package}, got none; pip install {package}")
     package = REMESHERS.get(config.mesh.remesh)
     if package is not None and find_spec(package) is None:
         raise ValueError(
@@ -27,6 +42,7 @@ def check_ready(config: Config, field: HashGridField, folder: Path | None) -> No
         )
     if folder is None:
         return
+    check_formats(config.mesh.formats)
     needed = REST_BYTES + COPIES * sum(p.numel() * p.element_size() for p in field.parameters())
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -34,3 +50,16 @@ def check_ready(config: Config, field: HashGridField, folder: Path | None) -> No
             f"output_dir: expected {needed >> 20} MB of free disk for {folder}, got {free >> 20} MB; "
             "free some space, or choose another output_dir"
         )
+
+
+def check_formats(formats: tuple[str, ...]) -> None:
+    """Writes one triangle in each format; ValueError with the reason for the first that cannot be written."""
+    uv = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    triangle = TriangleMesh(np.eye(3), np.array([[0, 1, 2]]), uv=uv, texture=np.zeros((2, 2, 3), np.uint8))
+    with tempfile.TemporaryDirectory(prefix="n2m_formats_") as folder:
+        for name in formats:
+            try:
+                save_mesh(triangle, Path(folder) / f"mesh.{name}")
+            except Exception as error:  # whatever its writer raises now it would raise at the end
+                reason = " ".join(str(error).split()).removeprefix("path: ") or type(error).__name__
+                raise ValueError(f"mesh.formats: cannot write {name}: {reason}; or leave {name} out") from error

@@ -12,7 +12,7 @@ from typing import Any
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
-from nerf2mesh.mesh.export.files import SUFFIXES
+from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import viewer_iframe
 from nerf2mesh.types import Camera, Observations, Rendering
@@ -35,6 +35,8 @@ class Result:
     warnings: list[str] = new(default_factory=list)
     lods: list[TriangleMesh] = new(default_factory=list)
     """Coarser meshes, one for each budget of `mesh.lods`."""
+    failures: list[str] = new(default_factory=list)
+    """What could not be written, one line each; the mesh itself is there."""
 
     def __repr__(self) -> str:
         mesh = "no mesh" if self.mesh is None else f"{len(self.mesh.vertices)} vertices, {len(self.mesh.faces)} faces"
@@ -50,9 +52,12 @@ class Result:
         Args:
             path: a file such as "cup.glb" (the coarser ones become cup_lod1.glb and so on), or a folder, in which the
                 files are called mesh.<format>, mesh_lod1.<format> and so on.
-            formats: of glb, obj, ply, stl, usdz, fbx, one or several; "glb" by default. Only for a folder.
+            formats: of glb, obj, ply, stl, 3mf, usdz, fbx, one or several; "glb" by default. Only for a folder.
 
-        The longest side is `mesh.real_size_m` metres where that is set; STL, which knows no unit, counts millimetres.
+        The longest side is `mesh.real_size_m` metres where that is set; STL and 3MF count millimetres.
+
+        Raises:
+            ValueError: a file cannot be written, which is named; the others are there.
         """
         if self.mesh is None:
             raise ValueError("mesh: expected one to save, got none; only the first process of a run makes it")
@@ -66,14 +71,30 @@ class Result:
         stem.parent.mkdir(parents=True, exist_ok=True)
         metres = self.config.mesh.real_size_m
         scale = scale_to(self.mesh, metres)
-        scales = {ending: scale * 1000.0 if metres and ending.lower() == ".stl" else scale for ending in endings}
-        return [
-            save_mesh(mesh, f"{stem}{lod}{ending}", scale=scales[ending])
-            for lod, mesh in zip(["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))], [self.mesh, *self.lods])
-            for ending in endings
-        ]
+        names = ["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))]
+        written, failed = [], []
+        for lod, mesh in zip(names, [self.mesh, *self.lods]):
+            for ending in endings:
+                in_mm = metres and ending.lower() in IN_MILLIMETRES
+                try:
+                    file = save_mesh(mesh, f"{stem}{lod}{ending}", scale=scale * 1000.0 if in_mm else scale)
+                    written.append(file)
+                except Exception as error:  # of any writer: the other formats are written in any case
+                    failed.append((f"{stem.name}{lod}{ending}", error))
+        if failed:
+            raise ValueError(_failures(failed)) from failed[0][1]
+        return written
 
     def _repr_html_(self) -> str:
         """The mesh in a viewer that turns, for notebooks."""
         with tempfile.TemporaryDirectory() as folder:
             return viewer_iframe(self.save(folder)[0])
+
+
+def _failures(failed: Sequence[tuple[str, Exception]]) -> str:
+    """One line for the files that could not be written; a single one as its writer says it."""
+    said = [(name, " ".join(str(error).split()) or type(error).__name__) for name, error in failed]
+    if len(said) == 1 and isinstance(failed[0][1], ValueError):
+        return said[0][1]
+    shown = "; ".join(f"{name}: {text}" for name, text in said)
+    return f"formats: expected all files to be written, got errors for {len(said)} ({shown}); the others are there"

@@ -1,4 +1,4 @@
-"""Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, USDZ or FBX: +Y up, +Z front in every format.
+"""Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, 3MF, USDZ or FBX: +Y up, +Z front in every format.
 
 World (x, y, z) becomes file (y, z, x).
 """
@@ -13,15 +13,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nerf2mesh.mesh.config import FORMATS
 from nerf2mesh.mesh.export.fbx import glb_to_fbx
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
+from nerf2mesh.mesh.export.threemf import write_3mf
 from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
 from nerf2mesh.utils.atomic_write import atomic_write
 from nerf2mesh.utils.scratch import scratch
 
-SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".usdz", ".fbx")
+SUFFIXES = tuple(f".{name}" for name in FORMATS)
+IN_MILLIMETRES = (".stl", ".3mf")
+"""Formats of printers."""
 
 
 def save_mesh(
@@ -66,6 +70,8 @@ def _write_others(mesh: TriangleMesh, path: Path, suffix: str) -> None:
     with written(path) as stream:
         if suffix == ".usdz":
             return write_usdz(mesh, stream)
+        if suffix == ".3mf":
+            return write_3mf(mesh, stream)
         return _write_ply(mesh, stream) if suffix == ".ply" else _write_stl(mesh, stream)
 
 
