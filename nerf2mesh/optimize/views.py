@@ -13,6 +13,8 @@ from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera, Observati
 from nerf2mesh.utils.device_copy import to_device
 
 REFERENCE_ELEVATION_DEG = 10.0
+MIXED = 8
+"""Given views whose rays a step mixes."""
 
 
 def default_reference(size_px: int = 256) -> Camera:
@@ -71,13 +73,33 @@ class GivenPixels:
         self.share = torch.tensor([view.weight for view in self.views])
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor, bool]:
-        """n rays of one view, flat, straight-alpha RGBA targets [n, 4], and whether the colors are the object's: those
-        of a drawing are its paper's.
+        """n rays, flat, straight-alpha RGBA targets [n, 4], and whether the colors are the object's: those of a drawing
+        are its paper's.
 
-        Half of the rays go to the object and its rim, half anywhere; within its pixel each ray passes at random, so
-        that the mean over many steps is the antialiased picture. Pixels that are not `View.known` are never drawn.
+        They pass through up to MIXED views that are alike in this, drawn by their weights, in equal parts: a step then
+        does not pull the field towards one side alone. Half of the rays go to the object and its rim, half anywhere;
+        within its pixel each ray passes at random, so that the mean over many steps is the antialiased picture. Pixels
+        that are not `View.known` are never drawn.
         """
-        which = int(torch.multinomial(self.share, 1, generator=generator))
+        first = int(torch.multinomial(self.share, 1, generator=generator))
+        colored = self._is_colored(first)
+        alike = torch.tensor([self._is_colored(k) == colored for k in range(len(self.views))])
+        count = min(MIXED, int(alike.sum()), n)
+        others = self.share * alike
+        others[first] = 0.0
+        chosen = [first]
+        if count > 1:
+            chosen += torch.multinomial(others, count - 1, generator=generator).tolist()
+        parts = [self._rays(k, (n * (i + 1)) // count - (n * i) // count, generator) for i, k in enumerate(chosen)]
+        origins, directions, targets = (torch.cat(part) for part in zip(*parts))
+        device = targets.device
+        return Rays(to_device(origins, device), to_device(directions, device)), targets, colored
+
+    def _is_colored(self, which: int) -> bool:
+        return self.views[which].domain not in DRAWINGS
+
+    def _rays(self, which: int, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Origins and directions [n, 3] on the CPU and targets [n, 4] of one view."""
         view, (image, near, known) = self.views[which], self.tables[which]
         everywhere = torch.randint(len(image) if known is None else len(known), (n - n // 2,), generator=generator)
         everywhere = everywhere if known is None else known[everywhere]
@@ -87,9 +109,7 @@ class GivenPixels:
         corner = torch.stack([index % width, index // width], dim=-1)
         pixels = corner + torch.rand(n, 2, generator=generator)
         rays = view.camera.to("cpu").rays(pixels)
-        device = image.device
-        there = Rays(to_device(rays.origins, device), to_device(rays.directions, device))
-        return there, image[to_device(index, device)], view.domain not in DRAWINGS
+        return rays.origins, rays.directions, image[to_device(index, image.device)]
 
 
 def _table(view: View, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

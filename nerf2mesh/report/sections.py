@@ -50,7 +50,8 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
-    """The picture as read, its mask and how it was found, and the view that the optimization sees."""
+    """The picture as read, its mask and how it was found, and the view that the optimization sees; of photographs also
+    how their cameras were found."""
     figures = []
     if "picture" in notes:
         width, height = notes.get("file_size_px", ("?", "?"))
@@ -61,7 +62,8 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
         figures.append(picture(notes["mask"], f"Mask by {notes.get('foreground')}: {share:.1%} of the picture"))
     if framed is not None:
         figures.append(picture(framed, "The view that was fitted", checker=True))
-    return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
+    about = {name: value for name, value in dict(notes.get("photos", {})).items() if not isinstance(value, list)}
+    return (f'<div class="pictures">{"".join(figures)}</div>' if figures else "") + fact_table(about)
 
 
 def moving_picture(path: Path) -> str:

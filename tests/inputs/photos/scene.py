@@ -93,11 +93,12 @@ def cameras(
     focal: float = 1.1,
     start_deg: float = 25.0,
     off_axis: float = 0.1,
+    lift_deg: float = 20.0,
 ) -> list[Known]:
     """n cameras around the object that look roughly at it, each a little differently placed and aimed."""
     found = []
     for i in range(n):
-        azimuth, elevation = np.deg2rad(start_deg + 360.0 * i / n), np.deg2rad(15.0 + 20.0 * (i % 3))
+        azimuth, elevation = np.deg2rad(start_deg + 360.0 * i / n), np.deg2rad(15.0 + lift_deg * (i % 3))
         distance = SIZE * (3.6 + 0.2 * (i % 2))
         out = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
         place = MIDDLE + distance * out

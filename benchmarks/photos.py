@@ -1,0 +1,148 @@
+"""Photographs all around: how well unseen sides and the shape come back, by number of given views.
+
+    python -m benchmarks photos --shapes 3 --views 8 20 60 --experiments photos few_photos --out FILE.json
+    python -m benchmarks photos --objects FOLDER --shapes 20
+
+A shape is rendered from cameras around it and written as a transforms.json, which the command's own input reads: masks,
+box and framing are part of what is measured. Shapes are held-out scenes of the shape grammar, or the mesh files of a
+folder in their order. Unseen views stand on another ring; pictures are compared in front of white, meshes in the
+capture's own axes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from nerf2mesh.api import fit
+from nerf2mesh.evaluate.metrics.geometry import surface_distances, volume_iou
+from nerf2mesh.evaluate.metrics.images import psnr
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame
+from nerf2mesh.evaluate.protocols.heldout import HeldOut
+from nerf2mesh.evaluate.protocols.procedural_objects import scene_mesh
+from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.render import rasterize_mesh
+from nerf2mesh.run.result import Result
+from nerf2mesh.types import Camera
+
+N_UNSEEN = 8
+SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".npz")
+ONLY_WHAT_IS_MEASURED = ("mesh.texture=false", "report.html=false", "report.turntable_frames=0", "report.quiet=true")
+
+
+def shapes(folder: Path | None, n: int) -> list[tuple[str, TriangleMesh]]:
+    """The first n shapes, in the canonical frame."""
+    if folder is None:
+        held_out = HeldOut(n=n)
+        return [(name, canonical_frame(scene_mesh(held_out.scene(name)))) for name in held_out.names]
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)[:n]
+    if not files:
+        raise ValueError(f"objects: expected mesh files in {folder}, got none; name another folder")
+    return [(file.stem, canonical_frame(TriangleMesh.from_file(file))) for file in files]
+
+
+def given_cameras(n: int, size_px: int) -> Camera:
+    """n cameras on a Fibonacci lattice between 25 degrees below and 65 above the horizon."""
+    k = torch.arange(n) + 0.5
+    azimuth = torch.remainder(k * 360.0 * 0.6180339887498949, 360.0)
+    low, high = np.sin(np.deg2rad([-25.0, 65.0]))
+    elevation = torch.rad2deg(torch.asin(low + (high - low) * k / n))
+    return Camera.orbit(azimuth, elevation, width_px=size_px)
+
+
+def unseen_cameras(size_px: int) -> Camera:
+    """N_UNSEEN cameras at 0 and 30 degrees, none of the given ones."""
+    k = torch.arange(N_UNSEEN)
+    return Camera.orbit(360.0 * (k + 0.3) / N_UNSEEN, 30.0 * (k % 2), width_px=size_px)
+
+
+def write_capture(folder: Path, mesh: TriangleMesh, cameras: Camera) -> Path:
+    """PNGs with alpha and a transforms.json."""
+    rgba = rasterize_mesh(mesh, cameras, supersample=3).rgba
+    straight = torch.cat([rgba[..., :3] / rgba[..., 3:].clamp_min(1e-6), rgba[..., 3:]], dim=-1)
+    frames = []
+    for i, image in enumerate(straight):
+        name = f"{i:03d}.png"
+        Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(folder / name)
+        frames.append({"file_path": name, "transform_matrix": cameras.camera_to_world[i].tolist()})
+    focal = float(cameras.focal_px[0, 0])
+    path = folder / "transforms.json"
+    path.write_text(json.dumps({"fl_x": focal, "fl_y": focal, "frames": frames}), encoding="utf-8")
+    return path
+
+
+def measured(result: Result, mesh: TriangleMesh, unseen: Camera) -> dict[str, float]:
+    """PSNR of the unseen views by the field, and of the mesh volume IoU and Chamfer distance, in the capture's axes."""
+    facts = result.observations.notes["photos"]
+    assert isinstance(facts, dict) and result.mesh is not None
+    change = torch.tensor(facts["object_from_world"], dtype=torch.float64)
+    scale = torch.linalg.det(change[:3, :3]) ** (1 / 3)
+    pose = (change @ unseen.camera_to_world.double()).clone()
+    pose[:, :3, :3] /= scale
+    shown = result.render(replace(unseen, camera_to_world=pose.float()))
+    truth = rasterize_mesh(mesh, unseen, supersample=3)
+    back = np.linalg.inv(change.numpy())
+    vertices = result.mesh.vertices @ back[:3, :3].T + back[:3, 3]
+    found = TriangleMesh(vertices, result.mesh.faces)
+    distances = surface_distances(found, mesh, samples=10_000, seed=0)
+    return {
+        "psnr_db": float(psnr(shown.over(1.0).clamp(0, 1).cpu(), truth.over(1.0)).mean()),
+        "volume_iou": volume_iou(found, mesh, resolution=96),
+        "chamfer": distances.chamfer(),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs all combinations, prints a line for each and the means, and writes them as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks photos", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--objects", type=Path, help="folder of mesh files, instead of held-out scenes")
+    parser.add_argument("--shapes", type=int, default=3)
+    parser.add_argument("--views", type=int, nargs="+", default=[20])
+    parser.add_argument("--experiments", nargs="+", default=["photos"])
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--overrides", nargs="*", default=[], help="further settings of the runs")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    asked = parser.parse_args(argv)
+    rows: list[dict[str, object]] = []
+    for name, mesh in shapes(asked.objects, asked.shapes):
+        for n in asked.views:
+            for experiment in asked.experiments:
+                rows.append(_run(name, mesh, n, experiment, asked.size, asked.overrides))
+                print(_line(rows[-1]), flush=True)
+    for n in asked.views:
+        for experiment in asked.experiments:
+            alike = [row for row in rows if row["views"] == n and row["experiment"] == experiment]
+            print(_line({"shape": f"mean of {len(alike)}", "views": n, "experiment": experiment, **_means(alike)}))
+    if asked.out:
+        asked.out.write_text(json.dumps({"size_px": asked.size, "overrides": asked.overrides, "rows": rows}, indent=1))
+    return 0
+
+
+def _run(name: str, mesh: TriangleMesh, n: int, experiment: str, size: int, overrides: list[str]) -> dict[str, object]:
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_capture(Path(folder), mesh, given_cameras(n, size))
+        asked = [f"experiment={experiment}", f"input.image={path}", *ONLY_WHAT_IS_MEASURED, *overrides]
+        result = fit(overrides=asked)
+    found = measured(result, mesh, unseen_cameras(size))
+    return {"shape": name, "views": n, "experiment": experiment, **found, "seconds": time.perf_counter() - start}
+
+
+def _means(rows: list[dict[str, object]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in ("psnr_db", "volume_iou", "chamfer", "seconds")}
+
+
+def _line(row: dict[str, object]) -> str:
+    return (
+        f"{row['shape']:>12}  {row['views']:>3} views  {row['experiment']:<12} PSNR {row['psnr_db']:6.2f} dB  "
+        f"IoU {row['volume_iou']:.4f}  Chamfer {row['chamfer']:.4f}  {row['seconds']:.0f} s"
+    )
