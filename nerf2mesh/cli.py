@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.interpreter import forget_current_folder
+from nerf2mesh.utils.streams import outlive_readers
 from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def start_up() -> None:
     """What every command does before anything is loaded. Modules in the current folder are none of ours."""
     forget_current_folder()
     speak_utf8()
+    outlive_readers()
     share_the_cores()
 
 
@@ -118,8 +120,7 @@ def run_app(
 ) -> int:
     """Run a Hydra application and return its exit code; `prepare` runs first, under the same care for errors."""
     if "--version" in sys.argv[1:]:
-        print(f"nerf2mesh {__version__}")
-        return 0
+        return _guarded(lambda: print(f"nerf2mesh {__version__}"))
     failures: list[Exception] = []
 
     def job(composed: DictConfig) -> object:
@@ -185,6 +186,7 @@ def _outcome(work: Callable[[], object], signals: Signals, wants_traceback: bool
         try:
             with stoppable(), as_lines():
                 work()
+                sys.stdout.flush()
         finally:
             signals.ending = True
     except (Preempted, KeyboardInterrupt) as stop:
