@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.interpreter import forget_current_folder
+from nerf2mesh.utils.override_text import many_pictures, pictures_of
 from nerf2mesh.utils.streams import outlive_readers
 from nerf2mesh.utils.utf8 import speak_utf8
 
@@ -63,6 +64,8 @@ def share_the_cores() -> None:
 def main() -> None:
     """nerf2mesh: one picture becomes a mesh."""
     start_up()
+    if many_pictures(sys.argv[1:]) is not None:
+        sys.exit(_guarded(_fit_many, wants_traceback=os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")))
     sys.exit(run_app(_fit, "config"))
 
 
@@ -105,14 +108,15 @@ def bench() -> None:
     if re.fullmatch(r"\w+", word):
         sys.exit(_guarded(_checkout_benchmark))
 
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
+    sys.exit(run_app(_bench, "bench", prepare=_register_bench))
 
-        from nerf2mesh.sweep.config import BenchConfig
 
-        ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
+def _register_bench() -> None:
+    from hydra.core.config_store import ConfigStore
 
-    sys.exit(run_app(_bench, "bench", prepare=register))
+    from nerf2mesh.sweep.config import BenchConfig
+
+    ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
 
 
 def run_app(
@@ -275,6 +279,45 @@ def _fit(composed: DictConfig) -> None:
         print(_summary(folder, result))
     if result.failures:
         raise ValueError("; ".join(result.failures))
+
+
+def _fit_many() -> None:
+    """A run for each of many pictures. ValueError, in one line, that names those without a mesh and their reasons."""
+    from nerf2mesh.config import compose_config, load_config, to_dataclass
+    from nerf2mesh.sweep.config import BenchConfig
+    from nerf2mesh.sweep.pictures import fit_pictures
+
+    values = many_pictures(sys.argv[1:]) or []
+    pictures = pictures_of(values)
+    rest = [a for a in sys.argv[1:] if a.removeprefix("input.image=") not in values]
+    launch = [a for a in rest if a.startswith(("launch=", "launch."))]
+    settings = [a for a in rest if a not in launch and not a.startswith("output_dir=")]
+    config = load_config([a for a in rest if a not in launch])
+    preset = next((a.partition("=")[2] for a in reversed(settings) if a.startswith("preset=")), "standard")
+    root = Path(config.output_dir or Path("outputs") / f"{_label(values[0])}-{preset}").resolve()
+    _register_bench()
+    one = [] if launch else ["launch.workers=1"]
+    bench = to_dataclass(compose_config([*one, *launch], name="bench"), BenchConfig)
+    fitted = fit_pictures(pictures, settings, root, bench.launch)
+    if fitted is None:
+        print("the workers are queued; the same command later collects")
+        return
+    print("\n".join(["done", *(f"  {mesh}" for mesh in fitted.meshes.values())]))
+    if fitted.failed:
+        reasons = {Path(name).name: why.removeprefix("ValueError: ") for name, why in fitted.failed.items()}
+        named = "; ".join(f"{name} ({why})" for name, why in reasons.items())
+        raise ValueError(
+            f"input.image: expected pictures that can be fitted, got {len(fitted.failed)} of {len(pictures)} that "
+            f"cannot: {named}; correct them, then give the same command again"
+        )
+
+
+def _label(value: str) -> str:
+    """The name for the results of a folder, of glob(PATTERN), or of several pictures."""
+    last = Path(value.removeprefix("glob(").rstrip(")").strip("\"'")).expanduser()
+    places = [last.absolute().parent] if last.is_file() else [last.absolute(), last.absolute().parent]
+    names = [re.sub(r"[^\w-]+", "", place.name.partition(".")[0]) for place in places]
+    return next((name for name in names if name), "pictures")
 
 
 def default_output_dir(config: Config, preset: str) -> Path:

@@ -120,14 +120,14 @@ def _without_folder(setting: str) -> str:
     return key + equals + value.rstrip("/").rpartition("/")[2]
 
 
-def make_launcher(launch: LaunchConfig, folder: Path, workers: int) -> Launcher:
+def make_launcher(launch: LaunchConfig, folder: Path, workers: int, function: str = RUN_JOB) -> Launcher:
     """The launcher that `launch.kind` names, for jobs of the queue in `folder`.
 
     CPU threads per worker: `launch.threads`; else all cores shared among `workers` locally, and no limit on a cluster.
     """
     threads = launch.threads or (0 if launch.kind in ("slurm", "ray") else max(1, (os.cpu_count() or 1) // workers))
     os.environ["PYTHONSAFEPATH"] = "1"  # processes of joblib, Ray and submitit start as `python -m` (Python 3.11)
-    spec = WorkerSpec(folder, RUN_JOB, threads)
+    spec = WorkerSpec(folder, function, threads)
     if launch.kind == "slurm":
         return SlurmLauncher(spec, slurm_parameters(launch))
     if launch.kind == "ray":

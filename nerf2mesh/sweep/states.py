@@ -26,6 +26,8 @@ class JobState:
     seconds: float = 0.0
     before_s: float = 0.0
     """Spent in attempts that ended early, on whose checkpoints the later ones built."""
+    why: str = ""
+    """What the last attempt that ended early ended with."""
     history: list[str] = field(default_factory=list)
 
     def apply(self, event: Event, retries: int, max_losses: int) -> None:
@@ -41,10 +43,12 @@ class JobState:
                 self.history.append("its result was found on the disk")
         elif kind == "failed":
             self.failures += 1
+            self.why = why
             self.status = "waiting" if self.failures <= retries else "failed"
             self.history.append(f"attempt {event['attempt']} failed on {who}: {why}")
         elif kind == "lost":
             self.losses += 1
+            self.why = "its process died"
             self.status = "waiting" if self.losses < max_losses else "failed"
             self.history.append(f"attempt {event['attempt']}: worker {who} died")
         elif kind == "released":

@@ -21,6 +21,7 @@ _WITH_VALUE = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn"
 _PLAIN = re.compile(r"[A-Za-z0-9_./:-]+( [A-Za-z0-9_./:-]+)*")
 _OTHER_KIND = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false|null", re.IGNORECASE)
 """What Hydra would read as a number, a truth value or nothing, and give back in another spelling."""
+_GLOB = re.compile(r"""glob\((["']?)(.+)\1\)""")
 _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL)
 
 
@@ -43,6 +44,28 @@ def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> li
             ready.append(f"input.image={','.join(map(_quoted, many))}" if many else written_out(named, sweep=sweep))
         before = argument
     return ready
+
+
+def many_pictures(arguments: Sequence[str]) -> list[str] | None:
+    """What stands for the pictures in a command on many of them, each a value of input.image; None in any other.
+
+    A folder, glob(PATTERN), or several pictures, with or without input.image= in front. Flags are Hydra's affair.
+    """
+    other = [a for a in arguments if a.startswith("-") or (a.startswith("input=") and a != "input=picture")]
+    if other or {"experiment=photos", "experiment=few_photos"} & set(arguments):
+        return None
+    values = [
+        a.removeprefix("input.image=")
+        for a in arguments
+        if a.startswith("input.image=") or _is_picture(a) or _GLOB.fullmatch(a) or Path(a).is_dir()
+    ]
+    several = [v for v in values if _GLOB.fullmatch(v) or (v and Path(v).expanduser().is_dir())]
+    return values if several or len(values) > 1 else None
+
+
+def pictures_of(values: Sequence[str]) -> list[str]:
+    """The pictures behind the values of `many_pictures`, each once. ValueError where a folder or pattern has none."""
+    return list(dict.fromkeys(name for value in values for name in _pictures(value) or [os.path.expanduser(value)]))
 
 
 def written_out(override: str, *, sweep: bool = False) -> str:
@@ -73,7 +96,7 @@ def _pictures(value: str) -> list[str]:
     Raises:
         ValueError: there are none.
     """
-    pattern = re.fullmatch(r"""glob\((["']?)(.+)\1\)""", value)
+    pattern = _GLOB.fullmatch(value)
     folder = Path(value).expanduser()
     if pattern is None and not (value and folder.is_dir()):
         return []
