@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: test-data cluster-test wheelhouse help demo test gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
+.PHONY: test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,11 @@ DATA ?= data
 
 docs: $(VENV)/.ready-docs  ## The docs site in site/ (open site/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+FUZZ_S ?= 600
+
+fuzz: $(VENV)/.ready-dev  ## Damaged files and settings, FUZZ_S=600 seconds a kind; fails on a traceback or a hang
+	$(BIN)/python -m tests.fuzz $(FUZZ_S)
 
 examples: $(VENV)/.ready-dev  ## All examples at tiny size
 	$(BIN)/python -m pytest tests/test_examples.py

@@ -105,7 +105,7 @@ def checked(part: MeshArrays) -> MeshArrays:
     return replace(
         part,
         vertices=np.where(places[:, None], part.vertices, 0.0),
-        vertex_normals=None if normals is None or not np.isfinite(normals).all() else normals,
+        vertex_normals=None if normals is None or not (np.abs(normals) < LARGEST).all() else normals,
         uv=None if uv is None else np.where(np.abs(uv) < LARGEST, uv, 0.0).astype(np.float32),
         vertex_colors=None if colors is None else np.clip(np.nan_to_num(colors, nan=0.0), 0.0, 1.0),
     )

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import warnings
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -79,7 +82,7 @@ def load_scene(path: Path) -> Any:
     if kind in ("glb", "gltf"):
         _check_gltf(data)
     resolver: Any = beside
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent("trimesh"):
         warnings.simplefilter("ignore")  # numpy's and Pillow's, about bytes that are judged here
         scene = trimesh.load(io.BytesIO(data), file_type=kind, resolver=resolver, process=False)
     for name, why in beside.left_out.items():
@@ -87,6 +90,20 @@ def load_scene(path: Path) -> Any:
         warnings.warn(f"{path}: left out {shown}, which the mesh names: {why}", stacklevel=4)
     _check_scene(scene)
     return scene
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Inside, the loggers of that name print nothing: trimesh logs tracebacks of what it then does another way."""
+    log, nothing = logging.getLogger(name), logging.NullHandler()
+    before = log.propagate
+    log.addHandler(nothing)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = before
+        log.removeHandler(nothing)
 
 
 def first_line(error: BaseException) -> str:

@@ -110,7 +110,7 @@ def _read_packed(path: Path) -> TriangleMesh:
         part = MeshArrays(v / 32767.0, f.astype(np.int64), n / 127.0, (c / np.float32(255.0)).astype(np.float32))
         part = checked(part) if len(part.faces) else part
         return TriangleMesh(part.vertices, part.faces, part.vertex_normals, part.vertex_colors)
-    except OSError:
+    except FileNotFoundError:
         raise
     except Exception as error:  # numpy and zipfile raise whatever the bytes lead them to
         raise ValueError(

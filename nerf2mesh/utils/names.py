@@ -24,12 +24,14 @@ def inside(folder: str | Path, name: object, where: str) -> Path:
     Raises:
         ValueError: it is none; the message begins with `where`. Whether the file is there is not looked at.
     """
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.encode()) < 1000:
         raise ValueError(f"{where}: expected the name of a file, got {ascii(name)[:80]}; correct it")
     try:
         there, room = Path(os.path.realpath(Path(folder) / name)), os.path.realpath(folder)
     except (OSError, ValueError) as error:
         raise ValueError(f"{where}: expected the name of a file, got {name[:80]!r} ({error}); correct it") from error
+    if any(len(part.encode()) > 255 for part in name.split("/")):
+        raise ValueError(f"{where}: expected the name of a file, got one of {len(name)} letters; correct it")
     if os.path.isabs(name) or not there.is_relative_to(room):
         raise ValueError(f"{where}: expected a file inside {folder}, got {name[:200]}; put the file there")
     return Path(folder) / name
