@@ -14,14 +14,15 @@ import torch
 
 import nerf2mesh
 from nerf2mesh.config import load_config
-from nerf2mesh.optimize import BEFORE, EARLIER, LAST, read_checkpoint
-from nerf2mesh.optimize.checkpoint import write_checkpoint
-from nerf2mesh.run.folder import RunFolder, has_checkpoint
+from nerf2mesh.optimize import EARLIER, LAST
+from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.utils.checkpoint import before, has_checkpoint, read_checkpoint, write_checkpoint
 from nerf2mesh.utils.tensor_file import pack, unpack
 from tests.fuzz import checkpoints as fuzz
 from tests.optimize.test_loop import assert_equal
 from tests.test_fit_arguments import OVERRIDES, ball
 
+BEFORE = str(before(Path(LAST)))
 DATA = pack(fuzz.small_state().values())
 
 
@@ -96,7 +97,7 @@ def test_killed_between_the_renames_the_one_before_is_the_last(tmp_path: Path, m
     fuzz.write_two(path)
     path.unlink()
     state = fuzz.small_state(seed=3)
-    assert has_checkpoint(tmp_path) and state.load(path) == [] and state.step == 1
+    assert has_checkpoint(tmp_path / LAST, tmp_path / EARLIER) and state.load(path) == [] and state.step == 1
 
     def refused(*_: object) -> None:
         raise OSError("no links here")
@@ -152,8 +153,8 @@ def test_a_part_of_other_values_is_refused_when_it_comes(tmp_path: Path) -> None
 def test_pickles_are_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     torch.save(fuzz.small_state().values(), tmp_path / EARLIER)
-    with pytest.raises(ValueError, match=r"got checkpoints/last\.pt of an earlier version, a pickle"):
-        has_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match=r"got last\.pt of an earlier version, a pickle"):
+        has_checkpoint(tmp_path / LAST, tmp_path / EARLIER)
     with pytest.raises(ValueError, match="a pickle, as earlier versions wrote it"):
         read_checkpoint(tmp_path / EARLIER)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from nerf2mesh.inputs import demo_picture
-from nerf2mesh.optimize import LAST, optimize, read_checkpoint
+from nerf2mesh.optimize import LAST, optimize
 from nerf2mesh.run.preemption import REQUEUE, SIGNALS_SEEN, Checkpoints, Preempted, listening, stoppable
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from nerf2mesh.utils.locks import InUse, alone_in
 from tests.optimize.scene import problem
 from tests.optimize.test_loop import assert_equal

@@ -11,8 +11,8 @@ import torch
 
 import nerf2mesh
 from nerf2mesh.config import load_config
-from nerf2mesh.optimize import read_checkpoint
 from nerf2mesh.report import write_json
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.priors import tiny
 
 RECIPES = {

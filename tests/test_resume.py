@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nerf2mesh import fit
 from nerf2mesh.inputs import demo_picture
-from nerf2mesh.optimize import read_checkpoint
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.optimize.test_loop import assert_equal
 
 SETTINGS = ("preset=tiny", "optimize.steps=12", "optimize.checkpoint_every=2", "lora.steps=1", "seed=7", "threads=1")

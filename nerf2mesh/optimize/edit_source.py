@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.optimize.checkpoint import LAST, read_checkpoint, readable
-from nerf2mesh.optimize.state import LoopState, check_object
+from nerf2mesh.optimize.state import LAST, LoopState, check_object
 from nerf2mesh.render import VolumeRenderer
+from nerf2mesh.utils.checkpoint import read_checkpoint, readable
 
 
 def load_source(path: str, state: LoopState, renderer: VolumeRenderer) -> VolumeRenderer:

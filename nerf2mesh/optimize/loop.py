@@ -13,13 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from nerf2mesh.optimize.checkpoint import LAST
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
 from nerf2mesh.optimize.schedules import active_levels, set_rates
-from nerf2mesh.optimize.state import LoopState
+from nerf2mesh.optimize.state import LAST, LoopState
 from nerf2mesh.optimize.terms import (
     Distillation,
     Gathering,

@@ -17,10 +17,13 @@ import torch
 
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.kernels import FusedAdam
-from nerf2mesh.optimize.checkpoint import LAST, readable, restore_newest, write_checkpoint
 from nerf2mesh.render import OccupancyGrid
+from nerf2mesh.utils.checkpoint import readable, restore_newest, write_checkpoint
 from nerf2mesh.utils.tensor_file import check_optimizer
 
+LAST = "checkpoints/last.safetensors"
+EARLIER = "checkpoints/last.pt"
+"""Where earlier versions wrote it, as a pickle."""
 STREAMS = (
     "camera", "noise", "time", "pixel", "background", "jitter", "regularizer", "occupancy", "adapt", "inversion", "phi"
 )  # fmt: skip

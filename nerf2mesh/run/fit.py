@@ -12,13 +12,13 @@ import torch
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
-from nerf2mesh.optimize import LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
+from nerf2mesh.optimize import EARLIER, LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import StageClock
 from nerf2mesh.run.finish import finish, made_from
-from nerf2mesh.run.folder import RunFolder, has_checkpoint
+from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
@@ -29,6 +29,7 @@ from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.checkpoint import has_checkpoint
 from nerf2mesh.utils.locks import alone_in
 from nerf2mesh.utils.range_check import check_again
 from nerf2mesh.utils.scratch import scratch_in
@@ -110,7 +111,7 @@ def _run(
     renderer = VolumeRenderer(config.renderer, field, occupancy)
     state = LoopState.fresh(field, occupancy, config.optimize.lr_encoding, config.optimize.lr_network, config.seed)
     notes = said
-    if folder is not None and has_checkpoint(folder.path):
+    if folder is not None and has_checkpoint(folder / LAST, folder / EARLIER):
         said += warn(state.load(folder / LAST))
         notes = [f"continued from step {state.step}", *said]
 

@@ -16,13 +16,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from nerf2mesh.config import Config, to_yaml
-from nerf2mesh.optimize import BEFORE, EARLIER, LAST
+from nerf2mesh.optimize import EARLIER, LAST
 from nerf2mesh.report import versions, write_json
 from nerf2mesh.run.files import check_folders, remove_leftovers, remove_run
 from nerf2mesh.run.identity import MODEL, PICTURE, VIEWS, content, model_digest, model_setting, named_file
 from nerf2mesh.run.settings import Changes, changes
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.checkpoint import before
 from nerf2mesh.utils.regular_file import read_json
 
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
@@ -98,19 +99,7 @@ class RunFolder:
 
 def is_started(folder: Path) -> bool:
     """Whether the folder holds what a run has made. One that ended before its first checkpoint binds nobody."""
-    return any(os.path.lexists(folder / name) for name in (LAST, BEFORE, EARLIER, "mesh.glb"))
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Whether the run goes on from a checkpoint. ValueError where it is one of an earlier version."""
-    if any(os.path.lexists(folder / name) for name in (LAST, BEFORE)):
-        return True
-    if os.path.lexists(folder / EARLIER):
-        raise ValueError(
-            f"checkpoint: expected {LAST} in {folder}, got {EARLIER} of an earlier version, a pickle, which is not "
-            "opened; remove it to start this run anew, or choose another output_dir"
-        )
-    return False
+    return any(os.path.lexists(folder / name) for name in (LAST, before(Path(LAST)), EARLIER, "mesh.glb"))
 
 
 def _enter(folder: Path, config: Config, found: Mapping[str, str]) -> Changes:

@@ -23,7 +23,6 @@ from nerf2mesh.lora import (
     stack,
 )
 from nerf2mesh.optimize import LoopState, Problem
-from nerf2mesh.optimize.checkpoint import readable
 from nerf2mesh.priors import BuiltinPrior, Prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
@@ -31,6 +30,7 @@ from nerf2mesh.report import Progress
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.types import Camera, Observations
+from nerf2mesh.utils.checkpoint import readable
 
 ADAPTER = "adapters/subject.safetensors"
 REFRESH_VIEWS = 6

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from nerf2mesh.optimize import read_checkpoint
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.optimize.test_loop import assert_equal
 
 HERE = Path(__file__).resolve().parent

@@ -26,11 +26,12 @@ import torch
 
 from nerf2mesh.config import Config, load_config
 from nerf2mesh.fields import FieldConfig, HashGridField
-from nerf2mesh.optimize import BEFORE, LAST, LoopState
+from nerf2mesh.optimize import LAST, LoopState
 from nerf2mesh.render import OccupancyGrid
 from nerf2mesh.report import write_report
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.types import Camera, Observations, View
+from nerf2mesh.utils.checkpoint import before as before_of
 from nerf2mesh.utils.tensor_file import pack, unpack
 
 LIMIT_S = 20.0
@@ -110,7 +111,7 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {"flip": flipped, 
 
 def load_case(path: Path, pair: tuple[bytes, bytes], draw: random.Random, counts: Counter[str]) -> None:
     """A damaged or crafted last checkpoint at `path`, beside a whole or missing one before it."""
-    before = path.with_name(Path(BEFORE).name)
+    before = before_of(path)
     path.write_bytes(pair[0])
     before.write_bytes(pair[1])
     kind = draw.choice((*DAMAGES, "crafted", "place"))
@@ -218,7 +219,7 @@ def main(seconds: float, seed: int = 0, *, cases: int | None = None) -> dict[str
         run, last = Path(made) / "run", Path(made) / LAST
         config = whole_run(run)
         write_two(last)
-        pair = last.read_bytes(), last.with_name(Path(BEFORE).name).read_bytes()
+        pair = last.read_bytes(), before_of(last).read_bytes()
         while time.monotonic() < end and (cases is None or counts["cases"] < cases):
             counts["cases"] += 1
             signal.setitimer(signal.ITIMER_REAL, LIMIT_S)

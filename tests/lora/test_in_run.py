@@ -10,7 +10,7 @@ import nerf2mesh
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.lora import read_adapter
 from nerf2mesh.lora.lowrank import from_state
-from nerf2mesh.optimize import read_checkpoint
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.lora.test_style import SMALL
 
 TINY = ["preset=tiny", "lora=subject", "lora.steps=2", "lora.learning_rate=0.01", "report.quiet=true", "threads=1"]

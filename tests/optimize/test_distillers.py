@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from nerf2mesh.distill import LOSSES, DistillConfig, settings_read
-from nerf2mesh.optimize import LAST, optimize, read_checkpoint, step
+from nerf2mesh.optimize import LAST, optimize, step
 from nerf2mesh.optimize.loop import preview_cameras
 from nerf2mesh.optimize.problem import prepare
 from nerf2mesh.optimize.terms import gathered
 from nerf2mesh.optimize.views import distillation_cameras
 from nerf2mesh.types import Camera, Observations
+from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.optimize.known import KnownPrior
 from tests.optimize.scene import observations, problem
 from tests.optimize.test_loop import assert_equal

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from nerf2mesh.distill import DistillConfig
-from nerf2mesh.optimize import LAST, optimize, read_checkpoint, step
-from nerf2mesh.optimize.checkpoint import write_checkpoint
+from nerf2mesh.optimize import LAST, optimize, step
 from nerf2mesh.report import read_metrics
 from nerf2mesh.types import Camera, Observations, View
+from nerf2mesh.utils.checkpoint import read_checkpoint, write_checkpoint
 from tests.optimize.scene import BallPrior, ball_views, observations, problem
 
 

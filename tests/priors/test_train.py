@@ -1,4 +1,6 @@
 import json
+import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from nerf2mesh.procedural.dataset import render_seeds
 from nerf2mesh.procedural.grammar import ViewConfig, draw_scene, sample_scenes
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
+from nerf2mesh.utils.checkpoint import read_checkpoint
 
 VIEWS = ViewConfig(n_views=4, size_px=16, orthographic_share=0.0)
 TINY = DenoiserConfig(
@@ -163,10 +166,10 @@ def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     assert len(parts) > 1, "the small limit must have split the file"
     for key, value in read_network(tmp_path / "parts" / "average").state_dict().items():
         torch.testing.assert_close(value, network.state_dict()[key])
-    whole = (tmp_path / "state.pt").read_bytes()
-    (tmp_path / "state.pt").unlink()
-    train.join_parts(tmp_path / "parts", tmp_path / "state.pt")
-    assert (tmp_path / "state.pt").read_bytes() == whole
+    whole = (tmp_path / train.STATE).read_bytes()
+    (tmp_path / train.STATE).unlink()
+    train.join_parts(tmp_path / "parts", tmp_path / train.STATE)
+    assert (tmp_path / train.STATE).read_bytes() == whole
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
 
@@ -239,3 +242,22 @@ def test_200_steps_are_bit_equal_when_repeated() -> None:
         weights.append(torch.cat([p.flatten() for p in state.network.parameters()]))
     assert torch.equal(*weights)
     assert torch.isfinite(weights[0]).all()
+
+
+def test_a_damaged_state_is_one_line_and_one_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    first, last, old = TrainState.fresh(config(seed=4)), tmp_path / train.STATE, tmp_path / "state.pt"
+    first.step = 3
+    for _ in range(2):
+        first.save(last)
+    torch.save(read_checkpoint(last), old)
+    second = TrainState.fresh(config(seed=5))
+    assert second.load(old) == [] and second.step == 3
+    last.write_bytes(last.read_bytes()[:-9])
+    (said,) = second.load(last)
+    assert "its SHA-256 does not fit" in said and "last.safetensors.refused" in said
+    for key, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key])
+    for content in (old.read_bytes()[:999], b"", b"PK\x03\x04" * 20, pickle.dumps(os.system, 2)):
+        old.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^checkpoint: expected one of this run, got .*state\.pt \(a damaged"):
+            second.load(old)

@@ -4,16 +4,17 @@ The network is shown the styled picture as its clean frame and learns to denoise
 (`builtin.loss.velocity_loss`): the adapter learns to read the style, what comes out stays ordinary. A tenth of the
 pictures is hidden, so that the unconditional half of guidance keeps its meaning under the adapter.
 
-A run writes `<title>.safetensors` with its manifest, `curve.jsonl` and `state.pt`, from which the same command goes on.
+A run writes `<title>.safetensors` with its manifest, `curve.jsonl` and a checkpoint; the same command goes on.
 Bit-equal for the same data, settings and number of threads, interrupted or not.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -26,11 +27,14 @@ from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.report import Progress, sha256_file
-from nerf2mesh.utils.atomic_write import append_text, atomic_write
+from nerf2mesh.utils.atomic_write import append_text
+from nerf2mesh.utils.checkpoint import has_checkpoint, restore_newest, write_checkpoint
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Count, Device, FilePath, Length, Name, OneOf, Rate, Seed, Share, Text, Within, Words
+from nerf2mesh.utils.tensor_file import check_optimizer
 
 STYLE = "style"
+STATE = "checkpoints/last.safetensors"
 
 
 @dataclass(kw_only=True)
@@ -93,20 +97,22 @@ class StyleState:
             "step": self.step,
             "fingerprint": fingerprint,
         }
-        with atomic_write(path) as part:
-            torch.save(values, part)
+        write_checkpoint(path, values)
 
-    def load(self, path: Path, fingerprint: str) -> None:
-        """Takes over the state in `path`, in place.
+    def load(self, path: Path, fingerprint: str) -> list[str]:
+        """Takes over the state in `path`, or the one before it where this one is damaged; returns what to say.
 
-        Raises ValueError where it was saved with another fingerprint: other data or other settings.
+        Raises ValueError where neither can be used, or it was saved with another fingerprint: other data or settings.
         """
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        return restore_newest(path, lambda values: self._restore(values, path, fingerprint))
+
+    def _restore(self, values: dict[str, Any], path: Path, fingerprint: str) -> None:
         if values["fingerprint"] != fingerprint:
             raise ValueError(
                 f"output_dir: expected a run with these data and settings, got another in {path.parent}; "
                 "choose a new folder"
             )
+        check_optimizer(self.optimizer, values["optimizer"])
         with torch.no_grad():
             for parameter, value in zip(self.parameters, values["parameters"], strict=True):
                 parameter.copy_(value)
@@ -136,8 +142,9 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
     learning, held_out = split(len(frames), config.held_out_share, config.seed)
     state = _fresh(prior.network, config)
     fingerprint = _fingerprint(config, pairs)
-    if (folder / "state.pt").exists():
-        state.load(folder / "state.pt", fingerprint)
+    if has_checkpoint(folder / STATE, folder / "state.pt"):
+        for line in state.load(folder / STATE, fingerprint):
+            warnings.warn(line, stacklevel=2)
     _run(state, prior, frames[learning], frames[held_out], config, folder, fingerprint, stop_after)
     path = folder / f"{config.title}.safetensors"
     if state.step >= config.steps:
@@ -174,7 +181,7 @@ def _run(
             if state.step % config.checkpoint_every == 0 or state.step == last:
                 line = {"step": state.step, "loss": loss, "held_out": measure(prior.network, held_out)}
                 append_text(folder / "curve.jsonl", json.dumps(line) + "\n")
-                state.save(folder / "state.pt", fingerprint)
+                state.save(folder / STATE, fingerprint)
 
 
 def _step(state: StyleState, prior: BuiltinPrior, frames: Frames, config: StyleTrainConfig) -> float:

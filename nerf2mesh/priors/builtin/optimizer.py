@@ -55,7 +55,7 @@ class MuonAdamW:
         """ValueError where the state is another optimizer's."""
         if set(state) != {"muon", "adamw"}:
             raise ValueError(
-                "output_dir: its state.pt was made by another optimizer and cannot be continued; "
+                "output_dir: its state was made by another optimizer and cannot be continued; "
                 "choose a new folder and start from its weights (weights=.../prior.safetensors)"
             )
         self.muon.load_state_dict(state["muon"])

@@ -6,11 +6,14 @@ continued. `export_prior` writes the averaged weights as float16 safetensors wit
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pickle
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -31,7 +34,11 @@ from nerf2mesh.priors.builtin.weight_files import (
     starting_weights,
 )
 from nerf2mesh.procedural.dataset import Batch
-from nerf2mesh.utils.atomic_write import append_text, atomic_write, atomic_write_bytes, atomic_write_text
+from nerf2mesh.utils.atomic_write import append_text, atomic_write_bytes, atomic_write_text
+from nerf2mesh.utils.checkpoint import MAX_BYTES, before, readable, restore_newest, write_checkpoint
+from nerf2mesh.utils.regular_file import read_regular
+
+STATE = "checkpoints/last.safetensors"
 
 
 @dataclass
@@ -76,17 +83,32 @@ class TrainState:
             "generator": self.generator.get_state(),
             "counts": [self.step, self.frames_seen, self.seconds],
         }
-        with atomic_write(path) as part:
-            torch.save(values, part)
+        write_checkpoint(path, values)
 
     def about(self, config: PriorTrainConfig) -> dict[str, object]:
         """What the header of exported weights says: how much was seen, and the whole configuration."""
         counts: dict[str, object] = {"steps": self.step, "frames": self.frames_seen, "seconds": round(self.seconds)}
         return {**counts, "config": asdict(config)}
 
-    def load(self, path: Path) -> None:
-        """Takes over the state in `path`, in place; errors of torch where it is of another shape."""
-        values = torch.load(path, map_location="cpu", weights_only=True)
+    def load(self, path: Path) -> list[str]:
+        """Takes over the state in `path`, or the one before it where this one is damaged; returns what to say.
+
+        A .pt file of an earlier version is read as torch wrote it, without running code and without a checksum.
+
+        Raises:
+            ValueError: no state can be used: damaged, or of another network or optimizer.
+        """
+        if path.suffix != ".pt":
+            return restore_newest(path, self._restore)
+        with readable(path):
+            try:
+                values = torch.load(io.BytesIO(read_regular(path, limit_bytes=MAX_BYTES)), "cpu", weights_only=True)
+            except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+                raise ValueError("a damaged file") from error
+            self._restore(values)
+        return []
+
+    def _restore(self, values: dict[str, Any]) -> None:
         self.network.load_state_dict(values["network"])
         self.average.load_state_dict(values["average"])
         self.optimizer.load_state_dict(values["optimizer"])
@@ -234,10 +256,12 @@ def train_prior(config: PriorTrainConfig, other: OtherScenes | None = None) -> T
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainState.fresh(config)
-    path = folder / "state.pt"
+    path, earlier = folder / STATE, folder / "state.pt"
     join_parts(folder / "parts", path)
-    if path.exists():
-        state.load(path)
+    there = [place for place in (path, before(path), earlier) if os.path.lexists(place)]
+    if there:
+        for line in state.load(earlier if there == [earlier] else path):
+            print(line, flush=True)
         print(f"continued at step {state.step}, {state.frames_seen} frames", flush=True)
     check, objects_check = held_out_scenes(config), on_device(other.check, config.device) if other else None
     batches = training_batches(config, other, state.step, state.frames_seen, state.generator)
@@ -318,7 +342,7 @@ def export_prior(state: TrainState, folder: Path, config: PriorTrainConfig, sour
     if config.part_files:
         export_parts(state.average, about, folder / "parts" / "average")
         export_parts(state.network, about, folder / "parts" / "raw")
-        split_file(folder / "state.pt", folder / "parts")
+        split_file(folder / STATE, folder / "parts")
 
 
 def split_file(path: Path, folder: Path, size: int = PART_BYTES) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A run's checkpoint on disk: the last one, and the one before it, which is taken where the last is damaged.
+"""Checkpoints on disk: the last one, and the one before it, which is taken where the last is damaged.
 
 Each is one safetensors file with a SHA-256 of itself (`utils.tensor_file`). A new one is written aside, then the last
 becomes the one before, then the new one is renamed: a run killed at any moment leaves a whole one. A file that cannot
@@ -17,21 +17,38 @@ from nerf2mesh.utils.atomic_write import atomic_write, create_new
 from nerf2mesh.utils.regular_file import is_regular, read_regular
 from nerf2mesh.utils.tensor_file import pack, unpack
 
-LAST = "checkpoints/last.safetensors"
-BEFORE = "checkpoints/before.safetensors"
-EARLIER = "checkpoints/last.pt"
-"""Where earlier versions wrote it, as a pickle."""
 MAX_BYTES = 8 << 30
 
 
 def write_checkpoint(path: Path, values: dict[str, Any]) -> None:
-    """Writes `values` to `path`; a file that is there already becomes BEFORE beside it."""
+    """Writes `values` to `path`; a file that is there already becomes `before(path)`."""
     data = pack(values)
     with atomic_write(path) as part:
         with open(create_new(part), "wb") as file:
             file.write(data)
         if is_regular(path):
-            _keep(path, path.with_name(Path(BEFORE).name))
+            _keep(path)
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint before the one at `path` lies: last.before.safetensors beside last.safetensors."""
+    return path.with_name(f"{path.stem}.before{path.suffix}")
+
+
+def has_checkpoint(path: Path, earlier: Path) -> bool:
+    """Whether there is one at `path`, or one before it.
+
+    Raises:
+        ValueError: there is only the file `earlier`, a pickle, as earlier versions wrote it.
+    """
+    if os.path.lexists(path) or os.path.lexists(before(path)):
+        return True
+    if os.path.lexists(earlier):
+        raise ValueError(
+            f"checkpoint: expected {path}, got {earlier.name} of an earlier version, a pickle, which is not opened; "
+            "remove it to start this run anew, or choose another output_dir"
+        )
+    return False
 
 
 def read_checkpoint(path: str | Path, *, follow: bool = False) -> dict[str, Any]:
@@ -53,21 +70,21 @@ def restore_newest(path: Path, restore: Callable[[dict[str, Any]], None]) -> lis
     Raises:
         ValueError: there is a checkpoint, and none that can be used.
     """
-    before = path.with_name(Path(BEFORE).name)
+    other = before(path)
     try:
-        if os.path.lexists(path) or not os.path.lexists(before):
+        if os.path.lexists(path) or not os.path.lexists(other):
             _restore(path, restore)
             return []
     except ValueError as error:
-        if not is_regular(before):
+        if not is_regular(other):
             raise
         refused = error
     else:
         refused = None
     try:
-        _restore(before, restore)
+        _restore(other, restore)
     except ValueError:
-        raise refused or _unusable(before, "damaged, and no newer one") from None
+        raise refused or _unusable(other, "damaged, and no newer one") from None
     if refused is None:  # stopped between the two renames
         return []
     kept = _set_aside(path)
@@ -81,7 +98,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError, AssertionError) as error:
-        if str(error).startswith("checkpoint: "):
+        if str(error).startswith(("checkpoint: ", "output_dir: ")):
             raise
         reason = (" ".join(str(error).split()) or "unreadable")[:200].removeprefix(f"{path}: ").replace("; ", ", ")
         raise _unusable(path, reason) from error
@@ -89,8 +106,8 @@ def readable(path: Path) -> Iterator[None]:
 
 def _unusable(path: Path, reason: str) -> ValueError:
     return ValueError(
-        f"checkpoint: expected one of this run, got {path} ({reason}); remove {path.parent} to start this run anew, "
-        "or choose another output_dir"
+        f"checkpoint: expected one of this run, got {path} ({reason}); remove it and {before(path).name} to start this "
+        "run anew, or choose another output_dir"
     )
 
 
@@ -100,17 +117,18 @@ def _restore(path: Path, restore: Callable[[dict[str, Any]], None]) -> None:
         restore(values)
 
 
-def _keep(path: Path, before: Path) -> None:
-    """The file of `path` becomes `before` too; where the file system has no hard links, instead."""
-    part = before.with_name(before.name + ".part")
+def _keep(path: Path) -> None:
+    """The file of `path` becomes `before(path)` too; where the file system has no hard links, instead."""
+    other = before(path)
+    part = other.with_name(other.name + ".part")
     with suppress(FileNotFoundError):
         part.unlink()
     try:
         os.link(path, part)
     except (OSError, NotImplementedError):
-        os.replace(path, before)
+        os.replace(path, other)
     else:
-        os.replace(part, before)
+        os.replace(part, other)
 
 
 def _set_aside(path: Path) -> Path:
