@@ -10,9 +10,11 @@ from pathlib import Path
 from nerf2mesh.utils.atomic_write import SUFFIX
 from nerf2mesh.utils.scratch import NAME as SCRATCH
 
+_ENDINGS = (".glb", ".obj", ".mtl", ".png", "_normal.png", ".ply", ".stl", ".3mf", ".usdz", ".fbx")
 WRITTEN = (
     *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
-    *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "mesh*.glb", "turntable.*", "report.html"),
+    *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "turntable.*", "report.html"),
+    *(f"{stem}{ending}" for stem in ("mesh", "mesh_lod[0-9]*") for ending in _ENDINGS),
 )
 """What `overwrite` removes: names and patterns of what a run writes; any other file in the folder stays."""
 KEPT = ("config.yaml", "overrides.yaml", "versions.json", "wandb_id")
