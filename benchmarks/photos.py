@@ -39,12 +39,12 @@ SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".npz")
 ONLY_WHAT_IS_MEASURED = ("mesh.texture=false", "report.html=false", "report.turntable_frames=0", "report.quiet=true")
 
 
-def shapes(folder: Path | None, n: int) -> list[tuple[str, TriangleMesh]]:
-    """The first n shapes, in the canonical frame."""
+def shapes(folder: Path | None, n: int, skipped: int = 0) -> list[tuple[str, TriangleMesh]]:
+    """n shapes after the first `skipped`, in the canonical frame."""
     if folder is None:
-        held_out = HeldOut(n=n)
-        return [(name, canonical_frame(scene_mesh(held_out.scene(name)))) for name in held_out.names]
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)[:n]
+        held_out = HeldOut(n=skipped + n)
+        return [(name, canonical_frame(scene_mesh(held_out.scene(name)))) for name in held_out.names[skipped:]]
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)[skipped:][:n]
     if not files:
         raise ValueError(f"objects: expected mesh files in {folder}, got none; name another folder")
     return [(file.stem, canonical_frame(TriangleMesh.from_file(file))) for file in files]
@@ -106,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks photos", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--objects", type=Path, help="folder of mesh files, instead of held-out scenes")
     parser.add_argument("--shapes", type=int, default=3)
+    parser.add_argument("--skip", type=int, default=0, help="so many shapes first")
     parser.add_argument("--views", type=int, nargs="+", default=[20])
     parser.add_argument("--experiments", nargs="+", default=["photos"])
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     asked = parser.parse_args(argv)
     rows: list[dict[str, object]] = []
-    for name, mesh in shapes(asked.objects, asked.shapes):
+    for name, mesh in shapes(asked.objects, asked.shapes, asked.skip):
         for n in asked.views:
             for experiment in asked.experiments:
                 rows.append(_run(name, mesh, n, experiment, asked.size, asked.overrides))
