@@ -12,7 +12,8 @@ from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Wi
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "grabcut", "rembg", "none")
-KINDS = ("picture", "photos")
+KINDS = ("picture", "photos", "sheet")
+SIDES = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right", "top", "bottom")
 UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
 BOXES = ("auto", "masks", "file", "points", "cameras")
 
@@ -51,12 +52,21 @@ class InputConfig:
     """One picture and the camera that is said to have taken it, several photographs, words, or pictures and words."""
 
     kind: Annotated[str, OneOf(*KINDS)] = "picture"
-    """What `input=NAME` sets: picture (or words alone), or photos."""
+    """What `input=NAME` sets: picture (or words alone), photos, or sheet."""
     image: FilePath | None = None
     """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D. With input=photos a folder, a video, a
     transforms.json or a cameras.npz."""
     images: Annotated[list[FilePath], Length(0, 10_000)] = field(default_factory=list)
-    """With input=photos the photographs one by one; input.image=[A,B] says the same."""
+    """With input=photos and input=sheet the pictures one by one; input.image=[A,B] says the same."""
+    views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
+    """With input=sheet the sides that the figures show, in reading order; left is the object's own left. Empty takes
+    what is usual for their number."""
+    azimuths_deg: Annotated[list[Annotated[float, Within(-360.0, 360.0)]], Length(0, 10_000)] = field(
+        default_factory=list
+    )
+    """With input=photos and no poses: from where each picture was taken, instead of structure from motion."""
+    elevations_deg: Annotated[list[Elevation], Length(0, 10_000)] = field(default_factory=list)
+    """The elevations that belong to azimuths_deg; empty takes elevation_deg for all."""
     elevation_deg: Elevation = 10.0
     """How far above the horizon the picture was taken from."""
     azimuth_deg: Annotated[float, Within(-360.0, 360.0)] = 0.0
@@ -86,7 +96,15 @@ class InputConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "input.")
-        if self.images and self.kind != "photos":
-            raise ValueError(f"input.images: expected one picture, got {len(self.images)}; say input=photos")
+        if self.images and self.kind not in ("photos", "sheet"):
+            raise ValueError(
+                f"input.images: expected one picture, got {len(self.images)}; say input=photos or input=sheet"
+            )
+        if self.views and self.kind != "sheet":
+            raise ValueError(f"input.views: expected none with input={self.kind}, got {self.views}; say input=sheet")
+        if self.azimuths_deg and self.kind != "photos":
+            raise ValueError(
+                f"input.azimuths_deg: expected none with input={self.kind}, got {self.azimuths_deg}; say input=photos"
+            )
         if self.images and self.image:
             raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")

@@ -12,6 +12,7 @@ from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
 from nerf2mesh.inputs.photos import load_photos
 from nerf2mesh.inputs.picture import IN_MEMORY, Picture, read_picture
+from nerf2mesh.inputs.sheet import load_sheet
 from nerf2mesh.types import Camera, Observations, View
 
 NOTE_SIDE_PX = 512
@@ -21,7 +22,7 @@ MIN_OBJECT_PX = 12
 def load_observations(config: InputConfig, data: bytes | None = None) -> Observations:
     """Read the configured picture or photographs and make them ready; with a prompt and no picture, there are no views.
 
-    Photographs: see `photos.load_photos`.
+    Photographs: see `photos.load_photos`; a sheet: `sheet.load_sheet`.
 
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
     With `recenter` the object is centered and scaled; without, the picture's framing is kept, padded to a square.
@@ -35,6 +36,8 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     """
     if config.kind == "photos" and data is None:
         return load_photos(config)
+    if config.kind == "sheet" and data is None:
+        return load_sheet(config)
     if data is None and not config.image and config.prompt.strip():
         return Observations((), config.prompt, {"warnings": []}, config.negative_prompt)
     picture = read_picture(config.image if data is None else IN_MEMORY, data)

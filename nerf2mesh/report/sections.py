@@ -62,7 +62,8 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
         figures.append(picture(notes["mask"], f"Mask by {notes.get('foreground')}: {share:.1%} of the picture"))
     if framed is not None:
         figures.append(picture(framed, "The view that was fitted", checker=True))
-    about = {name: value for name, value in dict(notes.get("photos", {})).items() if not isinstance(value, list)}
+    understood = {**notes.get("photos", {}), **notes.get("sheet", {})}
+    about = {name: value for name, value in understood.items() if not isinstance(value, list)}
     return (f'<div class="pictures">{"".join(figures)}</div>' if figures else "") + fact_table(about)
 
 

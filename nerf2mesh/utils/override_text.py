@@ -28,7 +28,7 @@ _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL
 def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> list[str]:
     """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE, and a
     folder of pictures for a sweep over them, unless they are photographs of one object."""
-    together = bool({"input=photos", "experiment=photos", "experiment=few_photos"} & set(arguments))
+    together = bool({"input=photos", "input=sheet", "experiment=photos", "experiment=few_photos"} & set(arguments))
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     ready: list[str] = []
     before = ""

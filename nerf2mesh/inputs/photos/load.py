@@ -20,6 +20,7 @@ from nerf2mesh.inputs.photos.files import find_source, read_unposed
 from nerf2mesh.inputs.photos.motion import find_poses
 from nerf2mesh.inputs.photos.notes import photo_notes
 from nerf2mesh.inputs.photos.reframe import common_side, frame_tangent, framed_view
+from nerf2mesh.inputs.photos.told import load_told
 from nerf2mesh.inputs.photos.transforms import read_transforms
 from nerf2mesh.inputs.picture import WORKING_SIDE_PX, Picture, read_picture
 from nerf2mesh.types import Observations
@@ -51,6 +52,8 @@ def load_photos(config: InputConfig) -> Observations:
     Raises:
         ValueError: in one line what is wrong with the photographs or their cameras and what to do.
     """
+    if config.azimuths_deg:
+        return load_told(config)
     capture = read_capture(config)
     cuts = [_cut_out(shot, config) for shot in capture.shots]
     change, half, method = placed(capture, cuts, config)
