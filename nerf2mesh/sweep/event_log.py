@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nerf2mesh.utils.locks import exclusive
+from nerf2mesh.utils.regular_file import open_regular
 
 Event = dict[str, Any]
 """Plain JSON."""
@@ -36,10 +37,10 @@ class EventLog:
     def locked(self) -> Iterator[list[Event]]:
         """Alone with the file for the duration; what others wrote since the last time is read first."""
         assert self._file is None, "the log's lock is not reentrant"
-        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = open_regular(self._lock_path, os.O_RDWR | os.O_CREAT, alone=True)
         try:
             exclusive(lock)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._file = open_regular(self.path, os.O_RDWR | os.O_CREAT, alone=True)
             yield self._read_new(self._file)
         finally:
             if self._file is not None:

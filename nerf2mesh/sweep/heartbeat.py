@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nerf2mesh.utils.regular_file import read_regular
+from nerf2mesh.utils.regular_file import open_regular, read_regular
 
 SIZE_BYTES = 512
 """A beat overwrites the file in place: on a full disk it needs no new block."""
@@ -68,7 +68,9 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stop.wait(self._beat_s):
-            with contextlib.suppress(OSError):  # a beat that cannot be written is one missed; the next may do
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # a beat that cannot be written is one missed; the next may do
                 self._beat()
 
     def _beat(self, *, ended: bool = False) -> None:
@@ -76,7 +78,7 @@ class Heartbeat:
         body = {"beat": self._count, "ended": ended, "time": time.time(), **process_facts(os.getpid())}
         body["said"] = self._said
         line = json.dumps(body).encode()[: SIZE_BYTES - 1].ljust(SIZE_BYTES - 1) + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+        file = open_regular(self.path, os.O_WRONLY | os.O_CREAT, alone=True)
         try:
             os.pwrite(file, line, 0)
         finally:

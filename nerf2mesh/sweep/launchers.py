@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nerf2mesh.sweep.worker import REFUSED, load_function, refusal, work
+from nerf2mesh.utils.atomic_write import create_new
 from nerf2mesh.utils.interpreter import without_current_folder
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -82,7 +83,8 @@ class LocalLauncher:
         for _ in range(count):
             self._count += 1
             log = self._spec.logs / f"worker-{os.getpid()}-{self._count}.log"
-            with log.open("w", encoding="utf-8") as file:
+            log.unlink(missing_ok=True)
+            with open(create_new(log), "w", encoding="utf-8") as file:
                 process = subprocess.Popen(
                     command,
                     stdout=file,

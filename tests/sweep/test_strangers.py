@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nerf2mesh.sweep import heartbeat, jobs
 from nerf2mesh.sweep.config import SlurmConfig
+from nerf2mesh.sweep.event_log import EventLog
 from nerf2mesh.sweep.launchers import LocalLauncher, WorkerSpec
 from nerf2mesh.sweep.queue import Queue
 from nerf2mesh.sweep.supervise import supervise
@@ -83,3 +86,18 @@ def test_workers_do_not_import_from_the_current_folder(tmp_path: Path, monkeypat
     supervise(queue, LocalLauncher(WorkerSpec(folder, "tests.sweep.standin:sleep")), 1, poll_s=0.05, out=io.StringIO())
     assert queue.result("a") == {"square": 9}
     assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+@pytest.mark.parametrize("name", ["events.lock", "events.jsonl", "workers/w-1"])
+def test_links_in_a_received_sweep_never_reach_the_users_files(name: str, plant: Callable, tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine.txt", tmp_path / "sweep"
+    mine.write_text("mine", encoding="utf-8")
+    (folder / "workers").mkdir(parents=True)
+    plant(mine, folder / name)
+    with pytest.raises(ValueError, match=r": expected a regular file, got "):
+        with heartbeat.Heartbeat(folder, "w-1", 9.0).beating():
+            pass
+        with EventLog(folder).locked():
+            pass
+    assert mine.read_text("utf-8") == "mine"
