@@ -74,7 +74,7 @@ def write_report(
             sections.section("Metrics", sections.metric_table(measured)),
         ),
         sections.section("Threshold of the surface", threshold_charts(facts or {})),
-        sections.section("Along the run", sections.timeline(list((folder / "previews").glob("*.png")))),
+        sections.section("Along the run", sections.timeline(_previews(folder))),
         sections.section("Curves", sections.curve_panels(series(files.rows))),
         sections.section("Time and memory", sections.stage_table(clocked)),
         sections.section("How it was made", _making(files)),
@@ -122,6 +122,12 @@ def _top(folder: Path, config: ReportConfig, pictures: str) -> str:
     if not (main and side):
         return f'<div class="top alone">{main or side}</div>' if main or side else ""
     return f'<div class="top">{main}<div>{side}</div></div>'
+
+
+def _previews(folder: Path) -> list[Path]:
+    """The pictures along the run; a link to a folder elsewhere is left out."""
+    place = folder / "previews"
+    return [] if place.is_symlink() else list(place.glob("*.png"))
 
 
 def _columns(*blocks: str) -> str:

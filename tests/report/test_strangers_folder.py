@@ -56,6 +56,14 @@ def test_a_damaged_preview_is_named_and_the_others_shown(tmp_path: Path) -> None
     assert "step 1" in page and "Not readable: step_000002.png, step_000003.png" in page
 
 
+def test_previews_of_a_folder_elsewhere_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "mine/step_000001.png")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/previews").symlink_to(tmp_path / "mine")
+    assert "step 1" not in write_report(tmp_path / "run").read_text("utf-8")
+
+
 def test_numbers_of_a_foreign_log_are_finite(tmp_path: Path) -> None:
     rows = (
         '{"step": 1, "a": NaN, "b": "x", "c": 2, "d": null}',
