@@ -9,6 +9,7 @@ shapes only, from `nerf2mesh-train-prior`; `weights/` holds the file, its card, 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,11 @@ from nerf2mesh.priors.builtin.weight_files import read_network
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.procedural.captions import READ, unread_words, word_numbers
 from nerf2mesh.report import file_facts
-from nerf2mesh.types import Camera, Observations
+from nerf2mesh.types import Camera, Observations, View
 from nerf2mesh.utils.precision import fast_dtype
 
+MOST_GIVEN = 3
+"""Given frames that the packaged weights were trained with, at most."""
 PACKAGED = Path(__file__).parent / "weights" / "builtin-64px.safetensors"
 
 
@@ -101,8 +104,8 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
         return noise_level(t.reshape(-1, 1, 1, 1, 1), self.network.config.patch)
 
     def condition(self, observations: Observations) -> GivenFrames:
-        """All views, reduced to the prior's size, and the words; the first view fixes the azimuth in which the network
-        thinks. Warns of words that are not read.
+        """The views, reduced to the prior's size, and the words; the first view fixes the azimuth in which the network
+        thinks. Of more than MOST_GIVEN views those that are furthest apart. Warns of words that are not read.
 
         ValueError where there is no view and no word that is read.
         """
@@ -110,8 +113,9 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
         negative = self._words(observations, observations.negative_prompt)
         if not observations.views:
             return self._words_alone(observations, words, negative)
-        images = torch.stack([reduced_rgba(view.image, self.image_size) for view in observations.views])
-        cameras = [view.camera for view in observations.views]
+        views = spread_views(observations.views, MOST_GIVEN)
+        images = torch.stack([reduced_rgba(view.image, self.image_size) for view in views])
+        cameras = [view.camera for view in views]
         _check_square(cameras)
         pose = torch.stack([camera.camera_to_world for camera in cameras])
         focal = torch.stack([camera.focal_px[1] / camera.height_px for camera in cameras])
@@ -171,6 +175,18 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
         with torch.autocast(noisy.device.type, self.dtype, enabled=self.dtype != torch.float32):
             frames, n_given = torch.cat([given, noisy], dim=1), given.shape[1]
             return self.network(frames, level.log_snr, kind, geometry, words, n_given=n_given)
+
+
+def spread_views(views: Sequence[View], most: int) -> list[View]:
+    """At most `most` of the views: the first, then again and again the one whose camera's direction from the origin is
+    furthest from all chosen ones."""
+    toward = F.normalize(torch.stack([view.camera.position.cpu() for view in views]), dim=-1)
+    chosen = [0]
+    while len(chosen) < min(most, len(views)):
+        nearest = (toward @ toward[chosen].T).max(1).values
+        nearest[chosen] = 2.0
+        chosen.append(int(nearest.argmin()))
+    return [views[k] for k in (chosen if len(views) > most else range(len(views)))]
 
 
 def reduced_rgba(image: Tensor, size: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from nerf2mesh import cli
 from nerf2mesh.optimize import GivenPixels
+from nerf2mesh.priors.builtin.prior import spread_views
 from nerf2mesh.types import Camera, Observations, View
 from nerf2mesh.utils.override_text import command_line, written_out
 from tests.inputs.photos import scene
@@ -59,6 +60,15 @@ def _view(value: float, azimuth_deg: float, known: torch.Tensor | None = None) -
     image = torch.full((16, 16, 4), value)
     image[..., 3] = 1.0
     return View(image, Camera.orbit(azimuth_deg, 0.0, width_px=16), known=known)
+
+
+def test_the_prior_is_shown_the_views_that_are_furthest_apart() -> None:
+    """Of eight views in a ring: the first, the one behind it, one at right angles to both; three stay as they are."""
+    ring = [_view(0.1 * k, 45.0 * k) for k in range(8)]
+    first, second, third = spread_views(ring, 3)
+    assert first is ring[0] and second is ring[4]
+    assert any(third is side for side in (ring[2], ring[6]))
+    assert [id(view) for view in spread_views(ring[:3], 3)] == [id(view) for view in ring[:3]]
 
 
 def test_rays_mix_the_views_and_leave_unknown_pixels_out() -> None:
