@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nerf2mesh.config import Config, load_config
 from nerf2mesh.inputs import PictureInMemory, load_observations, picture_bytes
+from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import GuidanceInputs, LatentGradient
 from nerf2mesh.priors import Prior
 from nerf2mesh.run.fit import run_fit
@@ -53,6 +54,9 @@ def fit(
             raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
     with usual_state():
         if in_memory is not None:
+            if config.input.kind in EXACT_KINDS:
+                kind, got = config.input.kind, type(in_memory).__name__
+                raise ValueError(f"image: expected a file for input={kind}, got {got}; save it first")
             config = replace(config, input=replace(config.input, image=None))
             observations = load_observations(config.input, picture_bytes(in_memory))
         return run_fit(config, overrides, observations, prior=prior, loss=loss)

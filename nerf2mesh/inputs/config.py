@@ -11,8 +11,10 @@ from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Wi
 
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
+EXACT_KINDS = ("plan",)
+"""Sheets whose geometry is read, not optimized."""
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "grabcut", "rembg", "none")
-KINDS = ("picture", "photos", "sheet")
+KINDS = ("picture", "photos", "sheet", "plan")
 SIDES = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right", "top", "bottom")
 UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
 BOXES = ("auto", "masks", "file", "points", "cameras")
@@ -49,13 +51,14 @@ class PhotosConfig:
 
 @dataclass(kw_only=True)
 class InputConfig:
-    """One picture and the camera that is said to have taken it, several photographs, words, or pictures and words."""
+    """One picture and the camera that is said to have taken it, several photographs, words, pictures and words, or a
+    floor plan."""
 
     kind: Annotated[str, OneOf(*KINDS)] = "picture"
-    """What `input=NAME` sets: picture (or words alone), photos, or sheet."""
+    """What `input=NAME` sets: picture (or words alone), photos, sheet, or plan (a floor plan)."""
     image: FilePath | None = None
     """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D. With input=photos a folder, a video, a
-    transforms.json or a cameras.npz."""
+    transforms.json or a cameras.npz; with input=plan also a PDF, SVG or DXF."""
     images: Annotated[list[FilePath], Length(0, 10_000)] = field(default_factory=list)
     """With input=photos and input=sheet the pictures one by one; input.image=[A,B] says the same."""
     views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
@@ -93,9 +96,38 @@ class InputConfig:
     negative_prompt: Words = ""
     """What it is not to be."""
     photos: PhotosConfig = field(default_factory=PhotosConfig)
+    mm_per_px: Annotated[float, Within(0.0001, 1_000_000.0)] | None = None
+    """Sheets: millimetres of the real thing that a pixel covers (of an SVG a user unit, of a DXF a drawing unit). Null:
+    a DXF's own unit, or `scale`."""
+    scale: Annotated[float, Within(0.0001, 1_000_000.0)] | None = None
+    """Sheets with a size on paper (PDF, SVG, a scan that knows its dpi): 100 for a sheet 1:100."""
+    page: Annotated[int, Within(1, 10_000)] = 1
+    """The page of a PDF, from 1."""
+    wall_layers: Annotated[list[Words], Length(0, 1000)] = field(default_factory=list)
+    """Plans: the layers of a DXF or SVG that hold the walls; empty looks for their usual names."""
+    wall_height_m: Annotated[float, Within(0.5, 20.0)] = 2.5
+    """Plans: from floor to ceiling."""
+    wall_min_m: Annotated[float, Within(0.01, 1.0)] = 0.06
+    """Plans: thinner runs of ink are no walls."""
+    wall_max_m: Annotated[float, Within(0.01, 3.0)] = 0.6
+    """Plans: a wall's end is no wider; outlines of more enclose rooms."""
+    door_head_m: Annotated[float, Within(0.5, 20.0)] = 2.0
+    """Plans: height of the doors and passages."""
+    window_sill_m: Annotated[float, Within(0.05, 20.0)] = 0.9
+    """Plans: the windows' lower edge above the floor."""
+    window_head_m: Annotated[float, Within(0.2, 20.0)] = 2.1
+    """Plans: the windows' upper edge above the floor."""
+    opening_max_m: Annotated[float, Within(0.5, 20.0)] = 4.0
+    """Plans: a wider gap between walls is no opening."""
+    slab_m: Annotated[float, Within(0.01, 1.0)] = 0.1
+    """Plans: thickness of floors and ceilings."""
+    gaps: Annotated[str, OneOf("open", "passage")] = "open"
+    """Plans: what a gap between two rooms is where neither a door nor a window is drawn: open (one room with two parts)
+    or passage (two rooms and an opening as high as a door)."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "input.")
+        self._check_heights()
         if self.images and self.kind not in ("photos", "sheet"):
             raise ValueError(
                 f"input.images: expected one picture, got {len(self.images)}; say input=photos or input=sheet"
@@ -108,3 +140,17 @@ class InputConfig:
             )
         if self.images and self.image:
             raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")
+
+    def _check_heights(self) -> None:
+        """ValueError where an opening does not fit into its wall."""
+        for name in ("door_head_m", "window_head_m"):
+            if getattr(self, name) > self.wall_height_m - 0.05:
+                below = f"at most input.wall_height_m - 0.05 = {self.wall_height_m - 0.05:g}"
+                raise ValueError(
+                    f"input.{name}: expected {below}, got {getattr(self, name):g}; raise the walls or lower it"
+                )
+        if self.window_sill_m > self.window_head_m - 0.1:
+            raise ValueError(
+                f"input.window_sill_m: expected at most input.window_head_m - 0.1 = {self.window_head_m - 0.1:g}, "
+                f"got {self.window_sill_m:g}; lower it"
+            )

@@ -42,10 +42,17 @@ class Picture:
     sha256: str
 
 
-def read_picture(path: str | Path | None, data: bytes | None = None, *, upright: bool = True) -> Picture:
+def read_picture(
+    path: str | Path | None,
+    data: bytes | None = None,
+    *,
+    upright: bool = True,
+    working_side_px: int = WORKING_SIDE_PX,
+) -> Picture:
     """Read one still picture, from `data` where these are given; `path` is then only its name.
 
-    Without `upright` the pixels stay as the file has them, whatever EXIF says about the orientation.
+    Without `upright` the pixels stay as the file has them, whatever EXIF says about the orientation. Pictures larger
+    than `working_side_px` are averaged down by a whole factor.
 
     Raises:
         ValueError: the file is missing, no picture, broken, animated, too small or large.
@@ -62,7 +69,7 @@ def read_picture(path: str | Path | None, data: bytes | None = None, *, upright:
             image = _in_srgb(ImageOps.exif_transpose(image) if upright else image)
             has_alpha = "A" in image.getbands() or "transparency" in image.info
             image = image.convert("RGBA")
-            factor = math.ceil(max(size) / WORKING_SIDE_PX)
+            factor = math.ceil(max(size) / working_side_px)
             image = image.reduce(factor) if factor > 1 else image
         except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
             raise ValueError(_damaged(path, error)) from error

@@ -44,8 +44,8 @@ def write_report(
 
     Args:
         folder: the run folder. Read from it, where present: config.yaml, overrides.yaml or overrides, versions.json,
-            provenance.json, metrics.jsonl, metrics.json, timings.json, warnings.json, previews/*.png, mesh.glb,
-            turntable.mp4|gif|png.
+            provenance.json, metrics.jsonl, metrics.json, timings.json, warnings.json, rooms.json, previews/*.png,
+            mesh.glb, turntable.mp4|gif|png.
         title: by default the input's name, else the folder's.
         observations: the views and notes that `load_observations` returned.
         facts: about the mesh: what `build_mesh` reports, or `inspect_mesh` alone.
@@ -69,6 +69,7 @@ def write_report(
         f"<h1>{escape(title)}</h1>{_lead(files, clocked, facts)}",
         _top(folder, config, sections.input_pictures(notes, framed)),
         sections.section("Warnings", _list(dict.fromkeys(noted)), "warnings"),
+        sections.section("Rooms", sections.room_table(files.rooms)),
         _columns(
             sections.section("Mesh", sections.mesh_facts(facts or {}, _sizes(folder))),
             sections.section("Metrics", sections.metric_table(measured)),

@@ -18,7 +18,7 @@ from nerf2mesh.utils.atomic_write import atomic_write_text
 PACKAGES = (
     *("nerf2mesh", "torch", "numpy", "diffusers", "peft", "transformers", "safetensors", "hydra-core", "omegaconf"),
     *("PyMCubes", "trimesh", "xatlas", "fast-simplification", "manifold3d", "scipy", "opencv-python-headless"),
-    *("pillow", "imageio-ffmpeg", "nerfacc", "tinycudann"),
+    *("pillow", "imageio-ffmpeg", "nerfacc", "tinycudann", "shapely", "ezdxf", "pypdfium2", "svgelements"),
 )
 
 

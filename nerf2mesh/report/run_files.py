@@ -28,6 +28,8 @@ class RunFiles:
 
     stages: dict[str, dict[str, Any]]
     measures: dict[str, Any]
+    rooms: list[dict[str, Any]]
+    """Of rooms.json: a plan's rooms with name, area_m2, perimeter_m and openings."""
     provenance: dict[str, Any]
     versions: dict[str, Any]
     warnings: list[str]
@@ -51,6 +53,7 @@ class RunFiles:
         found = RunFiles(
             stages=or_empty(read_stages, "timings.json", {}),
             measures=or_empty(read_measures, "metrics.json", {}),
+            rooms=or_empty(read_rooms, "rooms.json", []),
             provenance=or_empty(read_provenance, "provenance.json", {}),
             versions=or_empty(read_versions, "versions.json", {}),
             warnings=or_empty(read_lines, "warnings.json", []),
@@ -83,6 +86,17 @@ def read_measures(path: Path) -> dict[str, Any]:
         fits = about.get("baseline") is None or (is_number(about["baseline"]) and is_number(about.get("value")))
         _check(path, fits, f"numbers as value and baseline of {name[:40]!r}", entry)
     return found
+
+
+def read_rooms(path: Path) -> list[dict[str, Any]]:
+    """The rooms in a plan's rooms.json; none where there is no file."""
+    rooms = read_json(path, {}).get("rooms", [])
+    _check(path, isinstance(rooms, list), "a list as 'rooms'", rooms)
+    for room in rooms:
+        fits = isinstance(room, dict) and all(is_number(room.get(key)) for key in ("area_m2", "perimeter_m"))
+        fits = fits and isinstance(room.get("name"), str) and isinstance(room.get("openings"), list)
+        _check(path, fits, "name, area_m2, perimeter_m and openings of a room", room)
+    return rooms
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

@@ -54,9 +54,12 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
     how their cameras were found."""
     figures = []
     if "picture" in notes:
-        width, height = notes.get("file_size_px", ("?", "?"))
         name = Path(str(notes.get("path", ""))).name
-        figures.append(picture(notes["picture"], f"Input: {name}, {width} x {height} px"))
+        width, height = notes.get("file_size_px", ("?", "?"))
+        said = notes.get("scale", f"{width} x {height} px")
+        figures.append(picture(notes["picture"], f"Input: {name}, {said}"))
+    if "understood" in notes:
+        figures.append(picture(notes["understood"], f"As it was read, {notes.get('scale', '')}", side_px=1000))
     if "mask" in notes:
         share = float(notes.get("mask_share", 0.0))
         figures.append(picture(notes["mask"], f"Mask by {notes.get('foreground')}: {share:.1%} of the picture"))
@@ -65,6 +68,20 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
     understood = {**notes.get("photos", {}), **notes.get("sheet", {})}
     about = {name: value for name, value in understood.items() if not isinstance(value, list)}
     return (f'<div class="pictures">{"".join(figures)}</div>' if figures else "") + fact_table(about)
+
+
+def room_table(rooms: Sequence[Mapping[str, Any]]) -> str:
+    """Area and perimeter of each room with its openings, and their sum; as rooms.json has them."""
+    head = '<tr><th>room</th><th>openings</th><th class="number">perimeter</th><th class="number">area</th></tr>'
+    rows = [
+        f"<tr><th>{escape(str(room['name']))}</th><td>{escape(', '.join(map(str, room['openings'])))}</td>"
+        f'<td class="number">{float(room["perimeter_m"]):.2f} m</td>'
+        f'<td class="number">{float(room["area_m2"]):.2f} m²</td></tr>'
+        for room in rooms
+    ]
+    total = sum(float(room["area_m2"]) for room in rooms)
+    rows.append(f'<tr><th>all rooms</th><td></td><td></td><td class="number">{total:.2f} m²</td></tr>')
+    return f"<table>{head}{''.join(rows)}</table>" if rooms else ""
 
 
 def moving_picture(path: Path) -> str:

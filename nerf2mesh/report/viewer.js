@@ -108,8 +108,29 @@ void main() {
 }`;
 const MODES = { shaded: 0, albedo: 1, normals: 2, wireframe: 3 };
 
+const STEPS = { w: [1, 0, 0], s: [-1, 0, 0], a: [0, -1, 0], d: [0, 1, 0], arrowup: [1, 0, 0], arrowdown: [-1, 0, 0], arrowleft: [0, 0, -1], arrowright: [0, 0, 1] };
+const WALK_M_PER_S = 1.8, BODY_M = 0.25, KNEE_M = 0.5;
+
+// Whether a ray meets one of a part's triangles within `reach` (Moeller and Trumbore 1997).
+function hits({ positions: p, indices }, from, way, reach) {
+  for (let i = 0; i < indices.length; i += 3) {
+    const [a, b, c] = [indices[i] * 3, indices[i + 1] * 3, indices[i + 2] * 3];
+    const u = [p[b] - p[a], p[b + 1] - p[a + 1], p[b + 2] - p[a + 2]], v = [p[c] - p[a], p[c + 1] - p[a + 1], p[c + 2] - p[a + 2]];
+    const h = [way[1] * v[2] - way[2] * v[1], way[2] * v[0] - way[0] * v[2], way[0] * v[1] - way[1] * v[0]];
+    const det = u[0] * h[0] + u[1] * h[1] + u[2] * h[2];
+    if (Math.abs(det) < 1e-12) continue;
+    const s = [from[0] - p[a], from[1] - p[a + 1], from[2] - p[a + 2]], f = (s[0] * h[0] + s[1] * h[1] + s[2] * h[2]) / det;
+    if (f < 0 || f > 1) continue;
+    const q = [s[1] * u[2] - s[2] * u[1], s[2] * u[0] - s[0] * u[2], s[0] * u[1] - s[1] * u[0]];
+    const g = (way[0] * q[0] + way[1] * q[1] + way[2] * q[2]) / det, t = (v[0] * q[0] + v[1] * q[1] + v[2] * q[2]) / det;
+    if (g >= 0 && f + g <= 1 && t > 0 && t < reach) return true;
+  }
+  return false;
+}
+
 class Viewer {
   constructor(canvas, bytes) {
+    this.walking = false; this.held = new Set(); this.place = null;
     this.canvas = canvas; this.mode = "shaded"; this.spinning = true; this.last = 0;
     this.gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: false, preserveDrawingBuffer: true });
     if (!this.gl) throw new Error("this browser has no WebGL 2");
@@ -135,10 +156,11 @@ class Viewer {
   load() {
     const { json } = this.glb, low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
     this.parts = [];
+    this.tour = ((json.asset || {}).extras || {}).walk || null;
     for (const [mesh, matrix] of nodeMatrices(json)) for (const primitive of mesh.primitives) {
       const positions = placed(readAccessor(this.glb, primitive.attributes.POSITION).data, matrix, true);
       for (let i = 0; i < positions.length; i++) { low[i % 3] = Math.min(low[i % 3], positions[i]); high[i % 3] = Math.max(high[i % 3], positions[i]); }
-      this.parts.push(this.upload(primitive, positions, matrix));
+      this.parts.push(Object.assign(this.upload(primitive, positions, matrix), { name: mesh.name || "" }));
     }
     this.center = low.map((value, k) => (value + high[k]) / 2);
     this.radius = Math.hypot(...low.map((value, k) => high[k] - value)) / 2 || 1;
@@ -163,7 +185,7 @@ class Viewer {
       return [buffer, data.length];
     });
     const material = (this.glb.json.materials || [])[primitive.material] || {}, pbr = material.pbrMetallicRoughness || {};
-    const part = { array, triangles: buffers[0], lines: buffers[1], factor: pbr.baseColorFactor || [1, 1, 1, 1], texture: null };
+    const part = { array, positions, indices, triangles: buffers[0], lines: buffers[1], factor: pbr.baseColorFactor || [1, 1, 1, 1], texture: null };
     if (pbr.baseColorTexture) this.loadTexture(part, pbr.baseColorTexture.index);
     return part;
   }
@@ -201,7 +223,10 @@ class Viewer {
     });
     canvas.addEventListener("wheel", (e) => { e.preventDefault(); stop(); this.scale(Math.exp(Math.sign(e.deltaY) * 0.1)); }, { passive: false });
     canvas.addEventListener("dblclick", () => this.reset());
+    canvas.addEventListener("keyup", (e) => this.held.delete(e.key.toLowerCase()));
+    canvas.addEventListener("blur", () => this.held.clear());
     canvas.addEventListener("keydown", (e) => {
+      if (this.walking) { if (STEPS[e.key.toLowerCase()]) { e.preventDefault(); this.hold(e.key.toLowerCase()); } return; }
       const step = { ArrowLeft: [-20, 0], ArrowRight: [20, 0], ArrowUp: [0, -20], ArrowDown: [0, 20] }[e.key];
       if (step) { e.preventDefault(); stop(); this.turn(...step); }
       if (e.key === "+" || e.key === "-") { stop(); this.scale(e.key === "+" ? 0.9 : 1.1); }
@@ -211,8 +236,53 @@ class Viewer {
     if (!still) requestAnimationFrame((time) => this.spin(time));
   }
 
-  turn(x, y) { this.azimuth -= x * 0.01; this.elevation = Math.max(-1.55, Math.min(1.55, this.elevation + y * 0.01)); this.draw(); }
-  scale(by) { this.zoom = Math.max(0.15, Math.min(6, this.zoom * by)); this.draw(); }
+  // First person: at eye height on the floors, walls stop the way. heading 0 looks along -Z, 90 degrees along +X.
+  walk(on) {
+    this.walking = on && this.tour !== null; this.spinning = false; this.held.clear();
+    if (this.walking && !this.place) { const [x, y, z] = this.tour.start; this.place = [x, y + this.tour.eye_height_m, z]; this.heading = (this.tour.heading_deg || 0) * Math.PI / 180; this.pitch = 0; }
+    this.canvas.dataset.mode = this.walking ? "walk" : "orbit";
+    this.draw();
+  }
+
+  hold(key) {
+    const idle = this.held.size === 0;
+    this.held.add(key);
+    if (!idle) return;
+    let last = performance.now();
+    const tick = (time) => {
+      if (!this.walking || this.held.size === 0) return;
+      this.advance(Math.max(0, Math.min(time - last, 100)) / 1000);
+      last = time;
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  advance(seconds) {
+    let [ahead, aside, turn] = [0, 0, 0];
+    for (const key of this.held) { const s = STEPS[key]; ahead += s[0]; aside += s[1]; turn += s[2]; }
+    this.heading += turn * 1.5 * seconds;
+    const [s, c] = [Math.sin(this.heading), Math.cos(this.heading)], step = WALK_M_PER_S * seconds;
+    const [x, z] = [(ahead * s + aside * c) * step, (-ahead * c + aside * s) * step];
+    if (this.free(x, z)) { this.place[0] += x; this.place[2] += z; }
+    else if (this.free(x, 0)) this.place[0] += x;
+    else if (this.free(0, z)) this.place[2] += z;
+    this.draw();
+  }
+
+  free(x, z) {
+    const length = Math.hypot(x, z);
+    if (length === 0) return false;
+    const reach = length + BODY_M, from = [this.place[0], this.place[1] - this.tour.eye_height_m + KNEE_M, this.place[2]];
+    const way = [x / length, 0, z / length];
+    return !this.parts.some((part) => hits(part, from, way, reach));
+  }
+
+  turn(x, y) {
+    if (this.walking) { this.heading += x * 0.005; this.pitch = Math.max(-1.4, Math.min(1.4, this.pitch - y * 0.005)); this.draw(); return; }
+    this.azimuth -= x * 0.01; this.elevation = Math.max(-1.55, Math.min(1.55, this.elevation + y * 0.01)); this.draw();
+  }
+  scale(by) { if (this.walking) return; this.zoom = Math.max(0.15, Math.min(6, this.zoom * by)); this.draw(); }
   spin(time) {
     if (!this.spinning) return;
     if (this.last) this.azimuth += Math.min(time - this.last, 100) * 0.0005;
@@ -222,6 +292,11 @@ class Viewer {
   }
 
   camera() {
+    if (this.walking) {
+      const [sh, ch, sp, cp] = [Math.sin(this.heading), Math.cos(this.heading), Math.sin(this.pitch), Math.cos(this.pitch)];
+      const back = [-sh * cp, -sp, ch * cp], right = [ch, 0, sh], up = [-sh * sp, cp, ch * sp], at = (v) => -(v[0] * this.place[0] + v[1] * this.place[1] + v[2] * this.place[2]);
+      return [right[0], up[0], back[0], 0, right[1], up[1], back[1], 0, right[2], up[2], back[2], 0, at(right), at(up), at(back), 1];
+    }
     const [ca, sa, ce, se] = [Math.cos(this.azimuth), Math.sin(this.azimuth), Math.cos(this.elevation), Math.sin(this.elevation)];
     const back = [ce * sa, se, ce * ca], right = [ca, 0, -sa], up = [-se * sa, ce, -se * ca], distance = this.radius * 2.9 * this.zoom;
     const dot = (v) => v[0] * this.center[0] + v[1] * this.center[1] + v[2] * this.center[2];
@@ -229,7 +304,7 @@ class Viewer {
   }
 
   projection(aspect) {
-    const focal = 1 / Math.tan(0.36), near = this.radius * 0.02, far = this.radius * 40;
+    const focal = 1 / Math.tan(this.walking ? 0.62 : 0.36), near = this.walking ? 0.05 : this.radius * 0.02, far = this.radius * 40;
     const [fx, fy] = aspect > 1 ? [focal / aspect, focal] : [focal, focal * aspect];
     return [fx, 0, 0, 0, 0, fy, 0, 0, 0, 0, (far + near) / (near - far), -1, 0, 0, (2 * far * near) / (near - far), 0];
   }
@@ -245,6 +320,7 @@ class Viewer {
     gl.uniformMatrix4fv(at("projection"), false, this.projection(width / height));
     gl.uniformMatrix4fv(at("view"), false, this.camera());
     for (const part of this.parts) {
+      if (this.tour && !this.walking && part.name.startsWith("ceiling")) continue;  // from above one looks into the rooms
       gl.bindVertexArray(part.array); gl.bindTexture(gl.TEXTURE_2D, part.texture);
       gl.uniform1f(at("textured"), part.texture ? 1 : 0); gl.uniform4fv(at("factor"), part.factor);
       gl.uniform1i(at("mode"), MODES[this.mode]);
@@ -258,6 +334,22 @@ class Viewer {
   }
 }
 
+// The page's address ending in #walk begins inside.
+function addWalkButton(figure, viewer) {
+  const button = document.createElement("button"), hint = figure.querySelector(".hint"), before = hint.textContent;
+  button.textContent = "Walk";
+  const set = (on) => {
+    viewer.walk(on);
+    button.setAttribute("aria-pressed", String(on));
+    hint.textContent = on ? "WASD or arrow keys to walk, drag to look around" : before;
+    if (on) viewer.canvas.focus();
+  };
+  button.addEventListener("click", () => set(!viewer.walking));
+  hint.before(button);
+  set(location.hash === "#walk");
+  if (!viewer.walking) viewer.spinning = true;
+}
+
 for (const figure of document.querySelectorAll(".viewer")) {
   try {
     const text = figure.querySelector("script").textContent;
@@ -268,6 +360,7 @@ for (const figure of document.querySelectorAll(".viewer")) {
       viewer.mode = button.dataset.mode;
       viewer.draw();
     });
+    if (viewer.tour) addWalkButton(figure, viewer);
     figure.dataset.state = "ready";
   } catch (error) {
     figure.dataset.state = "failed";

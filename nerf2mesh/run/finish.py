@@ -84,7 +84,7 @@ def finish(
     assert result.mesh is not None
     result.mesh = replace(result.mesh, metadata=metadata)
     result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
-    _save(result, folder)
+    save_files(result, folder)
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
     write_json(folder / "warnings.json", result.warnings)
@@ -96,7 +96,7 @@ def finish(
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
 
 
-def _save(result: Result, folder: RunFolder) -> None:
+def save_files(result: Result, folder: RunFolder) -> None:
     """mesh.glb, without which there is no result, then the other formats, whose failures are noted."""
     result.save(folder.path)
     others = [name for name in dict.fromkeys(result.config.mesh.formats) if name != "glb"]
@@ -110,6 +110,7 @@ def _save(result: Result, folder: RunFolder) -> None:
 
 def _make_mesh(result: Result, prior: Prior) -> None:
     renderer, config = result.renderer, result.config
+    assert renderer is not None and result.field is not None
     renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
     bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
     with bar:
@@ -196,6 +197,7 @@ def reference_metrics(result: Result) -> dict[str, object]:
     if not result.observations.views:
         return {}
     view = reduced(result.observations.views[0], METRIC_PX**2)
+    assert result.renderer is not None
     rendering = result.renderer.render(view.camera)
     alpha = view.image[..., 3]
     wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])

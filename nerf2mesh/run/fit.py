@@ -12,6 +12,7 @@ import torch
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import load_observations
+from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import EARLIER, LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
@@ -74,6 +75,10 @@ def run_fit(
     check_threads(config.threads)
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
+    if observations is None and config.input.kind in EXACT_KINDS:
+        from nerf2mesh.run.exact import run_exact  # its packages are an extra
+
+        return run_exact(config, overrides)
     clock = StageClock()
     if observations is None:
         with clock.stage("input"):

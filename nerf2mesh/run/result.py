@@ -13,6 +13,8 @@ from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
 from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
+from nerf2mesh.mesh.export.scene import save_scene
+from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import viewer_iframe
 from nerf2mesh.types import Camera, Observations, Rendering
@@ -22,12 +24,14 @@ from nerf2mesh.types import Camera, Observations, Rendering
 class Result:
     """What a run gives: the mesh, the field behind it, and what was measured.
 
-    mesh is in world axes (+Z up, front +X, inside [-1, 1]^3). metrics and facts are plain numbers by name.
+    mesh is in world axes (+Z up, front +X, inside [-1, 1]^3; of a plan or a drawing in metres). metrics and facts are
+    plain numbers by name.
     """
 
     mesh: TriangleMesh | None
-    field: HashGridField
-    renderer: VolumeRenderer
+    field: HashGridField | None
+    renderer: VolumeRenderer | None
+    """Both are None where the geometry was read from a plan or a drawing."""
     observations: Observations
     config: Config
     metrics: dict[str, object] = new(default_factory=dict)
@@ -37,6 +41,10 @@ class Result:
     """Coarser meshes, one for each budget of `mesh.lods`."""
     failures: list[str] = new(default_factory=list)
     """What could not be written, one line each; the mesh itself is there."""
+    parts: list[Part] = new(default_factory=list)
+    """Of a plan or a drawing: its named closed parts in metres; `mesh` is all of them."""
+    metadata: dict[str, object] = new(default_factory=dict)
+    """What travels in the GLB of `parts`."""
 
     def __repr__(self) -> str:
         mesh = "no mesh" if self.mesh is None else f"{len(self.mesh.vertices)} vertices, {len(self.mesh.faces)} faces"
@@ -44,6 +52,8 @@ class Result:
 
     def render(self, camera: Camera) -> Rendering:
         """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color and normals premultiplied."""
+        if self.renderer is None:
+            raise ValueError("render: expected a field, got the geometry of a sheet; render Result.mesh instead")
         return self.renderer.render(camera, normals="analytic")
 
     def save(self, path: str | Path, formats: str | Sequence[str] = ()) -> list[Path]:
@@ -69,6 +79,8 @@ class Result:
         stem = path.with_suffix("") if is_file else path / "mesh"
         endings = [path.suffix] if is_file else [f".{ending.lstrip('.')}" for ending in formats or ["glb"]]
         stem.parent.mkdir(parents=True, exist_ok=True)
+        if self.parts:
+            return self._save_parts(stem, endings)
         metres = self.config.mesh.real_size_m
         scale = scale_to(self.mesh, metres)
         names = ["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))]
@@ -84,6 +96,16 @@ class Result:
         if failed:
             raise ValueError(_failures(failed)) from failed[0][1]
         return written
+
+    def _save_parts(self, stem: Path, endings: list[str]) -> list[Path]:
+        """A node for each part in a GLB; one mesh in other formats. They are in metres, STL and 3MF in millimetres."""
+        assert self.mesh is not None
+        return [
+            save_scene(self.parts, f"{stem}{ending}", self.metadata)
+            if ending.lower() == ".glb"
+            else save_mesh(self.mesh, f"{stem}{ending}", scale=1000.0 if ending.lower() in IN_MILLIMETRES else 1.0)
+            for ending in endings
+        ]
 
     def _repr_html_(self) -> str:
         """The mesh in a viewer that turns, for notebooks."""

@@ -1,0 +1,1 @@
+"""Meshes that are built exactly: named closed parts from plans and drawings."""
