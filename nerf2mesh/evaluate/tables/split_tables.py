@@ -32,7 +32,7 @@ def split_report(
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
     records = shared_cases(results.records, methods, baselines)
     done = len({r.object for r in records})
-    stand = f"{done} of {n_wanted} cases are done by every method." + ("" if done else " No table yet.")
+    stand = f"Margins and differences above zero are gains. {done} of {n_wanted} cases are done by every method." + ("" if done else " No table yet.")
     parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS} {stand}", *notes]
     parts += head(results, records) if done else []
     for title, some in splits(results, records) if done else ():
@@ -169,7 +169,7 @@ def _shown(records: Sequence[Record]) -> list[str]:
 
 def _count(records: Sequence[Record]) -> str:
     things, cases = len({r.thing for r in records}), len({r.object for r in records})
-    return f"{things} objects" + (f", {cases} cases" if cases > things else "")
+    return f"{things} object{'s' if things > 1 else ''}" + (f", {cases} cases" if cases > things else "")
 
 
 def _title(key: str) -> str:
