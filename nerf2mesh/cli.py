@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
+from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.override_text import many_pictures, pictures_of
 from nerf2mesh.utils.streams import outlive_readers
@@ -251,8 +252,9 @@ def _on_pypi(module: str) -> str | None:
 def _file_message(error: OSError) -> str | None:
     """A file or folder that cannot be used; what was written before is kept."""
     where = error.filename or "the output folder"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where} cannot be written ({error.strerror}); choose another output_dir or change its permissions"
+    if error.errno in DENIED:
+        known = f"this user may not use {where} ({error.strerror}); choose another output_dir, or change its rights"
+        return f"{why_denied(error)}, or name another path" if error.filename else known
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return _NO_SPACE.format(where)
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG):

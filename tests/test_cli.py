@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,10 +22,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
-    def fit(config: Config, **arguments: object) -> None:
+    def fit(config: Config, **arguments: object) -> object:
         start.calls.append({"config": config, **arguments})
         if start.error is not None:
             raise start.error
+        return SimpleNamespace(config=config, failures=[])
 
     def start(*arguments: str, entry: Callable[[], None] = cli.main) -> int:
         monkeypatch.setattr(sys, "argv", ["nerf2mesh", *arguments])
@@ -68,8 +70,8 @@ def test_sweep_has_a_folder_for_each_job(run: Callable[..., int]) -> None:
 
 ERRORS = {
     "value": (ValueError("input.image: wrong\n  do this"), "input.image: wrong do this"),
-    "read-only": (OSError(errno.EROFS, "Read-only file system", "runs/a"), "choose another output_dir"),
-    "forbidden": (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "choose another output_dir"),
+    "read-only": (OSError(errno.EROFS, "Read-only file system", "runs/a"), "lies on a read-only file system"),
+    "forbidden": (PermissionError(errno.EACCES, "Permission denied", "/"), "although its rights allow it"),
     "full": (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "same command again: it resumes"),
     "full, said by torch": (
         RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"),

@@ -25,6 +25,7 @@ from nerf2mesh.run.settings import Changes, changes
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.checkpoint import before
+from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.regular_file import read_json
 
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
@@ -61,9 +62,10 @@ class RunFolder:
             made = RunFolder(folder, changed)
             made._make_folders()
         except OSError as error:
+            denied = error.errno in DENIED and error.filename
+            why = why_denied(error) if denied else f"got {folder} ({error.strerror}); free some space"
             raise ValueError(
-                f"output_dir: expected a folder that can be written, got {folder} ({error.strerror}); "
-                "free some space, change its rights, or choose another output_dir"
+                f"output_dir: expected a folder that can be written, {why}, or choose another output_dir"
             ) from error
         return made
 

@@ -69,6 +69,8 @@ def fit_picture(payload: Payload, context: Context) -> Payload:
         raise ValueError(f"input.image: expected {payload['image']} as it was, got a changed file; start again")
     context.say("fitting")
     result = fit(payload["image"], overrides=["report.quiet=true", *payload["overrides"]], output_dir=folder)
+    if result.failures:
+        raise ValueError("; ".join(result.failures))
     return {"warnings": result.warnings}
 
 

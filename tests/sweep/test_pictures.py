@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
             raise ValueError(f"input.image: expected a picture, got {Path(image).name}; save it again")
         output_dir.mkdir(parents=True, exist_ok=True)
         (output_dir / "mesh.glb").touch()
-        return SimpleNamespace(warnings=[])
+        return SimpleNamespace(warnings=[], failures=[])
 
     def start(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["nerf2mesh", *arguments])
