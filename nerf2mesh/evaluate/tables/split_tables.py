@@ -22,6 +22,7 @@ REGIONS = ("psnr_seen", "psnr_unseen", "ssim_seen", "ssim_unseen", "lightness_er
 GROUPED = ("volume_iou", "psnr")
 UNSEEN_BINS, SOLIDITY_BINS = (0.6, 0.75), (0.35, 0.6)
 """Where the objects are divided by the share of their surface that is not shown, and by volume over hull volume."""
+SIGNS = "Margins and differences above zero are gains."
 Rows = tuple[list[str], list[list[str]]]
 
 
@@ -32,8 +33,8 @@ def split_report(
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
     records = shared_cases(results.records, methods, baselines)
     done = len({r.object for r in records})
-    stand = f"Margins and differences above zero are gains. {done} of {n_wanted} cases are done by every method." + ("" if done else " No table yet.")
-    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS} {stand}", *notes]
+    stand = f"{done} of {n_wanted} cases are done by every method." + ("" if done else " No table yet.")
+    parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {SIGNS} {INTERVALS} {stand}", *notes]
     parts += head(results, records) if done else []
     for title, some in splits(results, records) if done else ():
         parts += [f"## {title}", markdown(*mean_rows(some, _shown(some))), "Surface seen and unseen:"]
