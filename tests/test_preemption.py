@@ -73,6 +73,24 @@ def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
     assert saved == [75.0, 150.0]
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_every_signal_of_a_scheduler_or_a_closed_terminal(name: str) -> None:
+    before = signal.getsignal(getattr(signal, name))
+    with listening(), pytest.raises(Preempted, match=f"^stopped by {name}$") as stopped, stoppable():
+        os.kill(os.getpid(), getattr(signal, name))
+    assert stopped.value.code == REQUEUE and signal.getsignal(getattr(signal, name)) is before
+
+
+def test_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening() as seen, stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert seen.received is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_outside_the_loop_a_signal_ends_at_once_and_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with listening() as seen:
