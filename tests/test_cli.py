@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -131,6 +132,13 @@ def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capf
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and said in captured.err
     assert run.calls == []
+
+
+def test_help_names_every_preset(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
+    assert run("--help") == 0
+    shown = re.search(r"\[preset=([\w|]+)\]", capsys.readouterr().out)
+    presets = {path.stem for path in (Path(__file__).parents[1] / "configs/preset").glob("*.yaml")}
+    assert shown is not None and set(shown[1].split("|")) == presets
 
 
 def test_help_and_configuration(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:

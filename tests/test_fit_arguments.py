@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import nerf2mesh
 from nerf2mesh import Camera, Observations, View, load_config
@@ -107,6 +108,9 @@ def test_code_of_the_callers_own_is_named_in_the_record(tmp_path: Path) -> None:
     nerf2mesh.fit(observations=ball(), overrides=OVERRIDES, loss=no_pull, output_dir=tmp_path / "run")
     record = json.loads((tmp_path / "run/provenance.json").read_text(encoding="utf-8"))
     assert record["own_code"] == {"loss": f"{__name__}.no_pull"}
+    settings = (tmp_path / "run/config.yaml").read_text(encoding="utf-8")
+    assert settings.startswith(f"# The caller's own loss, {__name__}.no_pull, instead of the one below.\n")
+    assert yaml.safe_load(settings)["distill"]["loss"] == "sds"
 
 
 def no_pull(inputs: GuidanceInputs) -> LatentGradient:

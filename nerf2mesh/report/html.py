@@ -24,7 +24,7 @@ from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.regular_file import is_regular, read_regular
 
 TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
-RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", *TURNTABLES)
+RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", "mesh.3mf", "mesh.usdz", "mesh.fbx", *TURNTABLES)
 
 
 def write_report(

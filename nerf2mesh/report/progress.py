@@ -102,9 +102,9 @@ class Progress:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        of = f"/{self.total}" if self.total is not None else ""
+        count = f" {self.done}/{self.total}" if self.total is not None else f" {self.done}" if self.done else ""
         left = self.remaining_s
-        parts = [f"{self.label or self.unit} {self.done}{of}", f"{_clock(self.elapsed_s)} elapsed"]
+        parts = [f"{self.label or self.unit}{count}", f"{_clock(self.elapsed_s)} elapsed"]
         parts += [f"{_clock(left)} left"] if left is not None else []
         parts += [f"{name}={value}" for name, value in self.numbers.items()]
         print(", ".join(parts), file=self.stream, flush=True)

@@ -120,7 +120,12 @@ def curve_panels(curves: Mapping[str, Curve]) -> str:
         if home is None:
             panels.append(home := {})
         home[rest or group] = curve
-    panels = "".join(line_chart(group, panel) for group, members in groups.items() for panel in members)
+    titled = [
+        (group if len(members) == 1 else f"{group}: {', '.join(panel)}", panel)
+        for group, members in groups.items()
+        for panel in members
+    ]
+    panels = "".join(line_chart(title, panel) for title, panel in titled)
     return f'<div class="charts">{panels}</div>' if panels else ""
 
 
@@ -138,7 +143,7 @@ def mesh_facts(facts: Mapping[str, Any], files: Mapping[str, str]) -> str:
 def fact_table(facts: Mapping[str, Any]) -> str:
     """Two columns; nested mappings are flattened to "outer inner"."""
     rows = "".join(
-        f'<tr><th>{escape(name)}</th><td class="number">{escape(show(value))}</td></tr>' for name, value in flat(facts)
+        f'<tr><th>{escape(name)}</th><td class="value">{escape(show(value))}</td></tr>' for name, value in flat(facts)
     )
     return f"<table>{rows}</table>" if rows else ""
 

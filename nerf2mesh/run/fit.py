@@ -43,14 +43,18 @@ class OwnCode:
     prior: Prior | None = None
     loss: Callable[[GuidanceInputs], LatentGradient] | None = None
 
-    def named(self) -> dict[str, object]:
-        """For provenance.json: {"own_code": {"prior": class, "loss": function}}, with what was brought; else empty."""
+    def names(self) -> dict[str, str]:
+        """{"prior": class, "loss": function}, with what was brought."""
         brought = {key: code for key, code in (("prior", self.prior), ("loss", self.loss)) if code is not None}
-        names = {
+        return {
             key: f"{code.__module__}.{getattr(code, '__qualname__', type(code).__qualname__)}"
             for key, code in brought.items()
         }
-        return {"own_code": names} if names else {}
+
+
+def named(own: OwnCode) -> dict[str, object]:
+    """For provenance.json: {"own_code": names}, or nothing where none was brought."""
+    return {"own_code": names} if (names := own.names()) else {}
 
 
 def run_fit(
@@ -102,13 +106,13 @@ def _run(
     own: OwnCode,
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
-    folder = RunFolder.open(config, overrides, observations) if ranks.is_first else None
+    folder = RunFolder.open(config, overrides, observations, own.names()) if ranks.is_first else None
     said: list[str] = []
     with clock.stage("prior"), kept(said):
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
-        origin = made_from(config, observations, guidance.priors, folder) | own.named() if folder else {}
+        origin = made_from(config, observations, guidance.priors, folder) | named(own) if folder else {}
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
     check_ready(config, field, folder.path if folder else None)

@@ -40,8 +40,12 @@ class RunFolder:
     """Settings that differ from those with which the run was last started: name -> (before, now)."""
 
     @staticmethod
-    def open(config: Config, overrides: Sequence[str], observations: Observations) -> RunFolder | None:
+    def open(
+        config: Config, overrides: Sequence[str], observations: Observations, own: Mapping[str, str] | None = None
+    ) -> RunFolder | None:
         """Makes or re-enters `config.output_dir`; None where the run is to leave nothing on disk.
+
+        own: the caller's own code by what it stands for ("prior", "loss"), said at the head of config.yaml.
 
         Raises:
             ValueError: the folder holds a run of other settings or of other content (both are named), or it cannot be
@@ -56,7 +60,9 @@ class RunFolder:
             if changed:
                 record = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "settings": changed}
                 write_json(folder / "changes.json", [*read_json(folder / "changes.json", []), record])
-            atomic_write_text(folder / "config.yaml", to_yaml(config))
+            brought = (own or {}).items()
+            said = [f"# The caller's own {what}, {name}, instead of the one below.\n" for what, name in brought]
+            atomic_write_text(folder / "config.yaml", "".join(said) + to_yaml(config))
             atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
             made = RunFolder(folder, changed)

@@ -18,6 +18,18 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def test_a_prediction_of_another_shape_is_refused() -> None:
+    """One channel would spread over all of them without a word."""
+    prior = GaussianPrior("epsilon")
+    prior.predict = lambda noisy, *_, **__: noisy[:, :, :1]
+    q = guidance_inputs(prior, DistillConfig(), 1)
+    said = (
+        r"^prior\.predict: expected a prediction of the noisy latents' shape \[1, 2, 4, 2, 2\], got \[1, 2, 1, 2, 2\]"
+    )
+    with pytest.raises(ValueError, match=said):
+        q.guided(q.latents, q.time)
+
+
 def test_rescaling_gives_the_conditional_deviation_back() -> None:
     conditional, unconditional = drawn(2, 3, 4, 5, 5, seed=1), drawn(2, 3, 4, 5, 5, seed=2)
     whole = guided(conditional, unconditional, 7.5)

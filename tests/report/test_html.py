@@ -178,6 +178,7 @@ def test_charts() -> None:
     assert "nan" not in line_chart("flat", {"a": ([3], [0.0])})
     panels = curve_panels({"a/big": ([1, 2], [3e5, 2e5]), "a/small": ([1, 2], [0.0, 0.5]), "a/less": ([1], [0.2])})
     assert panels.count('<div class="chart">') == 2 and panels.index("small") < panels.index("less")
+    assert re.findall(r"<h3>(.*?)</h3>", panels) == ["a: big", "a: small, less"]
     assert line_chart("none", {"a": ([], [])}) == ""
     xs, ys = thinned(range(10_000), [2.0] * 10_000)
     assert len(xs) == len(ys) <= 400 and set(ys) == {2.0}
@@ -238,3 +239,21 @@ def test_report_lives_in_a_browser(run_folder: Path) -> None:
     shot = np.asarray(Image.open(picture).convert("RGB")).astype(int)
     red = (shot[..., 0] > 120) & (shot[..., 1] < 90) & (shot[..., 2] < 90)
     assert red[100:600, 80:700].mean() > 0.05  # the sphere's texture, drawn by the viewer
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [1200, 700])
+def test_no_card_overflows(run_folder: Path, width: int) -> None:
+    """Long facts and metrics wrap: neither the page nor a card is wider than its place."""
+    facts = {"mesh": {"vertices": 12345678}, "unwrap_" + "charts_" * 6: [0.123456] * 6, "note": "word" * 40}
+    metrics = {"input view PSNR of a very long name": {"value": 1e9, "unit": "dB"}}
+    text = _report(run_folder, facts=facts, metrics=metrics)
+    script = "document.querySelectorAll('details').forEach(e => e.open = true);"
+    script += "const cards = [...document.querySelectorAll('main, section')];"
+    script += "const wide = cards.filter(e => e.scrollWidth > e.clientWidth + 1);"
+    script += "document.title = 'wide: ' + wide.map(e => e.innerText.slice(0, 20)).join('|') + '.';"
+    page = run_folder / "measured.html"
+    page.write_text(text.replace("</body>", "") + f"<script>{script}</script>", encoding="utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", f"--window-size={width},700", "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120, encoding="utf-8")
+    assert "<title>wide: .</title>" in done.stdout, re.findall(r"<title>.*?</title>", done.stdout)

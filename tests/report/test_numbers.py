@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,14 @@ def test_progress_in_a_file_prints_lines(monkeypatch: pytest.MonkeyPatch) -> Non
     line, note = stream.getvalue().splitlines()[:2]
     assert line.startswith("optimize 6/10, ") and "left" in line and "loss=0.123, samples=12" in line
     assert note == "a note"
+
+
+def test_progress_without_a_total_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "LOG_INTERVAL_S", -1.0)
+    stream = io.StringIO()
+    with Progress(None, "mesh", stream=stream, unit="stage") as progress:
+        progress.update(0, stage="bake")
+    assert re.fullmatch(r"mesh, 0:\d\d elapsed, stage=bake\n", stream.getvalue())
 
 
 def test_progress_is_live_in_a_terminal() -> None:

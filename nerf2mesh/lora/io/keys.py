@@ -30,14 +30,12 @@ _COMPONENTS = (
     ("lora_te2_", "text_encoder_2"),
     ("lora_te3_", "text_encoder_3"),
 )
-_SUFFIXES = (
-    (re.compile(r"\.lora_A(\.\w+)?\.weight$"), "down"),
-    (re.compile(r"\.lora_B(\.\w+)?\.weight$"), "up"),
-    (re.compile(r"(\.lora_down|[._]lora\.down|\.lora_linear_layer\.down)\.weight$"), "down"),
-    (re.compile(r"(\.lora_up|[._]lora\.up|\.lora_linear_layer\.up)\.weight$"), "up"),
-    (re.compile(r"\.lora_mid\.weight$"), "mid"),
-    (re.compile(r"\.alpha$"), "alpha"),
+_PIECE = re.compile(
+    r"(?:\.lora_([AB])(?:\.\w+)?\.weight|(?:\.lora_|[._]lora\.|\.lora_linear_layer\.)(down|up)\.weight"
+    r"|\.lora_(mid)\.weight|\.(alpha))$"
 )
+"""peft's A and B; down and up of kohya, diffusers' attention processors and its older training scripts."""
+_PEFT = {"A": "down", "B": "up"}
 _OTHER_KINDS = (
     (re.compile(r"\.(dora_scale|lora_magnitude_vector)"), "DoRA"),
     (re.compile(r"\.hada_"), "LoHa"),
@@ -71,9 +69,9 @@ def parsed(key: str) -> Key:
         for pattern, kind in _OTHER_KINDS:
             if match := pattern.search(key):
                 return Key(*_placed(key[: match.start()]), piece="", foreign=kind)
-        for pattern, piece in _SUFFIXES:
-            if match := pattern.search(key):
-                return Key(*_placed(key[: match.start()]), piece=piece)
+        if match := _PIECE.search(key):
+            found = str(match[match.lastindex or 0])
+            return Key(*_placed(key[: match.start()]), piece=_PEFT.get(found, found))
         if _EMBEDDING.search(key):
             return Key("", "", "", "embeddings")
     return Key("", "", "", OTHER)

@@ -73,9 +73,16 @@ class GuidanceInputs:
         return replace(self, cameras=cameras)
 
     def predict(self, noisy: Tensor, time: Tensor, *branches: Branch) -> dict[Branch, Tensor]:
-        """The network's own predictions, under several branches."""
+        """The network's own predictions, under several branches; ValueError where one is of another shape."""
         t = to_device(time, noisy.device)
-        return self.prior.predict_branches(noisy, t, self.cameras, self.condition, branches)
+        found = self.prior.predict_branches(noisy, t, self.cameras, self.condition, branches)
+        for branch, prediction in found.items():
+            if prediction.shape != noisy.shape:
+                raise ValueError(
+                    f"prior.predict: expected a prediction of the noisy latents' shape {list(noisy.shape)}, got "
+                    f"{list(prediction.shape)} ({branch}); return one value for each of them"
+                )
+        return found
 
     def epsilons(self, noisy: Tensor, time: Tensor, *branches: Branch) -> tuple[Tensor, ...]:
         """Predicted noise under each branch."""
