@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
+.PHONY: campaign test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,11 @@ test-data: $(VENV)/.ready-dev  ## Published digits of the metrics, on the real d
 cluster-test: $(VENV)/.ready-dev  ## A sweep on a real SLURM on this machine (preempted and resumed), on Ray and joblib (Linux, root)
 	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt "submitit>=1.5" joblib ray
 	$(BIN)/python -m tests.cluster .cache/cluster-test
+
+CAMPAIGN_S ?= 600
+
+campaign: $(VENV)/.ready-dev  ## A tiny fit and a sweep killed, stopped, starved of disk ... at random for CAMPAIGN_S=600 seconds
+	$(BIN)/python -m tests.campaign --seconds $(CAMPAIGN_S)
 
 wheelhouse: $(VENV)/.ready  ## Wheels of the library and all it needs, for machines without network (EXTRAS=cluster,loggers)
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) -c constraints.txt -w wheelhouse ".$(if $(EXTRAS),[$(EXTRAS)])"
