@@ -98,6 +98,20 @@ def train_lora() -> None:
     sys.exit(run_app(_train_lora, "train_lora", prepare=register))
 
 
+def train_foreground() -> None:
+    """nerf2mesh-train-foreground: train the network that finds a picture's object."""
+    start_up()
+
+    def register() -> None:
+        from hydra.core.config_store import ConfigStore
+
+        from nerf2mesh.segmentation.config import ForegroundTrainConfig
+
+        ConfigStore.instance().store(name="train_foreground_schema", node=ForegroundTrainConfig)
+
+    sys.exit(run_app(_train_foreground, "train_foreground", prepare=register))
+
+
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
     start_up()
@@ -355,6 +369,15 @@ def _train_lora(composed: DictConfig) -> None:
 
     path = train_style(to_dataclass(composed, StyleTrainConfig))
     print(f"done\n  {path}\nnerf2mesh input.image=PICTURE 'lora=[{path}]'")
+
+
+def _train_foreground(composed: DictConfig) -> None:
+    from nerf2mesh.config import to_dataclass
+    from nerf2mesh.segmentation.config import ForegroundTrainConfig
+    from nerf2mesh.segmentation.train import train_foreground
+
+    path = train_foreground(to_dataclass(composed, ForegroundTrainConfig))
+    print(f"done\n  {path}\nnerf2mesh input.image=PICTURE input.foreground_weights={path}")
 
 
 def _bench(composed: DictConfig) -> None:

@@ -1,0 +1,108 @@
+"""The segmentation network: a U-Net (Ronneberger et al. 2015) of residual blocks on pictures of fixed size.
+
+The picture is given twice, as it is and with its own mean and deviation taken out, so that dark on dark and white on
+white look like any other contrast; two more channels tell where in the frame a pixel lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IN_CHANNELS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationConfig:
+    """Sizes: the side of the square picture in pixels, and the channels at 1/2, 1/4, 1/8 and 1/16 of it."""
+
+    size_px: int = 128
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    n_deep: int = 2
+    """Residual blocks at 1/16 of the size, where every pixel sees the whole picture."""
+
+
+def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    """x + f(x) with two convolutions, followed by ReLU (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _conv(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.norm(self.second(self.first(x))))
+
+
+class _Context(nn.Module):
+    """Scales the channels by what the whole picture holds (squeeze and excitation, Hu et al. 2018)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.gate(x.mean((-2, -1))))[..., None, None]
+
+
+class _Up(nn.Module):
+    """Twice the size, beside the features of that size."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(n_in + n_out, n_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.block = _Residual(n_out)
+
+    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.block(F.relu(self.norm(self.mix(torch.cat([x, beside], 1)))))
+
+
+class SegmentationNetwork(nn.Module):
+    """Pictures [B, 3, s, s], sRGB in [0, 1], to logits [B, s, s] of belonging to the object."""
+
+    def __init__(self, config: SegmentationConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c, d = config.channels
+        self.stem = _conv(IN_CHANNELS, a, 2)
+        self.down = nn.ModuleList(
+            [
+                _Residual(a),
+                nn.Sequential(_conv(a, b, 2), _Residual(b)),
+                nn.Sequential(_conv(b, c, 2), _Residual(c)),
+                nn.Sequential(_conv(c, d, 2), *(_Residual(d) for _ in range(config.n_deep)), _Context(d)),
+            ]
+        )
+        self.up = nn.ModuleList([_Up(d, c), _Up(c, b), _Up(b, a)])
+        self.head = nn.Conv2d(a, 4, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = self.stem(network_input(pictures))
+        beside = []
+        for stage in self.down:
+            x = stage(x)
+            beside.append(x)
+        for up, features in zip(self.up, beside[-2::-1], strict=True):
+            x = up(x, features)
+        return F.pixel_shuffle(self.head(x), 2)[:, 0]
+
+
+def network_input(pictures: Tensor) -> Tensor:
+    """[B, 8, h, w] of pictures [B, 3, h, w]: colors, the same standardized, and the coordinates in [-1, 1]."""
+    height, width = pictures.shape[-2:]
+    mean = pictures.mean((-2, -1), keepdim=True)
+    deviation = (pictures - mean).square().mean((-3, -2, -1), keepdim=True).sqrt()
+    y = torch.linspace(-1, 1, height, device=pictures.device, dtype=pictures.dtype)
+    x = torch.linspace(-1, 1, width, device=pictures.device, dtype=pictures.dtype)
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(len(pictures), -1, -1, -1)
+    return torch.cat([2 * pictures - 1, (pictures - mean) / (deviation + 0.01), grid], 1)

@@ -1,0 +1,177 @@
+"""Training of the segmentation network: `nerf2mesh-train-foreground data.meshes=FOLDER`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nerf2mesh.inputs.segmentation.network import SegmentationNetwork
+from nerf2mesh.inputs.segmentation.weights import read_network, write_network
+from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order, licence_summary
+from nerf2mesh.segmentation.config import ForegroundTrainConfig
+from nerf2mesh.segmentation.stream import GROUP, CompositeStream
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""A picture and its mask."""
+NAME = "foreground.safetensors"
+REPORT_EVERY = 100
+CHECK_SEED = 1 << 20
+
+
+def train_foreground(config: ForegroundTrainConfig) -> Path:
+    """Trains for `config.minutes`, prints the held-out IoU on the way and returns the file of averaged weights."""
+    torch.manual_seed(config.seed)
+    folder, train, held_out = _objects(config)
+    stream = CompositeStream(folder, train, config.mesh_share, config.seed, n_scenes=config.n_scenes)
+    check = _check_batch(config, folder, held_out)
+    out = Path(config.output_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(config, licence_summary(train))
+    for pictures, masks in run.batches(stream):
+        run.step(pictures, masks)
+        if run.steps % REPORT_EVERY == 0:
+            run.report(check, out)
+    run.report(check, out)
+    return out / NAME
+
+
+class _Run:
+    """Network, average, optimizer and clock of one training."""
+
+    def __init__(self, config: ForegroundTrainConfig, meshes: list[dict[str, object]]) -> None:
+        self.config, self.meshes = config, meshes
+        network = SegmentationNetwork(config.network)
+        if config.weights is not None:
+            network.load_state_dict(read_network(Path(config.weights)).state_dict())
+        self.network = network.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=0.01)
+        self.steps, self.composites, self.loss, self.began = 0, 0, 0.0, time.monotonic()
+
+    @property
+    def share(self) -> float:
+        """Of the training's time that is over."""
+        return (time.monotonic() - self.began) / (60.0 * self.config.minutes)
+
+    def batches(self, stream: CompositeStream) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches until the time is over: new composites, and kept ones mirrored."""
+        config, rng = self.config, np.random.default_rng([self.config.seed, 91])
+        fresh = min(config.batch, max(1, round(config.new_share * config.batch)))
+        new: list[Pair] = []
+        kept: list[Pair] = []
+        number, size = 0, 0
+        while self.share < 1.0:
+            wanted = _size(config, self.share)
+            if wanted != size:
+                new, kept, size = [], [], wanted
+            count = fresh if len(kept) >= 10 * config.batch else config.batch
+            while len(new) < count:
+                new += list(zip(*stream.group(number, size), strict=True))
+                number += 1
+            taken, new = new[:count], new[count:]
+            old = [_mirrored(kept[i]) for i in rng.integers(len(kept), size=config.batch - count)] if kept else []
+            kept = (kept + taken)[-config.kept :]
+            self.composites += count
+            yield _tensors([*taken, *old])
+
+    def step(self, pictures: Tensor, masks: Tensor) -> None:
+        """One step on pictures [B, 3, s, s] and masks [B, s, s]."""
+        c, share = self.config, min(self.share, 1.0)
+        rate = c.learning_rate * min(1.0, (self.steps + 1) / 100) * 0.5 * (1.0 + math.cos(math.pi * share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = segmentation_loss(self.network(pictures), masks)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.steps += 1
+        self.loss += 0.02 * (float(loss.detach()) - self.loss)
+        decay = min(c.ema_decay, (self.steps + 1) / (self.steps + 10))
+        with torch.no_grad():
+            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                mean.lerp_(value, 1.0 - decay) if mean.is_floating_point() else mean.copy_(value)
+
+    def report(self, check: tuple[Tensor, Tensor], out: Path) -> None:
+        """Prints and keeps the held-out IoU, and writes the weights."""
+        found = iou(self.average, *check)
+        line = {
+            "step": self.steps,
+            "composites": self.composites,
+            "minutes": round((time.monotonic() - self.began) / 60.0, 1),
+            "loss": round(self.loss, 4),
+            "median_iou": round(float(found.median()), 4),
+            "mean_iou": round(float(found.mean()), 4),
+        }
+        print(json.dumps(line), flush=True)
+        with (out / "curve.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        settings = asdict(self.config) | {"data": {"kinds": self.config.data.kinds}, "output_dir": "", "weights": None}
+        continued = {"continued": self.config.weights is not None}
+        write_network(self.average, line | continued | {"config": settings, "meshes": self.meshes}, out / NAME)
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy plus 1 - soft IoU of each picture (Rahman and Wang 2016), [B, s, s] each."""
+    p = torch.sigmoid(logits)
+    both, either = (p * masks).sum((-2, -1)), (p + masks - p * masks).sum((-2, -1))
+    return F.binary_cross_entropy_with_logits(logits, masks) + (1.0 - (both + 1.0) / (either + 1.0)).mean()
+
+
+@torch.no_grad()
+def iou(network: SegmentationNetwork, pictures: Tensor, masks: Tensor) -> Tensor:
+    """Of each picture's hard mask with the true one, [B]."""
+    found = torch.cat([network(part) for part in pictures.split(16)]) > 0.0
+    true = masks > 0.5
+    return (found & true).sum((-2, -1)) / (found | true).sum((-2, -1)).clamp_min(1)
+
+
+def _size(config: ForegroundTrainConfig, share: float) -> int:
+    """Side of the pictures when `share` of the time is over: half the network's, three quarters, then all of it."""
+    factor = 0.5 if share < config.half_share else 0.75 if share < config.small_share else 1.0
+    return 16 * round(config.network.size_px * factor / 16)
+
+
+def _objects(config: ForegroundTrainConfig) -> tuple[ObjectFolder | None, list[ObjectEntry], list[ObjectEntry]]:
+    if config.data.meshes is None:
+        return None, [], []
+    folder = ObjectFolder(config.data.meshes, config.data)
+    train = folder.split("train")
+    if not train:
+        raise ValueError(f"data.meshes: expected objects to train on in {folder.folder}, got none; add some")
+    return folder, train, folder.split("heldout")
+
+
+def _check_batch(
+    config: ForegroundTrainConfig, folder: ObjectFolder | None, held_out: list[ObjectEntry]
+) -> tuple[Tensor, Tensor]:
+    """Composites of held-out objects, at the network's full size."""
+    entries = hashed_order(held_out)
+    meshes = folder if entries else None
+    stream = CompositeStream(
+        meshes, entries, config.mesh_share, CHECK_SEED, heldout=True, n_scenes=config.n_scenes // 4
+    )
+    groups = [stream.group(k, config.network.size_px) for k in range(-(-config.n_check // GROUP))]
+    pairs = [pair for pictures, masks in groups for pair in zip(pictures, masks, strict=True)]
+    return _tensors(pairs[: config.n_check])
+
+
+def _mirrored(pair: Pair) -> Pair:
+    return pair[0][:, ::-1], pair[1][:, ::-1]
+
+
+def _tensors(pairs: list[Pair]) -> tuple[Tensor, Tensor]:
+    """Pictures [B, 3, s, s] and masks [B, s, s] in [0, 1]."""
+    pictures = torch.from_numpy(np.stack([picture for picture, _ in pairs])).permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))
+    return pictures.float().div(255.0).contiguous(memory_format=torch.channels_last), masks.float().div(255.0)
