@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerf2mesh.config import Config, load_config
-from nerf2mesh.inputs import PictureInMemory, load_observations, picture_bytes
+from nerf2mesh.inputs import PictureInMemory, candidates_in, load_observations, picture_bytes
 from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import GuidanceInputs, LatentGradient
 from nerf2mesh.priors import Prior
@@ -58,7 +58,8 @@ def fit(
                 kind, got = config.input.kind, type(in_memory).__name__
                 raise ValueError(f"image: expected a file for input={kind}, got {got}; save it first")
             config = replace(config, input=replace(config.input, image=None))
-            observations = load_observations(config.input, picture_bytes(in_memory))
+            with candidates_in(config.output_dir):
+                observations = load_observations(config.input, picture_bytes(in_memory))
         return run_fit(config, overrides, observations, prior=prior, loss=loss)
 
 

@@ -18,12 +18,19 @@ from omegaconf.errors import OmegaConfBaseException
 from nerf2mesh.config import Config, SecondConfig, load_config, to_dataclass
 from nerf2mesh.lora.train.style import StyleTrainConfig
 from nerf2mesh.objects.train import MeshTrainConfig
+from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.sweep.config import BenchConfig
 from nerf2mesh.utils.config_errors import describe
 from nerf2mesh.utils.range_check import Form, check_ranges, checked, form_of, hints_of
 from nerf2mesh.utils.ranges import Length, Within
 
-ROOTS = {"nerf2mesh": Config, "bench": BenchConfig, "train_prior": MeshTrainConfig, "train_lora": StyleTrainConfig}
+ROOTS = {
+    "nerf2mesh": Config,
+    "bench": BenchConfig,
+    "train_prior": MeshTrainConfig,
+    "train_lora": StyleTrainConfig,
+    "train_foreground": ForegroundTrainConfig,
+}
 ABSURD = (
     0,
     -1,

@@ -1,7 +1,17 @@
 """What the user brings -> Observations."""
 
+from nerf2mesh.inputs.candidates import UncertainMask, candidates_in
 from nerf2mesh.inputs.config import InputConfig, PhotosConfig
 from nerf2mesh.inputs.load import demo_picture, load_observations
 from nerf2mesh.inputs.memory import PictureInMemory, picture_bytes
 
-__all__ = ["InputConfig", "PhotosConfig", "PictureInMemory", "demo_picture", "load_observations", "picture_bytes"]
+__all__ = [
+    "InputConfig",
+    "PhotosConfig",
+    "PictureInMemory",
+    "UncertainMask",
+    "candidates_in",
+    "demo_picture",
+    "load_observations",
+    "picture_bytes",
+]

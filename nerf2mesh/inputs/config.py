@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG
-from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.range_check import check_ranges, checked
 from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Within, Words
 
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
 EXACT_KINDS = ("plan",)
 """Sheets whose geometry is read, not optimized."""
-FOREGROUND_METHODS = ("auto", "alpha", "plain", "grabcut", "rembg", "none")
+CANDIDATES = ("candidate1", "candidate2", "candidate3")
+FOREGROUND_METHODS = ("auto", "alpha", "plain", "network", "grabcut", *CANDIDATES, "rembg", "birefnet", "none")
+Pixels = Annotated[float, Within(0.0, 100_000.0)]
+Point = tuple[Pixels, Pixels, Annotated[float, Within(0.0, 1.0)]]
 KINDS = ("picture", "photos", "sheet", "plan")
 SIDES = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right", "top", "bottom")
 UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
@@ -81,7 +84,18 @@ class InputConfig:
     size_px: Annotated[int, Within(16, 2048)] = 512
     """Side of the square view that the optimization and the texture see; a step costs the same for any."""
     foreground: Annotated[str, OneOf(*FOREGROUND_METHODS)] = "auto"
-    """auto (alpha, else plain background, else GrabCut), or one of alpha, plain, grabcut, rembg, none."""
+    """auto (alpha, else the best of several answers), or one of alpha, plain, network, grabcut, candidate1 to
+    candidate3 (after a run that stopped with a doubtful mask), rembg, birefnet (where you have their weights), none."""
+    foreground_confidence: Share = 0.6
+    """auto: below this confidence in the mask the run stops and shows candidates; 0 never stops."""
+    box: Annotated[list[Pixels], Length(0, 4)] = field(default_factory=list)
+    """A hint: [x0,y0,x1,y1] around the object in pixels of the picture, from the top left."""
+    points: Annotated[list[Any], Length(0, 1000)] = field(default_factory=list)
+    """Hints: [[x,y,1],...] in pixels of the picture; 1 inside the object, 0 outside of it."""
+    foreground_weights: FilePath | None = None
+    """Weights of nerf2mesh-train-foreground instead of those of the package."""
+    foreground_model: FilePath = "ZhengPeng7/BiRefNet"
+    """birefnet: its folder, or its name in the cache of the Hugging Face hub. Python files in it are run."""
     plain_tolerance: Annotated[float, Within(0.0, 100.0)] = 9.0
     """Distance in CIE Lab up to which a color counts as the plain background."""
     recenter: bool = True
@@ -140,6 +154,22 @@ class InputConfig:
             )
         if self.images and self.image:
             raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")
+        self._check_hints()
+
+    def without_questions(self) -> InputConfig:
+        """For one picture of several: its best mask is taken, however doubtful; hints are for single pictures."""
+        return replace(self, foreground_confidence=0.0, box=[], points=[])
+
+    def _check_hints(self) -> None:
+        """ValueError where the box or a point is not made of the right numbers."""
+        if len(self.box) not in (0, 4):
+            raise ValueError(f"input.box: expected [x0,y0,x1,y1], got {list(self.box)}; give four numbers in pixels")
+        self.points = [checked(f"input.points[{i}]", Point, point) for i, point in enumerate(self.points)]
+        if any(side not in (0, 1) for _, _, side in self.points):
+            raise ValueError(
+                f"input.points: expected [[x,y,1],...] with 1 inside and 0 outside, got {self.points}; "
+                "correct the third numbers"
+            )
 
     def _check_heights(self) -> None:
         """ValueError where an opening does not fit into its wall."""

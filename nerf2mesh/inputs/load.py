@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.downloaded import check_downloaded
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
 from nerf2mesh.inputs.photos import load_photos
@@ -32,6 +33,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     data: the bytes of a picture file, instead of the configured one.
 
     Raises:
+        UncertainMask: the mask is doubtful; it holds the candidates (see `candidates_in`).
         ValueError: in one line what is wrong with the picture and what to do.
     """
     if config.kind == "photos" and data is None:
@@ -40,6 +42,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         return load_sheet(config)
     if data is None and not config.image and config.prompt.strip():
         return Observations((), config.prompt, {"warnings": []}, config.negative_prompt)
+    check_downloaded(config)
     picture = read_picture(config.image if data is None else IN_MEMORY, data)
     found = find_foreground(picture, config)
     window, warnings = _window(picture, found, config)

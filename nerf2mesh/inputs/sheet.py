@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.figures import LEVEL_DEG, USUAL, figure_views, side_cameras
-from nerf2mesh.inputs.foreground import Foreground, find_foreground
+from nerf2mesh.inputs.foreground import Foreground, find_figures
 from nerf2mesh.inputs.picture import Picture, read_picture
 from nerf2mesh.types import Observations
 
@@ -129,7 +129,7 @@ def _in_rows(boxes: list[Box]) -> list[Box]:
 
 
 def _page(picture: Picture, config: InputConfig, *, single: bool) -> Page:
-    found = find_foreground(picture, config)
+    found = find_figures(picture, config)
     boxes = figure_boxes(found.rgba[..., 3])
     if single and len(boxes) != 1:
         raise ValueError(

@@ -11,7 +11,7 @@ import torch
 
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
-from nerf2mesh.inputs import load_observations
+from nerf2mesh.inputs import candidates_in, load_observations
 from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import EARLIER, LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
 from nerf2mesh.priors import Prior
@@ -85,7 +85,7 @@ def run_fit(
         return run_exact(config, overrides)
     clock = StageClock()
     if observations is None:
-        with clock.stage("input"):
+        with clock.stage("input"), candidates_in(config.output_dir):
             observations = load_observations(config.input)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))

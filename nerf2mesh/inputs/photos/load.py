@@ -97,7 +97,10 @@ def read_capture(config: InputConfig) -> Capture:
     pictures = read_unposed(source, config.photos.max_photos)
     masks = None
     if config.photos.turntable:
-        masks = [(find_foreground(item.picture, config).rgba[..., 3] > 0.5).astype(np.uint8) * 255 for item in pictures]
+        masks = [
+            (find_foreground(item.picture, config.without_questions()).rgba[..., 3] > 0.5).astype(np.uint8) * 255
+            for item in pictures
+        ]
     return find_poses(pictures, config.photos, ordered=source.layout == "video", masks=masks)
 
 
@@ -130,7 +133,7 @@ def _cut_out(shot: Shot, config: InputConfig) -> CutOut:
 
 def _found(shot: Shot, picture: Picture, config: InputConfig) -> Foreground:
     if shot.mask is None:
-        return find_foreground(picture, config)
+        return find_foreground(picture, config.without_questions())
     height, width = picture.rgba.shape[:2]
     try:
         with Image.open(shot.mask) as opened:

@@ -31,7 +31,7 @@ def load_told(config: InputConfig) -> Observations:
             f"input.azimuths_deg: expected angles for {len(pictures)} photographs, got {len(angles)} azimuths "
             f"and {len(elevations)} elevations; give as many"
         )
-    found = [find_foreground(picture, config) for picture in pictures]
+    found = [find_foreground(picture, config.without_questions()) for picture in pictures]
     views = figure_views([one.rgba for one in found], angles, elevations, config, orthographic=False)
     facts: dict[str, object] = {"layout": "told", "photographs": len(views), "azimuths_deg": list(angles)}
     warnings = dict.fromkeys(warning for one in found for warning in one.warnings)

@@ -7,22 +7,30 @@ white look like any other contrast; two more channels tell where in the frame a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Within
+
 IN_CHANNELS = 8
+Channels = Annotated[int, Within(4, 512, multiple=4)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationConfig:
     """Sizes: the side of the square picture in pixels, and the channels at 1/2, 1/4, 1/8 and 1/16 of it."""
 
-    size_px: int = 128
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
-    n_deep: int = 2
+    size_px: Annotated[int, Within(32, 512, multiple=16)] = 128
+    channels: tuple[Channels, Channels, Channels, Channels] = (16, 32, 64, 128)
+    n_deep: Annotated[int, Within(1, 16)] = 2
     """Residual blocks at 1/16 of the size, where every pixel sees the whole picture."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "network.")
 
 
 def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:

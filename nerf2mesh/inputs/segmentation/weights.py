@@ -14,7 +14,6 @@ from nerf2mesh.inputs.segmentation.network import SegmentationConfig, Segmentati
 from nerf2mesh.utils.atomic_write import atomic_write
 
 PACKAGED = Path(__file__).with_name("foreground.safetensors")
-MAX_CHANNELS, MAX_SIZE_PX, MAX_DEEP = 512, 512, 16
 
 
 def write_network(network: SegmentationNetwork, training: dict[str, object], path: Path) -> None:
@@ -67,15 +66,9 @@ def _built(path: Path, header: dict[str, str], shapes: dict[str, tuple[int, ...]
 def _config(path: Path, text: str) -> SegmentationConfig:
     try:
         given = json.loads(text)
-        size, channels, deep = given["size_px"], tuple(given["channels"]), given["n_deep"]
-        fits = len(channels) == 4 and all(type(n) is int and 4 <= n <= MAX_CHANNELS and n % 4 == 0 for n in channels)
-        fits = fits and type(size) is int and 32 <= size <= MAX_SIZE_PX and size % 16 == 0
-        fits = fits and type(deep) is int and 1 <= deep <= MAX_DEEP
+        return SegmentationConfig(size_px=given["size_px"], channels=tuple(given["channels"]), n_deep=given["n_deep"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        fits = False
-    if not fits:
-        raise _refused(path, f"a network's sizes in the header, got {text[:60]!r}")
-    return SegmentationConfig(size_px=size, channels=channels, n_deep=deep)
+        raise _refused(path, f"a network's sizes in the header, got {text[:60]!r}") from None
 
 
 def _refused(path: Path, expected: str) -> ValueError:
