@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from nerf2mesh.inputs.segmentation.network import SegmentationConfig, SegmentationNetwork, network_input
 from nerf2mesh.inputs.segmentation.weights import read_network, write_network
 
-TINY = SegmentationConfig(size_px=32, channels=(8, 8, 8, 8), n_deep=1)
+TINY = SegmentationConfig(size_px=32, channels=[8, 8, 8, 8], n_deep=1)
 
 
 def _written(folder: Path) -> tuple[SegmentationNetwork, Path]:

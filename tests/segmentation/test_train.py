@@ -15,7 +15,7 @@ from nerf2mesh.objects.config import ObjectDataConfig
 from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.segmentation.train import _Run, iou, segmentation_loss, train_foreground
 
-TINY = SegmentationConfig(size_px=32, channels=(8, 8, 8, 8), n_deep=1)
+TINY = SegmentationConfig(size_px=32, channels=[8, 8, 8, 8], n_deep=1)
 
 
 def test_loss_against_its_definition() -> None:

@@ -6,7 +6,7 @@ white look like any other contrast; two more channels tell where in the frame a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Within
+from nerf2mesh.utils.ranges import Length, Within
 
 IN_CHANNELS = 8
 Channels = Annotated[int, Within(4, 512, multiple=4)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class SegmentationConfig:
     """Sizes: the side of the square picture in pixels, and the channels at 1/2, 1/4, 1/8 and 1/16 of it."""
 
     size_px: Annotated[int, Within(32, 512, multiple=16)] = 128
-    channels: tuple[Channels, Channels, Channels, Channels] = (16, 32, 64, 128)
+    channels: Annotated[list[Channels], Length(4, 4)] = field(default_factory=lambda: [16, 32, 64, 128])
     n_deep: Annotated[int, Within(1, 16)] = 2
     """Residual blocks at 1/16 of the size, where every pixel sees the whole picture."""
 

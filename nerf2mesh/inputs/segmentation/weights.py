@@ -66,7 +66,7 @@ def _built(path: Path, header: dict[str, str], shapes: dict[str, tuple[int, ...]
 def _config(path: Path, text: str) -> SegmentationConfig:
     try:
         given = json.loads(text)
-        return SegmentationConfig(size_px=given["size_px"], channels=tuple(given["channels"]), n_deep=given["n_deep"])
+        return SegmentationConfig(size_px=given["size_px"], channels=list(given["channels"]), n_deep=given["n_deep"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _refused(path, f"a network's sizes in the header, got {text[:60]!r}") from None
 
