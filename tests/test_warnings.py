@@ -99,3 +99,14 @@ def test_charts_of_another_kind_are_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert json.loads((tmp_path / "run/warnings.json").read_text("utf-8")) == result.warnings
     assert other_charts({"unwrap": {"method": "box projection", "reason": "the time limit of xatlas is 0"}}) == []
     assert other_charts({"unwrap": None, "lods": [{"unwrap": {"method": "box projection", "reason": "slow"}}]})
+
+
+def test_a_warning_of_a_run_shows_no_source(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda *parts: print(warnings.formatwarning(*parts[:4]), end="")
+        said: list[str] = []
+        with kept(said):
+            warn(["the picture is small"])
+    assert capsys.readouterr().out == "nerf2mesh:1: UserWarning: the picture is small\n"
+    assert said == ["the picture is small"]

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TextIO
 
 PACKAGE = Path(__file__).resolve().parents[1]
+CHANNEL = "nerf2mesh"
+"""Stands for the place of a run's warnings, so that Python shows the text and no line of our source."""
 
 
 def warn(lines: Sequence[str]) -> list[str]:
     """Shows each line as a UserWarning and returns them."""
     for line in lines:
-        warnings.warn(line, stacklevel=3)
+        warnings.warn_explicit(line, UserWarning, CHANNEL, 1, module=CHANNEL)
     return list(lines)
 
 
@@ -33,7 +35,7 @@ def kept(lines: list[str]) -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            ours = Path(filename).resolve().is_relative_to(PACKAGE)
+            ours = filename == CHANNEL or Path(filename).resolve().is_relative_to(PACKAGE)
             if ours and issubclass(category, UserWarning) and str(message) not in lines:
                 lines.append(str(message))
             show(message, category, filename, lineno, file, line)
