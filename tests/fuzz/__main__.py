@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.fuzz.common import MAX_PEAK_BYTES
 
-NO_TARGETS = ("__init__", "__main__", "common")
+NO_TARGETS = ("__init__", "__main__", "common", "test_targets")
 FAULTS = ("tracebacks", "hangs", "unnamed", "accepted")
 
 

@@ -7,8 +7,11 @@ their pages say.
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerf2mesh.inputs.picture import MAX_BYTES
 from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.utils.regular_file import read_regular
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class MeshItem:
         if self.texture is None:
             return TriangleMesh.from_file(self.path, up=self.up, front=self.front)
         with tempfile.TemporaryDirectory() as folder:
-            for source in (*self.path.parent.iterdir(), self.texture):
+            room = os.path.realpath(self.path.parent)
+            beside = [f for f in self.path.parent.iterdir() if Path(os.path.realpath(f)).is_relative_to(room)]
+            for source in (*beside, self.texture):
                 if source.is_file():
                     shutil.copy(source, folder)
             return TriangleMesh.from_file(Path(folder) / self.path.name, up=self.up, front=self.front)
@@ -91,14 +98,16 @@ def t3bench_prompts(root: Path | str) -> dict[str, str]:
 
 def read_rgba(path: Path) -> Float[Tensor, "h w 4"]:
     """An 8-bit picture as straight-alpha RGBA in [0, 1]; opaque where it has no alpha."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        data = read_regular(path, limit_bytes=MAX_BYTES, follow=True)
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+            warnings.simplefilter("ignore")
             return torch.from_numpy(np.array(image.convert("RGBA"))).float() / 255
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
         raise ValueError(
-            f"picture: expected a readable PNG or JPEG, got {path}: {error}; copy the data again"
+            f"picture: expected a readable PNG or JPEG, got {path}: {' '.join(str(error).split())}; copy the data again"
         ) from error
 
 
