@@ -22,6 +22,7 @@ from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.interpreter import forget_current_folder
+from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.override_text import many_pictures, pictures_of
 from nerf2mesh.utils.streams import outlive_readers
 from nerf2mesh.utils.utf8 import speak_utf8
@@ -215,7 +216,7 @@ def _outcome(work: Callable[[], object], signals: Signals, wants_traceback: bool
         message = None if wants_traceback else user_message(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         return USER_ERROR
     return 0
 

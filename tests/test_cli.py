@@ -190,3 +190,9 @@ def test_names_mean_the_same_under_an_older_locale(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
     assert "größe" in done.stderr.decode("utf-8")
+
+
+def test_a_strangers_words_do_not_command_the_terminal(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+    run.error = ValueError("data: expected JSON, got \x1b[2Jü\x07\u202e; correct it")
+    assert run("input.image=cup.png", "preset=tiny") == 2
+    assert capfd.readouterr().err == "error: data: expected JSON, got \\x1b[2Jü\\x07\\u202e; correct it\n"

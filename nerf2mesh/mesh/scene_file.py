@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from nerf2mesh.utils.names import inside
+from nerf2mesh.utils.names import inside, printable
 from nerf2mesh.utils.regular_file import read_regular
 
 MAX_BYTES = 2**30
@@ -108,8 +108,7 @@ def _silent(name: str) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one printable line of at most 160 characters; its type where it says nothing."""
-    text = " ".join(str(error).split())[:160] or type(error).__name__
-    return text if text.isprintable() else ascii(text)
+    return printable(" ".join(str(error).split())[:160] or type(error).__name__)
 
 
 def _check_scene(scene: Any) -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from nerf2mesh.utils.names import printable
+
 PACKAGE = Path(__file__).resolve().parents[1]
 CHANNEL = "nerf2mesh"
 """Stands for the place of a run's warnings, so that Python shows the text and no line of our source."""
@@ -53,7 +55,7 @@ def as_lines() -> Iterator[None]:
         message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
     ) -> str:
         if issubclass(category, UserWarning):
-            return f"warning: {' '.join(str(message).split())}\n"
+            return f"warning: {printable(' '.join(str(message).split()))}\n"
         return before(message, category, filename, lineno, line)
 
     warnings.formatwarning = plain

@@ -24,6 +24,7 @@ from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
 from nerf2mesh.sweep.queue import Claim, Payload, Queue
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.locks import InUse
+from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_json
 
 REFUSED = 2
@@ -155,7 +156,7 @@ def main() -> None:
     try:
         sys.exit(work(folder, load_function(function)))
     except (ValueError, OSError) as error:
-        print(f"error: {refusal(error)}", file=sys.stderr)
+        print(f"error: {printable(refusal(error))}", file=sys.stderr)
         sys.exit(REFUSED)
 
 

@@ -18,6 +18,11 @@ def checked_name(name: object, where: str) -> str:
     return name
 
 
+def printable(text: str) -> str:
+    """The text with characters escaped that a terminal would obey or not show, such as those of a stranger's file."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def inside(folder: str | Path, name: object, where: str) -> Path:
     """folder / name, where `name` is a relative path that stays in the folder when links are followed.
 

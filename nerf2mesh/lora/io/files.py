@@ -20,6 +20,7 @@ from torch import Tensor
 from nerf2mesh.lora.io.alphas import CONFIG_NAME, PEFT_NAME, Alphas
 from nerf2mesh.lora.io.keys import DENOISER, Key, parsed
 from nerf2mesh.lora.lowrank import PREFIX, LowRank, assembled
+from nerf2mesh.utils.names import printable
 
 __all__ = ["DENOISER", "MANIFEST_KEY", "LoraFile", "located", "read"]
 
@@ -127,7 +128,7 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             header = file.metadata() or {}
     except (SafetensorError, OSError, ValueError, AttributeError, UnicodeDecodeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        first = printable((str(error).splitlines() or [type(error).__name__])[0][:160])
         raise ValueError(
             f"lora.adapters: expected readable safetensors, got {path} ({first}); get the file again"
         ) from error

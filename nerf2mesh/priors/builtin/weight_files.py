@@ -19,6 +19,7 @@ from nerf2mesh.priors.builtin.network import DenoiserConfig, MultiViewDenoiser, 
 from nerf2mesh.priors.builtin.weight_header import check_tensors, checked_config, read_json
 from nerf2mesh.procedural.captions import WORDS
 from nerf2mesh.utils.atomic_write import atomic_write
+from nerf2mesh.utils.names import printable
 
 PART_BYTES = 15_000_000
 PART_NAME = "prior{suffix}.safetensors"
@@ -158,7 +159,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        first = printable((str(error).splitlines() or [type(error).__name__])[0][:160])
         raise ValueError(
             f"prior.weights: expected a readable safetensors file, got {path} ({first}); get it anew"
         ) from error

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nerf2mesh.report import sha256_file
+from nerf2mesh.utils.names import printable
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 Loaded = tuple[nn.Module, dict[str, Any]]
@@ -231,7 +232,7 @@ def file_digest(path: Path, memo: dict[str, str]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that is not blank, or the error's class; at most 160 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:160]
+    return printable((lines[0] if lines else type(error).__name__)[:160])
 
 
 class quiet:
