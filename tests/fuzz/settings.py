@@ -14,10 +14,12 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import random
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -25,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
@@ -164,6 +167,17 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@contextmanager
+def inside(folder: str) -> Iterator[None]:
+    """That folder is the present one."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def not_run(*_: object) -> None:
     raise Reached
 
@@ -173,7 +187,12 @@ def main(seconds: float, seed: int = 0) -> dict[str, Any]:
     draw, known, counts, faults, tiny = random.Random(seed), list(settings()), Counter(), [], Tiny()
     resource.setrlimit(resource.RLIMIT_DATA, (4 * MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     end = time.monotonic() + seconds
-    with patch("nerf2mesh.run.fit.run_loop", not_run), patch.object(memory_check, "free_bytes", lambda _: MEMORY_BYTES):
+    with (
+        tempfile.TemporaryDirectory() as here,
+        inside(here),  # some cases name an output_dir
+        patch("nerf2mesh.run.fit.run_loop", not_run),
+        patch.object(memory_check, "free_bytes", lambda _: MEMORY_BYTES),
+    ):
         while time.monotonic() < end:
             changes = drawn(draw, known)
             kind, said = outcome(changes, tiny, whole=draw.random() < 0.25)
