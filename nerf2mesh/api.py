@@ -47,12 +47,12 @@ def fit(
     """
     path = image if isinstance(image, str | Path) else None
     in_memory = image if path is None else None
-    config = _configured(path, config, overrides, output_dir)
-    if observations is not None:
-        _refuse_other_input(config)
-        if in_memory is not None:
-            raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
     with usual_state():
+        config = _configured(path, config, overrides, output_dir)
+        if observations is not None:
+            _refuse_other_input(config)
+            if in_memory is not None:
+                raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
         if in_memory is not None:
             if config.input.kind in EXACT_KINDS:
                 kind, got = config.input.kind, type(in_memory).__name__
