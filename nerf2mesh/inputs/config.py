@@ -11,13 +11,13 @@ from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Wi
 
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
-EXACT_KINDS = ("plan",)
+EXACT_KINDS = ("plan", "drawing")
 """Sheets whose geometry is read, not optimized."""
 CANDIDATES = ("candidate1", "candidate2", "candidate3")
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "network", "grabcut", *CANDIDATES, "rembg", "birefnet", "none")
 Pixels = Annotated[float, Within(0.0, 100_000.0)]
 Point = tuple[Pixels, Pixels, Annotated[float, Within(0.0, 1.0)]]
-KINDS = ("picture", "photos", "sheet", "plan")
+KINDS = ("picture", "photos", "sheet", "plan", "drawing")
 SIDES = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right", "top", "bottom")
 UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
 BOXES = ("auto", "masks", "file", "points", "cameras")
@@ -55,13 +55,13 @@ class PhotosConfig:
 @dataclass(kw_only=True)
 class InputConfig:
     """One picture and the camera that is said to have taken it, several photographs, words, pictures and words, or a
-    floor plan."""
+    sheet: a plan or a drawing."""
 
     kind: Annotated[str, OneOf(*KINDS)] = "picture"
-    """What `input=NAME` sets: picture (or words alone), photos, sheet, or plan (a floor plan)."""
+    """What `input=NAME` sets: picture (or words alone), photos, sheet, plan (a floor plan), or drawing (a part)."""
     image: FilePath | None = None
     """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D. With input=photos a folder, a video, a
-    transforms.json or a cameras.npz; with input=plan also a PDF, SVG or DXF."""
+    transforms.json or a cameras.npz; with input=plan and input=drawing also a PDF, SVG or DXF."""
     images: Annotated[list[FilePath], Length(0, 10_000)] = field(default_factory=list)
     """With input=photos and input=sheet the pictures one by one; input.image=[A,B] says the same."""
     views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
@@ -138,6 +138,9 @@ class InputConfig:
     gaps: Annotated[str, OneOf("open", "passage")] = "open"
     """Plans: what a gap between two rooms is where neither a door nor a window is drawn: open (one room with two parts)
     or passage (two rooms and an opening as high as a door)."""
+    angle: Annotated[str, OneOf("auto", "third", "first")] = "auto"
+    """Drawings: third-angle projection (the view from the top lies above the front view), first-angle (below it), or
+    auto: whichever of both the sheet shows."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "input.")

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from nerf2mesh.config import Config
+from nerf2mesh.inputs.drawing import read_drawing
 from nerf2mesh.inputs.plan import OpenWalls, Plan, read_plan
 from nerf2mesh.inputs.plan.picture import gap_picture, plan_picture
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
+from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
 from nerf2mesh.report import StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.finish import save_files
@@ -50,7 +52,7 @@ class Model:
 
 
 def run_exact(config: Config, overrides: Sequence[str] = ()) -> Result:
-    """The run for `input.kind` plan.
+    """The run for `input.kind` plan or drawing.
 
     Raises:
         ValueError: in one line, what is wrong with the sheet and what to do; where walls are open, a picture of the
@@ -58,7 +60,7 @@ def run_exact(config: Config, overrides: Sequence[str] = ()) -> Result:
     """
     clock = StageClock()
     with clock.stage("input"):
-        model = plan_model(config)
+        model = plan_model(config) if config.input.kind == "plan" else drawing_model(config)
     observations = Observations((), config.input.prompt, model.notes)
     is_first = os.environ.get("RANK", "0") == "0"
     with alone_in(config.output_dir if is_first else None):
@@ -89,6 +91,20 @@ def plan_model(config: Config) -> Model:
     notes |= {} if sheet.picture is None else {"picture": sheet.picture}
     parts = building_parts(plan, config.input)
     return Model(parts, notes, _plan_metrics(plan), {"rooms.json": rooms_table(plan)}, {"walk": walk_start(plan)})
+
+
+def drawing_model(config: Config) -> Model:
+    """A part from `input.image`; ValueError as in `run_exact`."""
+    drawing = read_drawing(config.input)
+    parts, sheet = hull_parts(drawing), drawing.sheet
+    notes: dict[str, object] = {"path": sheet.path, "sha256": sheet.sha256, "format": sheet.format}
+    notes |= {"scale": f"{sheet.scale}; {drawing.angle}-angle projection", "warnings": list(drawing.warnings)}
+    notes |= {} if sheet.picture is None else {"picture": sheet.picture}
+    size = np.ptp(parts[0].mesh.bounds, axis=0) * 1000.0
+    metrics: dict[str, object] = {"views": len(drawing.views)}
+    for name, value in zip(("depth", "width", "height"), size):
+        metrics[name] = {"value": float(value), "unit": "mm"}
+    return Model(parts, notes, metrics)
 
 
 def rooms_table(plan: Plan) -> dict[str, object]:
