@@ -8,6 +8,11 @@ Where pytest-xdist runs several processes they share the cores: one thread each,
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+"""Processes that tests start find the tests' stand-ins, which workers do not import from the current folder."""
 
 CHECKED = ("types", "fields", "render", "inputs")
 """Rooms with shapes in their annotations whose tests pass with the checks.

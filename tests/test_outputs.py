@@ -56,5 +56,5 @@ def test_nothing_is_blurred_where_no_prior_steers_or_none_is_wanted():
     for setting in ("distill.weight=0", "mesh.color_radius=0"):
         assert finished(setting)[1]["color_radius"] == 0.0
     assert finished("mesh.color_radius=0.2")[1]["color_radius"] == 0.2
-    with pytest.raises(ValueError, match=r"mesh\.color_radius: expected 0 or more"):
+    with pytest.raises(ValueError, match=r"mesh\.color_radius: expected a number from 0 to 2"):
         load_config(["mesh.color_radius=-1"])

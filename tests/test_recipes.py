@@ -71,7 +71,7 @@ CONSTANTS = {
 
 def test_every_recipe_is_listed() -> None:
     folder = Path(__file__).resolve().parents[1] / "configs" / "experiment"
-    assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, "demo"}
+    assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, "demo", "photos", "few_photos"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -44,12 +44,20 @@ def resample(rgba: Float[np.ndarray, "h w 4"], window: Window, size_px: int) -> 
     columns = _weights(width, left, side / size_px, size_px)
     premultiplied = rgba.astype(np.float32)
     premultiplied[..., :3] *= premultiplied[..., 3:]
-    across = np.tensordot(columns, premultiplied, axes=(1, 1))  # [s, h, 4]
-    result = np.tensordot(rows, across, axes=(1, 1))  # [s, s, 4]
+    result = _averaged(columns, np.swapaxes(_averaged(rows, premultiplied), 0, 1)).swapaxes(0, 1)  # [s, s, 4]
     alpha = np.clip(result[..., 3:], 0.0, 1.0)
     alpha = np.where(alpha < 1.0 / 512.0, 0.0, alpha)
     color = np.where(alpha > 0, result[..., :3] / np.maximum(alpha, 1e-6), 0.0)
     return np.concatenate([np.clip(color, 0.0, 1.0), alpha], -1).astype(np.float32)
+
+
+def _averaged(weights: Float[np.ndarray, "t n"], values: Float[np.ndarray, "n m 4"]) -> Float[np.ndarray, "t m 4"]:
+    """`weights` @ `values`, added up in the order of n by every number of threads (a BLAS library's order depends on
+    it, and the picture's digest must not)."""
+    from scipy.sparse import csr_matrix
+
+    flat = csr_matrix(weights) @ np.ascontiguousarray(values).reshape(len(values), -1)
+    return flat.reshape(len(weights), *values.shape[1:])
 
 
 def _weights(n_source: int, start: float, step: float, n_target: int) -> Float[np.ndarray, "t n"]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nerf2mesh.utils.names import printable
+
 PREFIX = "base_model.model."
 """What peft puts before every module's name in its files."""
 MAX_NUMBERS = 2**27
@@ -80,7 +82,9 @@ def from_state(state: dict[str, Tensor]) -> dict[str, LowRank]:
                 parts.setdefault(key.removeprefix(PREFIX).removesuffix(suffix), {})[part] = value
                 break
         else:
-            raise ValueError(f"adapter: expected lora_A, lora_B or alpha, got the tensor {key}; give a LoRA file")
+            raise ValueError(
+                f"adapter: expected lora_A, lora_B or alpha, got the tensor {printable(key)}; give a LoRA file"
+            )
     return {module: assembled(module, found) for module, found in parts.items()}
 
 
@@ -89,16 +93,17 @@ def assembled(module: str, parts: dict[str, Tensor], place: str = "adapter") -> 
 
     place: where the tensors are from, for errors. ValueError where a tensor is missing or the shapes do not fit.
     """
+    shown = printable(module)
     missing = [part for part in ("down", "up") if part not in parts]
     if missing:
-        raise ValueError(f"{place}: expected {missing[0]} of {module}, got {sorted(parts)} alone; get the file again")
+        raise ValueError(f"{place}: expected {missing[0]} of {shown}, got {sorted(parts)} alone; get the file again")
     down, up = parts["down"], parts["up"]
     alpha = float(parts["alpha"]) if "alpha" in parts else float(down.shape[0])
     if "mid" in parts:
         down = _with_kernel(module, down, parts["mid"], place)
     if up.shape[1] != down.shape[0]:
         raise ValueError(
-            f"{place}: expected one rank in {module}, got {down.shape[0]} and {up.shape[1]}; get the file again"
+            f"{place}: expected one rank in {shown}, got {down.shape[0]} and {up.shape[1]}; get the file again"
         )
     return LowRank(down.contiguous(), up.contiguous(), alpha)
 
@@ -108,5 +113,7 @@ def _with_kernel(module: str, down: Tensor, mid: Tensor, place: str) -> Tensor:
     down = down.flatten(1)
     if mid.shape[1] != down.shape[0] or mid.numel() // mid.shape[1] * down.shape[1] > MAX_NUMBERS:
         got = f"{tuple(mid.shape)} and {tuple(down.shape)}"
-        raise ValueError(f"{place}: expected lora_mid and lora_down of {module} to fit, got {got}; get the file again")
+        raise ValueError(
+            f"{place}: expected lora_mid and lora_down of {printable(module)} to fit, got {got}; get the file again"
+        )
     return torch.einsum("rs...,si->ri...", mid, down)

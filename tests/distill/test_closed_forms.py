@@ -193,8 +193,8 @@ def test_every_weighting(weighting: str) -> None:
 
 def test_sdi_adds_its_share_of_ddims_variance() -> None:
     """One step of inversion with eta: sigma^2 = eta^2 (1 - abar_s) / (1 - abar_t) (1 - abar_t / abar_s)."""
-    k = asked("sdi", "epsilon", 1, inversion_eta=0.3, inversion_stride=2.0)
-    end = np.minimum(np.float32(k.t) + np.float32(2.0) * np.float32(k.share), np.float32(T_MAX)).astype(np.float64)
+    k = asked("sdi", "epsilon", 1, inversion_eta=0.3, inversion_stride=1.0)
+    end = np.minimum(np.float32(k.t) + np.float32(1.0) * np.float32(k.share), np.float32(T_MAX)).astype(np.float64)
     start = np.full_like(end, np.float64(np.float32(T_MIN)))
     (a0, s0), (a1, s1) = k.b.level(start), k.b.level(end)
     mix = k.b.mean["negative"] - 6.5 * (k.b.mean["conditional"] - k.b.mean["negative"])

@@ -221,7 +221,7 @@ def test_held_out_objects_are_never_trained_on(tmp_path: Path, folder: Path, mon
     ("arguments", "said"),
     [
         (["data.meshes=nowhere"], "data.meshes: expected a folder, got nowhere"),
-        (["data.procedural_share=2"], "data.procedural_share: expected a share from 0 to 1, got 2.0"),
+        (["data.procedural_share=2"], "data.procedural_share: expected a number from 0 to 1, got 2"),
         (["average=[a.safetensors]"], "average: expected two or more weight files"),
         (["training=objects", "data.kinds=[cat]", "data.meshes=."], "expected objects of kind cat"),
     ],

@@ -93,6 +93,7 @@ def test_polite_stop_hands_the_job_back(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nerf2mesh.sweep.worker", str(tmp_path), "tests.sweep.standin:sleep"]
     worker = subprocess.Popen(command)
     while not lines(tmp_path, "started"):
+        assert worker.poll() is None, "the worker ended before it began a job"
         time.sleep(0.01)
     worker.send_signal(signal.SIGUSR1)
     assert worker.wait(20) == REQUEUE

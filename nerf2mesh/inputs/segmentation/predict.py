@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -53,6 +52,8 @@ def _up_close(
 @torch.inference_mode()
 def _seen(network: SegmentationNetwork, rgb: np.ndarray) -> np.ndarray:
     """The mean of a picture's answer and its mirror image's, [h, w]; the picture is squeezed into a square."""
+    import cv2
+
     height, width = rgb.shape[:2]
     size = network.config.size_px
     way = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR

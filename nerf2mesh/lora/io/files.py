@@ -144,7 +144,9 @@ def _by_layer(path: Path, keys: dict[str, Key], tensors: dict[str, Tensor]) -> d
         if not key.piece or layer in other:
             continue
         if key.piece in raw.setdefault(layer, {}):
-            raise ValueError(f"lora.adapters: expected one adapter in {path}, got {name} twice; split the file")
+            raise ValueError(
+                f"lora.adapters: expected one adapter in {path}, got {printable(name)} twice; split the file"
+            )
         raw[layer][key.piece] = _checked(path, name, key, tensors[name])
     if len(raw) > MAX_LAYERS:
         raise ValueError(f"lora.adapters: expected at most {MAX_LAYERS} layers in {path}, got {len(raw)}; give a LoRA")
@@ -159,10 +161,12 @@ def _checked(path: Path, name: str, key: Key, value: Tensor) -> Tensor:
         fits, wanted = value.is_floating_point() and 2 <= value.ndim <= 5 and value.numel() > 0, "floats of 2 to 5 axes"
     if not fits:
         got = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-        raise ValueError(f"lora.adapters: expected {wanted} in {name} of {path}, got {got}; get the file again")
+        raise ValueError(
+            f"lora.adapters: expected {wanted} in {printable(name)} of {path}, got {got}; get the file again"
+        )
     if not value.isfinite().all():
         raise ValueError(
-            f"lora.adapters: expected finite numbers in {name} of {path}, got NaN or infinity; "
+            f"lora.adapters: expected finite numbers in {printable(name)} of {path}, got NaN or infinity; "
             "get the file again, or one of an earlier step of its training"
         )
     return value

@@ -33,7 +33,7 @@ def test_the_command_makes_a_mesh_of_photographs(tmp_path: Path, monkeypatch: py
     assert (out / "mesh.glb").stat().st_size > 100
     about = json.loads((out / "provenance.json").read_text())["inputs"]["photographs"]
     assert about["photographs"] == 4 and about["layout"] == "transforms.json" and len(about["sha256"]) == 64
-    assert '<th>layout</th><td class="number">transforms.json</td>' in (out / "report.html").read_text()
+    assert '<th>layout</th><td class="value">transforms.json</td>' in (out / "report.html").read_text()
 
 
 def test_bad_photographs_end_with_one_line_and_code_2(
