@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: campaign test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check wheel lint bench train-prior gpu-train notebook clean
+.PHONY: campaign test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,10 +40,16 @@ cuda: $(VENV)/.ready  ## Compile the CUDA library (nvcc on the PATH) and print w
 sanitize: $(VENV)/.ready-dev  ## The CPU library under Address-, UndefinedBehavior- and ThreadSanitizer
 	$(BIN)/python -m tests.kernels.sanitize $(SANITIZE_FLAGS)
 
-gpu-check:  ## On a CUDA machine, no network: build, tests, sanitizer, benchmarks, clock (GPU_FLAGS=--plan lists them)
-	@python=$$([ -x $(BIN)/python ] && echo $(BIN)/python || echo $(PYTHON)); \
-	for p in $(BIN)/python $(PYTHON); do $$p -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && python=$$p && break; done; \
-	$$python -m benchmarks.gpu $(GPU_FLAGS)
+GPU_PYTHON ?= $$(for p in $(BIN)/python $(PYTHON); do $$p -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && echo $$p && exit; done; [ -x $(BIN)/python ] && echo $(BIN)/python || echo $(PYTHON))
+GPU_PARTS ?= check speed clock
+
+gpu-check:  ## On a CUDA machine, no network: the parts check, speed and clock (GPU_PARTS="check" for one; GPU_FLAGS=--plan lists)
+	@python=$(GPU_PYTHON); code=0; for part in $(GPU_PARTS); do $$python -m benchmarks.gpu $$part $(GPU_FLAGS) || code=$$?; done; exit $$code
+
+gpu-rehearsal:  ## The same parts at toy sizes without a GPU: fails where something that can run here does not
+	@python=$(GPU_PYTHON); code=0; for part in $(GPU_PARTS); do \
+	$$python -m benchmarks.gpu $$part --device cpu --deadline-s 510 --output outputs/gpu-rehearsal || code=$$?; done; \
+	$$python -m benchmarks.gpu check --only loop --device meta --output outputs/gpu-rehearsal/waits || code=$$?; exit $$code
 
 wheel: $(VENV)/.ready  ## A wheel in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps -w dist .

@@ -1,4 +1,4 @@
-"""All that only a CUDA machine can show, in one command: `make gpu-check`, `python -m benchmarks.gpu --help`."""
+"""All that only a CUDA machine can show, in parts: `make gpu-check`, `python -m benchmarks.gpu --help`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the checks; torch is imported only here."""
-    from .check import main as run
+    """Runs a part; torch is imported only here."""
+    from .runner import main as run
 
     return run(argv)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu`: see check.py."""
+"""`python -m benchmarks.gpu`: see runner.py."""
 
 from __future__ import annotations
 

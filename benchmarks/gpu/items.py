@@ -1,156 +1,153 @@
-"""The items of gpu-check in their order: first what must be right, then what may be fast, then whole runs."""
+"""What the items do: each is a function of a `Setting` that returns figures; a figure "failed" says what went wrong."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-Figures = dict[str, object]
+from .process import ROOT, Figures, NotRun, Overran, Setting, command, in_process, need
+
+KERNELS = ROOT / "nerf2mesh" / "kernels"
+PICTURE = ROOT / "nerf2mesh" / "assets" / "demo" / "duck.png"
 
 
-class NotRun(Exception):
-    """This machine lacks what the item needs; the text says what."""
+def fits(library: Path, kind: str, architecture: str = "") -> bool:
+    """Whether a library loads here and was built from the sources beside it, with code for `architecture`."""
+    from nerf2mesh.kernels import build as builder
 
-
-@dataclass(frozen=True)
-class Item:
-    name: str
-    what: str
-    minutes: float
-    run: Callable[[], Figures]
-
-
-def need(*modules: str) -> None:
-    for name in modules:
-        if importlib.util.find_spec(name) is None:
-            raise NotRun(f"the package {name} is not installed")
-
-
-def command(arguments: list[str], seconds: int, **environment: str) -> tuple[int, str]:
-    """Exit code and output; a time limit counts as failure."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     try:
-        done = subprocess.run(
-            arguments,
-            cwd=ROOT,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as late:
-        return 124, f"{late.stdout or ''}\nstopped after {seconds} s"
-    return done.returncode, done.stdout + done.stderr
+        found = builder.built_from(library, kind)
+    except OSError:
+        return False
+    return found[:1] == [builder.source_digest(kind, ROOT)] and (not architecture or architecture in found)
 
 
-def build() -> Figures:
-    """The CPU library too: the tests compare with it."""
-    import torch
+def build(setting: Setting) -> Figures:
+    """Both libraries, where those that are there do not fit; a rehearsal leaves them alone and builds aside."""
+    from nerf2mesh.kernels.build import find_nvcc
 
-    major, minor = torch.cuda.get_device_capability()
-    builder = [sys.executable, str(ROOT / "nerf2mesh" / "kernels" / "build.py")]
-    found: Figures = {"architecture": f"sm_{major}{minor}"}
-    for kind in ("--cpu", "--cuda"):
-        code, text = command([*builder, kind], 900, N2M_CUDA_ARCHITECTURES=f"{major}{minor}")
-        if code:
-            return {**found, "failed": f"{kind}: {text[-1500:]}"}
+    architecture = "90" if setting.rehearsal else _architecture()
+    folder = ROOT / "build" / "rehearsal" if setting.rehearsal else KERNELS
+    found: Figures = {"architecture": f"sm_{architecture}"}
+    for kind, wanted in (("cpu", ""), ("cuda", architecture)):
+        if any(fits(place / f"libn2m_{kind}.so", kind, wanted) for place in {KERNELS, folder}):
+            found[kind] = "was there"
+        elif kind == "cuda" and find_nvcc() is None:
+            if not setting.rehearsal:
+                return {**found, "failed": "no CUDA library for this GPU, and no nvcc to build it"}
+            found[kind] = "not built: there is no nvcc"
+        else:
+            start = time.perf_counter()
+            arguments = [sys.executable, str(KERNELS / "build.py"), f"--{kind}", "--output", str(folder)]
+            code, text = command(arguments, setting, N2M_CUDA_ARCHITECTURES=architecture)
+            if code:
+                return {**found, "failed": f"{kind}: {text[-1500:]}"}
+            found |= {kind: "built", f"{kind} [s]": time.perf_counter() - start}
     return found
 
 
-def run_pytest(prefix: list[str], tests: list[str], seconds: int) -> Figures:
-    code, text = command([*prefix, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], seconds)
+def _architecture() -> str:
+    import torch
+
+    major, minor = torch.cuda.get_device_capability()
+    return f"{major}{minor}"
+
+
+def run_pytest(setting: Setting, tests: list[str], *, prefix: tuple[str, ...] = (), **more: str) -> Figures:
+    """Counts of outcomes; the checks of shapes stay off, since beartype need not be there."""
+    arguments = [*prefix, sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", *tests]
+    try:
+        code, text = command(arguments, setting, N2M_TYPECHECK="0", **more)
+    except Overran as late:
+        done = re.findall(r" (PASSED|FAILED|SKIPPED|ERROR)", str(late))
+        raise Overran(str(late), {kind.lower(): done.count(kind) for kind in sorted(set(done))}) from None
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", text)}
-    return {**counts, **({"failed": text[-4000:]} if code else {})}
+    if code:
+        counts = {f"tests {kind}" if kind == "failed" else kind: n for kind, n in counts.items()}
+    return {**counts, **({"failed": f"exit code {code}: {text[-4000:]}"} if code else {})}
 
 
-def tests() -> Figures:
+def tests(setting: Setting) -> Figures:
     need("pytest", "hypothesis")
-    return run_pytest([], ["tests/kernels"], 900)
+    if setting.rehearsal:
+        return run_pytest(setting, ["tests/kernels/test_march.py", "tests/kernels/test_composite.py"])
+    return run_pytest(setting, ["tests/kernels", "-m", "not slow"])
 
 
-def sanitizer(tool: str, select: str) -> Figures:
+def sanitizer(setting: Setting, tool: str, select: str) -> Figures:
+    """compute-sanitizer over the CUDA tests.
+
+    torch's caching allocator would hide accesses beyond an array, and its probing of the driver would count as errors.
+    """
     need("pytest")
     program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     if not Path(program).exists():
         raise NotRun("compute-sanitizer is not installed")
-    prefix = [program, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
-    return run_pytest(prefix, ["tests/kernels/test_cuda.py", "-k", select], 420)
-
-
-def in_process(module: str, function: str, **options: object) -> Figures:
-    """A measurement in a fresh process: a crash or an endless kernel then costs this item only."""
-    code = (
-        "import importlib, json, sys; "
-        f"figures = getattr(importlib.import_module({module!r}), {function!r})(**json.loads(sys.argv[1])); "
-        "print('FIGURES' + json.dumps(figures))"
+    if setting.rehearsal:
+        raise NotRun("compute-sanitizer needs a GPU")
+    prefix = (
+        program,
+        "--tool",
+        tool,
+        "--error-exitcode",
+        "9",
+        "--target-processes",
+        "all",
+        "--report-api-errors",
+        "no",
     )
-    status, text = command([sys.executable, "-c", code, json.dumps(options)], 600)
-    lines = [line for line in text.splitlines() if line.startswith("FIGURES")]
-    if status or not lines:
-        return {"failed": text[-4000:]}
-    return json.loads(lines[-1][len("FIGURES") :])
+    selected = ["tests/kernels/test_cuda.py", "-k", select]
+    return run_pytest(setting, selected, prefix=prefix, PYTORCH_NO_CUDA_MEMORY_CACHING="1")
 
 
-def parity_with(package: str, function: str) -> Figures:
-    need(package)
-    return in_process("benchmarks.gpu.parity", function, device="cuda")
+def parity(setting: Setting, package: str, function: str) -> Figures:
+    """A rehearsal compares with the torch twin, on a CPU."""
+    if not setting.rehearsal:
+        need(package)
+    return in_process(setting, "benchmarks.gpu.parity", function, device="cpu" if setting.rehearsal else "cuda")
 
 
-def step_time(models: str) -> Figures:
+def measure(setting: Setting, function: str, toy: dict[str, object]) -> Figures:
+    """A function of speed.py; `toy` are the sizes of a rehearsal."""
+    options = {"device": "cpu", **toy} if setting.rehearsal else {"device": "cuda"}
+    return in_process(setting, "benchmarks.gpu.speed", function, **options)
+
+
+def loop(setting: Setting) -> Figures:
+    if setting.device == "meta":
+        return in_process(setting, "benchmarks.gpu.pretended", "figures", overrides=["preset=tiny"])
+    toy = {"device": "cpu", "preset": "tiny", "warm_up": 1, "steps": 1}
+    return in_process(setting, "benchmarks.gpu.loop", "measure", **(toy if setting.rehearsal else {"device": "cuda"}))
+
+
+def step_time(setting: Setting, model: str) -> Figures:
     need("diffusers")
-    return in_process("benchmarks.step_time", "measure", name=models, device="cuda", rays=[64, 256])
+    toy = {"device": "cpu", "rays": [4], "tiny": True, "repeats": 1}
+    options = toy if setting.rehearsal else {"device": "cuda", "rays": [64, 256]}
+    return in_process(setting, "benchmarks.step_time", "measure", name=model, **options)
 
 
-def picture_to_glb() -> Figures:
-    """The packaged picture at `standard`, once to warm up the disk's cache and once for the clock."""
+def picture_to_glb(setting: Setting, preset: str) -> Figures:
+    """The packaged picture, in a process of its own, as a user runs it: by stage, and with start and imports."""
     need("hydra", "mcubes", "trimesh", "xatlas", "cv2")
+    where = ["preset=tiny", "device=cpu"] if setting.rehearsal else [f"preset={preset}", "device=cuda"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        picture = ROOT / "nerf2mesh" / "assets" / "demo" / "duck.png"
-        choices = ["preset=standard", "device=cuda", f"input.image={picture}", f"output_dir={out}"]
-        code, text = command([sys.executable, "-m", "nerf2mesh.cli", *choices], 900)
+        start = time.perf_counter()
+        arguments = [*where, f"input.image={PICTURE}", f"output_dir={out}"]
+        code, text = command([sys.executable, "-m", "nerf2mesh.cli", *arguments], setting)
+        wall = time.perf_counter() - start
         if code or not (out / "timings.json").exists():
-            return {"failed": text[-4000:]}
+            return {"failed": f"exit code {code}: {text[-4000:]}"}
         stages = json.loads((out / "timings.json").read_text(encoding="utf-8"))
+        sizes = {f"{path.name} [bytes]": os.path.getsize(path) for path in sorted(out.rglob("*.glb"))}
     seconds = {f"{name} [s]": stage["seconds"] for name, stage in stages.items()}
     parts = {f"{name}/{part} [s]": s for name, stage in stages.items() for part, s in stage["parts"].items()}
-    return {**seconds, **parts, "picture to GLB [s]": sum(seconds.values())}
-
-
-SPEED = "benchmarks.gpu.speed"
-ITEMS = [
-    Item("build", "the CUDA library for this GPU", 3, build),
-    Item("tests", "tests/kernels with the CUDA tests: native against twins, no host synchronization", 3, tests),
-    Item("parity-tcnn", "values and gradients against tiny-cuda-nn, scale 2.0 and 1.4473, linear and smoothstep", 0.5,
-         partial(parity_with, "tinycudann", "with_tiny_cuda_nn")),
-    Item("parity-nerfacc", "weights, colors and gradients against nerfacc on the same samples", 0.5,
-         partial(parity_with, "nerfacc", "with_nerfacc")),
-    Item("memcheck", "compute-sanitizer memcheck over the CUDA tests", 4, partial(sanitizer, "memcheck", "not 70000")),
-    Item("racecheck", "compute-sanitizer racecheck (shared memory) over the grid's and the march's tests", 5,
-         partial(sanitizer, "racecheck", "(hash_grid and 70000 and linear and 3-2) or march")),
-    Item("encode", "encode forward and backward at 2^16..2^21 points, over tiny-cuda-nn and the measured floor", 1.5,
-         partial(in_process, SPEED, "encoding", device="cuda")),
-    Item("march", "march and composite, forward and backward, over nerfacc", 0.5,
-         partial(in_process, SPEED, "march_and_composite", device="cuda")),
-    Item("step", "a whole step of 4096 rays; host synchronizations in it (none may be)", 0.5,
-         partial(in_process, SPEED, "whole_step", device="cuda")),
-    Item("mlp", "the networks as torch's layers against the floor that a fused kernel would have", 0.5,
-         partial(in_process, SPEED, "mlp", device="cuda")),
-    Item("loop", "the loop's own step at `standard`: time, and its host synchronizations by line", 1,
-         partial(in_process, "benchmarks.gpu.loop", "measure", device="cuda")),
-    *(Item(f"full-{name}", f"a distillation step with {name}'s full-size network, random weights, by part", 1,
-           partial(step_time, name)) for name in ("sd15", "sd21", "sdxl", "sd3")),
-    Item("clock", "from a picture to a GLB at `standard`, by stage", 2, picture_to_glb),
-]  # fmt: skip
+    total = {"picture to GLB [s]": sum(seconds.values()), "process [s]": wall}
+    return {**total, **seconds, **parts, **sizes}

@@ -9,12 +9,13 @@ another cell of the finest levels (that library's own tests bound the best 99 % 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from nerf2mesh import kernels
-from nerf2mesh.kernels import GridLayout
+from nerf2mesh.kernels import GridLayout, reference
 
 from ..kernels.rivals import tiny_cuda_nn
 
@@ -48,13 +49,23 @@ def encoding_rows(layout: GridLayout, other: Encode, device: str, n: int = 1 << 
 
 
 def with_tiny_cuda_nn(device: str = "cuda") -> dict[str, object]:
-    """Four grids: growth 2.0 and 1.4473, linear and smoothstep, 16 levels of 2 features, T = 2^19, float32."""
+    """Four grids: growth 2.0 and 1.4473, linear and smoothstep, 16 levels of 2 features, T = 2^19, float32.
+
+    On a CPU the torch twin stands for the other library, at a toy size: a rehearsal of this function, no comparison.
+    """
     figures: dict[str, object] = {}
     worst = []
     for growth, bound in BOUNDS.items():
         for interpolation in ("linear", "smoothstep"):
-            sizes = {"n_levels": 16, "n_features": 2, "log2_table_size": 19}
+            sizes = {"n_levels": 16, "n_features": 2, "log2_table_size": 19 if device != "cpu" else 10}
             layout = GridLayout(**sizes, per_level_scale=growth, interpolation=interpolation)
+            if device == "cpu":
+                twin = partial(reference.hash_grid_encode, layout=layout)
+                figures |= {
+                    f"rehearsal {growth} {interpolation}: {k}": e
+                    for k, e in encoding_rows(layout, twin, device, 500).items()
+                }
+                continue
             module = tiny_cuda_nn(layout)
             if module.params.numel() != layout.n_params:
                 figures["failed"] = f"{module.params.numel()} parameters there, {layout.n_params} here"
@@ -122,9 +133,11 @@ def marching_rows(march: Callable[..., kernels.Samples], device: str, n_rays: in
 
 
 def with_nerfacc(device: str = "cuda") -> dict[str, object]:
+    """Compositing and marching; on a CPU, as a rehearsal, with the torch twins for the other library."""
     from nerf2mesh.render.backends import load_backend
 
-    theirs = load_backend("nerfacc", torch.device(device))
-    found = compositing_rows(theirs.composite, device) | marching_rows(theirs.march_rays, device)
+    theirs = load_backend("torch" if device == "cpu" else "nerfacc", torch.device(device))
+    found = compositing_rows(theirs.composite, device)
+    found |= marching_rows(theirs.march_rays, device, 50 if device == "cpu" else 4096)
     worst = [name for name, error in found.items() if "99" in name and error > 1e-3]
     return {**found, **({"failed": "beyond 1e-3: " + ", ".join(worst)} if worst else {})}

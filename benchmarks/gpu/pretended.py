@@ -210,6 +210,13 @@ def waits_of_loop(overrides: Sequence[str] = (), warm_up: int = 2, steps: int = 
     return dict(mode.seen.most_common())
 
 
+def figures(overrides: Sequence[str] = ()) -> dict[str, object]:
+    """The waits as figures of an item; one of them fails it."""
+    found = waits_of_loop(overrides)
+    waits = {"host waits foreseen": sum(found.values()), **found}
+    return waits | ({"failed": "steps of the loop would wait for the GPU"} if found else {})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     found = waits_of_loop(sys.argv[1:] if argv is None else argv)
     for line, count in found.items():

@@ -139,6 +139,34 @@ def rival_step(device: str, rival: str, n_rays: int, log2_table_size: int) -> St
     return step
 
 
+def adam(device: str, log2_table_size: int = 19, repeats: int = 20) -> Figures:
+    """FusedAdam and torch's fused Adam over the parameters of a field, and of a grid of 16 x 2 with 2^19 entries alone,
+    all gradients there; the floor: seven arrays (four read, three written) at the measured bandwidth."""
+    from nerf2mesh.fields import FieldConfig, HashGridField
+
+    found: Figures = dict(memory(device))
+    field = HashGridField(FieldConfig(), torch.Generator().manual_seed(0)).to(device)
+    grid = GridLayout(log2_table_size=log2_table_size, **cases.INSTANT_NGP)
+    table = nn.Parameter(torch.randn(grid.n_params, device=device))
+    groups = {"field": field.param_groups(1e-2, 1e-3), f"grid 16x2 T=2^{log2_table_size}": [{"params": [table]}]}
+    for name, group in groups.items():
+        params = [p for g in group for p in g["params"]]
+        for p in params:
+            p.grad = 1e-3 * torch.randn_like(p)
+        options = {"lr": 1e-2, "betas": (0.9, 0.99), "eps": 1e-15}
+        work = {
+            "ours": kernels.FusedAdam([dict(g) for g in group], **options).step,
+            "torch fused": torch.optim.Adam([dict(g) for g in group], fused=True, **options).step,
+        }
+        seconds = best_seconds(work, repeats)
+        floor = 28 * sum(p.numel() for p in params) / (1e9 * found["memory [GB/s]"])
+        found |= {f"adam {name}: {kind} [ms]": 1e3 * s for kind, s in seconds.items()}
+        found[f"adam {name}: arrays"] = len(params)
+        found[f"adam {name}: torch fused over ours"] = seconds["torch fused"] / seconds["ours"]
+        found[f"adam {name}: ours over floor"] = seconds["ours"] / floor
+    return found
+
+
 def host_syncs(function: Callable[[], object]) -> dict[str, int]:
     """How often each Python line made the host wait for the GPU while `function` ran."""
     if not torch.cuda.is_available():

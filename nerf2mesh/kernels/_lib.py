@@ -1,7 +1,8 @@
 """Finds and loads the native libraries, once each; a failure is remembered, told once, and the torch twins serve.
 
 The structures and signatures here mirror csrc/n2m_abi.h. Environment: N2M_LIBRARY_DIR points to another folder (a debug
-or sanitizer build), N2M_NATIVE=0 leaves the libraries alone, N2M_ISA=scalar|avx2|avx512 caps the instruction set.
+or sanitizer build), N2M_CUDA_LIBRARY to another file of the CUDA library alone (to compare two), N2M_NATIVE=0 leaves
+the libraries alone, N2M_ISA=scalar|avx2|avx512 caps the instruction set.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ def check(library: ctypes.CDLL, status: int, name: str) -> None:
         raise RuntimeError(f"native {name}: CUDA error {status - CUDA_ERROR}")
 
 
-def _open(file_name: str) -> ctypes.CDLL:
+def _open(file_name: str, other: str | None = None) -> ctypes.CDLL:
     folder = os.environ.get("N2M_LIBRARY_DIR")
-    path = Path(folder) / file_name if folder else Path(__file__).resolve().parent / file_name
+    path = Path(other or Path(folder or Path(__file__).resolve().parent) / file_name)
     if not path.exists():
         raise OSError(f"{path} is not there")
     library = ctypes.CDLL(str(path))
@@ -156,7 +157,7 @@ def cuda() -> ctypes.CDLL | None:
     if os.environ.get("N2M_NATIVE", "1") == "0":
         return None
     try:
-        library = _open("libn2m_cuda.so")
+        library = _open("libn2m_cuda.so", os.environ.get("N2M_CUDA_LIBRARY"))
     except (OSError, AttributeError) as error:
         warnings.warn(
             f"nerf2mesh runs on its plain torch operators on this GPU, which are slower: {error}. With nvcc on the "

@@ -12,6 +12,7 @@ Obeyed: CXX, CXXFLAGS, N2M_CUDA (0: leave out, 1: a failure is an error), N2M_CU
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import os
 import platform
@@ -33,7 +34,7 @@ X86_FLAGS = {
 }
 CUDA_ARCHITECTURES = ("80", "86", "89", "90")
 CUDA_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-cudart", "static", "-Xcompiler", "-fPIC"]
-CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0"]
+CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0", "-lineinfo"]
 
 
 class BuildError(RuntimeError):
@@ -100,6 +101,7 @@ def find_nvcc() -> str | None:
 def build_cpu(folder: Path, root: Path, extra: tuple[str, ...] = ()) -> Path:
     """The CPU library; `extra` flags go to the compiler and the linker."""
     objects = compile_cpu(sorted((root / "csrc" / "cpu").glob("*.cpp")), root, extra)
+    objects.append(origin_object("cpu", root, ""))
     return link([*cxx(), "-shared", "-pthread", *extra, *objects, "-ldl"], folder / "libn2m_cpu.so")
 
 
@@ -149,10 +151,51 @@ def link(command: list[str], library: Path) -> Path:
     return library
 
 
+def source_digest(kind: str, root: Path) -> str:
+    """20 digits that change with a source or a flag of the library of `kind`, "cpu" or "cuda"."""
+    sources = (root / "csrc" / kind).glob("*.cu" if kind == "cuda" else "*.cpp")
+    files = {file for source in sources for file in inputs(source, root)}
+    return digest(list(files), CUDA_FLAGS if kind == "cuda" else CXX_FLAGS)
+
+
+def origin_object(kind: str, root: Path, architectures: str) -> str:
+    """An object file that holds what a library was built from, as the text n2m_KIND_built_from: digest, architectures.
+
+    Who finds a library can then tell whether it fits the sources beside it: `built_from`.
+    """
+    text = f"{source_digest(kind, root)} {architectures}".strip()
+    source = root / "build" / "n2m" / f"origin-{kind}-{os.getpid()}.cpp"
+    symbol = f"n2m_{kind}_built_from"
+    shown = '__attribute__((visibility("default")))'
+    source.write_text(f'extern "C" {{ extern {shown} const char {symbol}[]; const char {symbol}[] = "{text}"; }}\n')
+    target = source.with_suffix(".o")
+    run([*cxx(), "-fPIC", "-c", str(source), "-o", str(target)])
+    source.unlink()
+    return str(target)
+
+
+def built_from(library: Path, kind: str) -> list[str]:
+    """The digest of the sources and the architectures; empty for a library that does not say it.
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+    try:
+        text = (ctypes.c_char * 4096).in_dll(ctypes.CDLL(str(library)), f"n2m_{kind}_built_from").value
+    except ValueError:
+        return []
+    return text.decode().split()
+
+
+def architectures() -> list[str]:
+    """What CUDA code is built for: N2M_CUDA_ARCHITECTURES, else the usual ones."""
+    named = os.environ.get("N2M_CUDA_ARCHITECTURES", "").replace(",", ";").split(";")
+    return [a.strip() for a in named if a.strip()] or list(CUDA_ARCHITECTURES)
+
+
 def architecture_flags() -> list[str]:
     """Machine code for each architecture and PTX of the newest for those to come."""
-    named = os.environ.get("N2M_CUDA_ARCHITECTURES", "").replace(",", ";").split(";")
-    wanted = [a.strip() for a in named if a.strip()] or list(CUDA_ARCHITECTURES)
+    wanted = architectures()
     flags = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in wanted]
     return [*flags, f"-gencode=arch=compute_{wanted[-1]},code=compute_{wanted[-1]}"]
 
@@ -174,8 +217,10 @@ def build_cuda(folder: Path, root: Path, nvcc: str, report: list[str] | None = N
                 report.append(text)
         return str(target)
 
-    with ThreadPoolExecutor(min(2, jobs())) as pool:
+    at_once = min(jobs(), max(2, 8 // len(architectures())))  # nvcc itself works on the architectures side by side
+    with ThreadPoolExecutor(at_once) as pool:
         objects = list(pool.map(compile_one, sorted((root / "csrc" / "cuda").glob("*.cu"))))
+    objects.append(origin_object("cuda", root, " ".join(architectures())))
     return link([nvcc, "-shared", "-cudart", "static", *architecture_flags(), *objects], folder / "libn2m_cuda.so")
 
 

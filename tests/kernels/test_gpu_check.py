@@ -1,55 +1,17 @@
-"""gpu-check without a GPU: its plan, its refusal, its comparisons on the torch twins, its timings at toy sizes."""
+"""What the parts for a GPU measure, without one: comparisons on the torch twins, timings at toy sizes."""
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import step_time
-from benchmarks.gpu import check, loop, parity, speed
-from benchmarks.gpu.items import ITEMS, Item, NotRun
+from benchmarks.gpu import loop, parity, speed
 from nerf2mesh.kernels import reference
 
 from .compare import needs_native, small_layout
-
-
-def test_plan_names_every_item(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.main(["--plan"]) == 0
-    shown = capsys.readouterr().out
-    assert all(item.name in shown and item.what in shown for item in ITEMS)
-    assert check.main(["--plan", "--only", "step,clock"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
-    with pytest.raises(SystemExit):
-        check.main(["--only", "nonsense"])
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_says_in_one_line_that_there_is_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.main([]) == 2
-    shown = capsys.readouterr().out.strip()
-    assert "\n" not in shown and "no CUDA device" in shown and shown.endswith("clock")
-
-
-def test_one_bad_item_neither_hides_nor_stops_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> dict:
-        raise NotRun("the package tinycudann is not installed")
-
-    items = [
-        Item("good", "", 0, lambda: {"ratio": 2.5}),
-        Item("absent", "", 0, missing),
-        Item("broken", "", 0, lambda: 1 / 0),
-        Item("wrong", "", 0, lambda: {"ratio": 0.1, "failed": "beyond its bound"}),
-    ]
-    monkeypatch.setattr(check, "machine", lambda: {"device": "A GPU", "torch": "2"})
-    assert check.run_all(items[:2], tmp_path / "a.json") == 0
-    assert check.run_all(items, tmp_path / "b.json") == 1
-    results = json.loads((tmp_path / "b.json").read_text())["items"]
-    assert [r["status"] for r in results.values()] == ["ok", "not run", "failed", "failed"]
-    assert "tinycudann" in results["absent"]["why"] and "ZeroDivisionError" in results["broken"]["why"]
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "smoothstep"])
@@ -82,6 +44,8 @@ def test_speed_at_toy_sizes() -> None:
     assert found["step [ms]"] > 0 and found["host synchronizations"] == 0 and "failed" not in found
     assert found["torch over ours"] > 0
     assert speed.mlp("cpu", sizes=(8,), repeats=1)["mlp n=2^8: over a fused kernel's floor"] > 0
+    found = speed.adam("cpu", log2_table_size=10, repeats=1)
+    assert found["adam field: torch fused over ours"] > 0 and found["adam grid 16x2 T=2^10: ours over floor"] > 0
     assert speed.encoding("cpu", sizes=(8,), tables=(10,), repeats=1)["encode 16x2 T=2^10 n=2^8: over floor"] > 0
 
 

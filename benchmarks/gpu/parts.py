@@ -1,0 +1,83 @@
+"""The parts and their items, the most wanted first; every part builds what it needs, and stands alone.
+
+An item's seconds are the limit after which it is killed, several times what it is expected to take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from . import items
+from .process import Figures, Setting
+
+
+@dataclass(frozen=True)
+class Item:
+    name: str
+    what: str
+    seconds: float
+    run: Callable[[Setting], Figures]
+    compares: bool = False
+    """Whether it is run once more for each further CUDA library."""
+
+
+TOY_STEP = {"n_rays": 16, "repeats": 1, "log2_table_size": 10, "rival": "torch"}
+BUILD = Item("build", "the native libraries for this GPU, where those that are there do not fit", 150, items.build)
+STEP = Item(
+    "step", "a whole step of 4096 rays; host synchronizations in it (none may be)", 60,
+    partial(items.measure, function="whole_step", toy=TOY_STEP), compares=True,
+)  # fmt: skip
+
+CHECK = (
+    BUILD,
+    Item("tests", "tests/kernels with the CUDA tests: native against twins, no host synchronization", 150, items.tests),
+    Item("parity-tcnn", "values and gradients against tiny-cuda-nn, scale 2.0 and 1.4473, linear and smoothstep", 45,
+         partial(items.parity, package="tinycudann", function="with_tiny_cuda_nn")),
+    Item("parity-nerfacc", "weights, colors and gradients against nerfacc on the same samples", 90,
+         partial(items.parity, package="nerfacc", function="with_nerfacc")),
+    STEP,
+    Item("loop", "the loop's own step at `standard`: time, and its host synchronizations by line", 90, items.loop),
+    Item("memcheck", "compute-sanitizer memcheck over the CUDA tests, without torch's cache of memory", 150,
+         partial(items.sanitizer, tool="memcheck", select="not 70000 and not tiny_cuda_nn and not nerfacc")),
+    Item("racecheck", "compute-sanitizer racecheck (shared memory) over the grid's and the march's tests", 100,
+         partial(items.sanitizer, tool="racecheck", select="(hash_grid and 70000 and linear and 3-2) or march")),
+)  # fmt: skip
+SPEED = (
+    BUILD,
+    Item("encode", "encode forward and backward at 2^16..2^21 points, over tiny-cuda-nn and the measured floor", 90,
+         partial(items.measure, function="encoding", toy={"sizes": [8], "tables": [10], "repeats": 1}), compares=True),
+    STEP,
+    Item("march", "march and composite, forward and backward, over nerfacc", 60,
+         partial(items.measure, function="march_and_composite", toy={"rival": "torch", "n_rays": 16, "repeats": 1}),
+         compares=True),
+    Item("adam", "FusedAdam over the field's parameters, over torch's fused Adam and the memory's bandwidth", 45,
+         partial(items.measure, function="adam", toy={"log2_table_size": 10, "repeats": 1}), compares=True),
+    Item("mlp", "the networks as torch's layers against the floor that a fused kernel would have", 45,
+         partial(items.measure, function="mlp", toy={"sizes": [8], "repeats": 1})),
+)  # fmt: skip
+
+
+def _glb(preset: str, seconds: float) -> Item:
+    what = f"from a picture to a GLB at `{preset}`, by stage"
+    return Item(preset, what, seconds, partial(items.picture_to_glb, preset=preset))
+
+
+def _network(model: str, seconds: float) -> Item:
+    what = f"a distillation step with {model}'s full-size network, random weights, by part"
+    return Item(model, what, seconds, partial(items.step_time, model=model))
+
+
+CLOCK = (
+    BUILD,
+    _glb("standard", 120),
+    _network("sd15", 60),
+    _glb("preview", 60),
+    _network("sdxl", 75),
+    _network("sd3", 75),
+    _glb("high", 180),
+    _glb("demo", 60),
+    _network("sd21", 60),
+)
+PARTS: dict[str, tuple[Item, ...]] = {"check": CHECK, "speed": SPEED, "clock": CLOCK}
