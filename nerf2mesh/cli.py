@@ -355,12 +355,14 @@ def _train_prior(composed: DictConfig) -> None:
     from nerf2mesh.config import to_dataclass
     from nerf2mesh.objects.train import MeshTrainConfig, train_on_meshes
     from nerf2mesh.priors.builtin.averaging import average_weights
+    from nerf2mesh.run import between_steps
 
     config = to_dataclass(composed, MeshTrainConfig)
     if config.average:
         average_weights(config.average, config.output_dir)
     else:
-        train_on_meshes(config)
+        with between_steps() as asked:
+            train_on_meshes(config, asked)
     print(f"done\n  {Path(config.output_dir) / 'prior.safetensors'}")
 
 

@@ -54,6 +54,10 @@ class ObjectFolder:
         self._kept: OrderedDict[Path, ObjectMesh] = OrderedDict()
         self._bytes = 0
 
+    def __getstate__(self) -> dict[str, object]:
+        """For another process, which reads the files itself."""
+        return vars(self) | {"_kept": OrderedDict(), "_bytes": 0}
+
     def split(self, name: str) -> list[ObjectEntry]:
         """The objects of one of SPLITS, in the order of the manifest or of the file names."""
         if name not in SPLITS:

@@ -39,7 +39,7 @@ def render_seeds(seeds: range, views: ViewConfig, renderer: SceneRenderer, devic
     """The batch of the images, cameras and captions of consecutive seeds, with the shapes in the module's docstring."""
     with many_shapes() if renderer.compiled else contextlib.nullcontext():
         drawn = [draw_scene(seed) for seed in seeds]
-        scenes = place_scenes(drawn, renderer.scene_distance).to(device)
+        scenes = place_scenes(drawn, renderer.scene_distance, device)
         cameras = sample_cameras(seeds, views).to(device)
         rgba = renderer.render(scenes, cameras)["rgba"]
     images = {
@@ -65,8 +65,10 @@ def many_shapes() -> contextlib.AbstractContextManager:
     return torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT, accumulated_recompile_limit=RECOMPILE_LIMIT_ALL)
 
 
-def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True, batch: int = 128) -> None:
-    """Renders `seeds` into `folder`, one file a shard; shards that are there are kept. Prints the rate of each shard.
+def write_shards(
+    folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True, batch: int = 128, device: str = "cpu"
+) -> None:
+    """Renders `seeds` on `device` into `folder`, one file a shard, and prints its rate; shards that are there are kept.
 
     Compiling takes minutes, in the first shard; rates after it are those of the machine.
     """
@@ -78,8 +80,10 @@ def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: boo
         if path.exists():
             continue
         began = time.perf_counter()
-        pieces = [render_seeds(range(i, i + batch), views, renderer) for i in range(first, first + SHARD, batch)]
-        arrays = {key: torch.cat([piece[key] for piece in pieces]).numpy() for key in STORED}
+        pieces = [
+            render_seeds(range(i, i + batch), views, renderer, device) for i in range(first, first + SHARD, batch)
+        ]
+        arrays = {key: torch.cat([piece[key] for piece in pieces]).cpu().numpy() for key in STORED}
         with atomic_write(path) as part, part.open("wb") as stream:
             np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
         done += SHARD
@@ -88,9 +92,10 @@ def write_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: boo
 
 
 class ShardedScenes:
-    """Random batches from the shards of a folder, which may still be growing; held in memory as uint8."""
+    """Random batches from the shards of a folder, which may still be growing; held on `device` as uint8."""
 
-    def __init__(self, folder: Path, views: ViewConfig) -> None:
+    def __init__(self, folder: Path, views: ViewConfig, device: str = "cpu") -> None:
+        self.device = device
         self.folder, self.pattern = Path(folder), f"shard_{views.size_px}_{views.n_views}_*.npz"
         self.shards: dict[str, Batch] = {}
         self.refresh()
@@ -99,7 +104,7 @@ class ShardedScenes:
         """Reads shards that were written since the last call. Raises ValueError where there is none."""
         for path in sorted(self.folder.glob(self.pattern)):
             if path.name not in self.shards:
-                self.shards[path.name] = _read_shard(path)
+                self.shards[path.name] = {key: value.to(self.device) for key, value in _read_shard(path).items()}
         if not self.shards:
             raise ValueError(
                 f"data.folder: expected files {self.pattern}, got none in {self.folder}; "
@@ -118,7 +123,7 @@ class ShardedScenes:
         """One of `batches`."""
         names = sorted(self.shards)
         shard = self.shards[names[int(torch.randint(len(names), (), generator=generator))]]
-        pick = torch.randint(SHARD, (size,), generator=generator)
+        pick = torch.randint(SHARD, (size,), generator=generator).to(self.device)
         return {key: value[pick] for key, value in shard.items()}
 
 

@@ -74,13 +74,13 @@ def sample_scenes(
     return place_scenes([draw_scene(seed, families) for seed in seeds], distance)
 
 
-def place_scenes(drawn: list[Drawn], distance: Distance = scene_distance) -> Scenes:
-    """Drawn scenes, centered and scaled into the world box."""
-    shapes, colors = pack_parts([scene.parts for scene in drawn])
-    rotation = torch.from_numpy(np.stack([scene.rotation for scene in drawn])).float()
+def place_scenes(drawn: list[Drawn], distance: Distance = scene_distance, device: str = "cpu") -> Scenes:
+    """Drawn scenes, centered and scaled into the world box; measured on `device`, where they stay."""
+    shapes, colors = (rows.to(device) for rows in pack_parts([scene.parts for scene in drawn]))
+    rotation = torch.from_numpy(np.stack([scene.rotation for scene in drawn])).float().to(device)
     center, radius = _extent(shapes, rotation, distance)
-    scale = torch.tensor([scene.radius for scene in drawn], dtype=torch.float32) / radius
-    light = torch.from_numpy(np.stack([scene.light for scene in drawn])).float()
+    scale = torch.tensor([scene.radius for scene in drawn], dtype=torch.float32).to(device) / radius
+    light = torch.from_numpy(np.stack([scene.light for scene in drawn])).float().to(device)
     return Scenes(shapes, colors, rotation, center, scale, light)
 
 
@@ -129,9 +129,10 @@ def _light(rng: np.random.Generator) -> np.ndarray:
 def _extent(shapes: Tensor, rotation: Tensor, distance_of: Distance, resolution: int = 28) -> tuple[Tensor, Tensor]:
     """Center [B, 3] (scene frame) of the box around each object in world axes, and the radius [B] about it."""
     axis = torch.linspace(-1.7, 1.7, resolution)
+    cell = float(axis[1] - axis[0])
+    axis = axis.to(shapes.device)
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3)
     n = shapes.shape[0]
-    cell = float(axis[1] - axis[0])
     x, y, z = (c.expand(n, -1).contiguous() for c in grid.unbind(-1))
     distance = distance_of(shapes, x, y, z)
     inside = distance <= distance.amin(1, keepdim=True).clamp_min(0.35 * cell)

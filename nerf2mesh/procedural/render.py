@@ -21,7 +21,9 @@ BOUND = 1.25
 """Rays are traced inside this radius; scenes are normalized to stay within about 1."""
 COARSE = 4
 """Side of the pixel blocks that one cone stands for."""
-CHUNK_RAYS = 1 << 17
+CHUNK_RAYS = {"cpu": 1 << 17}
+"""Rays traced together; elsewhere than on a CPU many, since each call of a compiled function costs the host."""
+MANY_RAYS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ class SceneRenderer:
         start = self._cones(rows, cameras, width, height)
         o, d, _ = _scene_rays(rows, cameras.resized(width, height))
         out = o.new_zeros(len(rows), o.shape[-1], 11 if albedo else 8)
-        for chunk, pixels in _chunks(start, _n_parts(rows.shapes)):
+        for n_parts, chunk, pixels in _chunks(start, _n_parts(rows.shapes)):
             shot = _gather(o[:, chunk], pixels), _gather(d[:, chunk], pixels)
             at = torch.gather(start[chunk], 1, pixels)
-            values = self._trace(rows[chunk], *shot, at, pixel=2.4 / width)
+            values = self._trace(rows[chunk], *shot, at, pixel=2.4 / width, n_parts=n_parts)
             out[chunk[:, None], pixels] = values[..., : out.shape[-1]]
         rgba = out[..., :4].reshape(-1, height, width, 4).permute(0, 3, 1, 2)
         rgba = F.avg_pool2d(rgba, self.supersample).permute(0, 2, 3, 1)
@@ -107,9 +109,8 @@ class SceneRenderer:
         t = t.reshape(-1, 1, height // COARSE, width // COARSE)
         return F.interpolate(t, scale_factor=COARSE, mode="nearest").flatten(1)
 
-    def _trace(self, rows: Scenes, o: Tensor, d: Tensor, t: Tensor, *, pixel: float) -> Tensor:
+    def _trace(self, rows: Scenes, o: Tensor, d: Tensor, t: Tensor, *, pixel: float, n_parts: int) -> Tensor:
         """Premultiplied RGBA, depth, normal, albedo [N, M, 11] of rays (scene frame, [3, N, M]) started at t [N, M]."""
-        n_parts = int(_n_parts(rows.shapes).max())
         shapes, colors = rows.shapes[:, :n_parts].contiguous(), rows.colors[:, :n_parts].contiguous()
         inside = torch.isfinite(t)
         t = torch.where(inside, t, 0.0)
@@ -127,10 +128,11 @@ class SceneRenderer:
 
     def _normal(self, shapes: Tensor, x: Tensor, y: Tensor, z: Tensor, h: float = 2e-3) -> Tensor:
         """Outward unit normals [N, M, 3], scene axes, by differences on a tetrahedron."""
-        normal = torch.zeros(*x.shape, 3, device=x.device)
-        for sx, sy, sz in ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1)):
-            distance = self.scene_distance(shapes, x + sx * h, y + sy * h, z + sz * h)
-            normal += distance[..., None] * torch.tensor([sx, sy, sz], dtype=x.dtype, device=x.device)
+        a, b, c, d = (
+            self.scene_distance(shapes, x + sx * h, y + sy * h, z + sz * h)
+            for sx, sy, sz in ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1))
+        )
+        normal = torch.stack([a - b - c + d, d + c - a - b, d + b - a - c], dim=-1)
         return normal / normal.norm(dim=-1, keepdim=True).clamp_min(1e-8)
 
 
@@ -154,23 +156,24 @@ def _scene_rays(rows: Scenes, cameras: Camera) -> tuple[Tensor, Tensor, tuple[Te
     return o.permute(2, 0, 1).contiguous(), d.permute(2, 0, 1).contiguous(), span
 
 
-def _chunks(start: Tensor, n_parts: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Groups of rows with similar work: (row numbers [n], pixel numbers [n, m]); padding pixels start at infinity."""
-    count = torch.isfinite(start).sum(1)
-    order = torch.argsort(n_parts * (start.shape[1] + 1) + count)
-    order = order[count[order] > 0]
+def _chunks(start: Tensor, n_parts: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+    """Groups of rows with similar work: (parts, row numbers [n], pixel numbers [n, m]); padding pixels start at
+    infinity. A GPU is waited for once."""
+    count, parts = torch.stack([torch.isfinite(start).sum(1), n_parts]).tolist()
+    order = sorted((row for row in range(len(count)) if count[row]), key=lambda row: (parts[row], count[row]))
+    limit = CHUNK_RAYS.get(start.device.type, MANY_RAYS)
     groups, at = [], 0
     while at < len(order):
         last = at + 1
         while (
             last < len(order)
-            and n_parts[order[last]] == n_parts[order[at]]
-            and (last + 1 - at) * int(count[order[last]]) <= CHUNK_RAYS
+            and parts[order[last]] == parts[order[at]]
+            and (last + 1 - at) * count[order[last]] <= limit
         ):
             last += 1
-        chunk = order[at:last]
-        most = int(count[chunk].max())
-        groups.append((chunk, torch.argsort(start[chunk].isinf().byte(), dim=1, stable=True)[:, :most]))
+        chunk = torch.tensor(order[at:last], device=start.device)
+        pixels = torch.argsort(start[chunk].isinf().byte(), dim=1, stable=True)[:, : count[order[last - 1]]]
+        groups.append((parts[order[at]], chunk, pixels))
         at = last
     return groups
 

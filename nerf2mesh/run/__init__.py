@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nerf2mesh.run.fit import run_fit
     from nerf2mesh.run.folder import RunFolder
-    from nerf2mesh.run.preemption import REQUEUE, Preempted, listening, stoppable
+    from nerf2mesh.run.preemption import REQUEUE, Preempted, between_steps, listening, stoppable
     from nerf2mesh.run.result import Result
 
-__all__ = ["REQUEUE", "Preempted", "Result", "RunFolder", "listening", "run_fit", "stoppable"]
+__all__ = ["REQUEUE", "Preempted", "Result", "RunFolder", "between_steps", "listening", "run_fit", "stoppable"]
 _FILES = {"Result": "result", "RunFolder": "folder", "run_fit": "fit"}
 
 

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,19 @@ def stoppable() -> Iterator[None]:
         seen.at_once = before
 
 
+@contextmanager
+def between_steps() -> Iterator[Callable[[], bool]]:
+    """Around a loop that asks after every step whether a signal arrived, and then ends; Preempted after it."""
+    seen, before = SIGNALS_SEEN, SIGNALS_SEEN.at_once
+    seen.at_once = False
+    try:
+        yield lambda: seen.received is not None
+    finally:
+        seen.at_once = before
+    if before and seen.received is not None:
+        raise Preempted(f"stopped by {seen.name}")
+
+
 class Checkpoints:
     """For the loop's `on_step`: saves every `every_s` seconds, and on a signal saves and raises Preempted."""
 
@@ -139,17 +152,9 @@ class Checkpoints:
         self._path, self._every_s, self._asked, self._clock = path, every_s, asked, clock
         self._last = clock()
 
-    @contextmanager
-    def between_steps(self) -> Iterator[None]:
+    def between_steps(self) -> AbstractContextManager[Callable[[], bool]]:
         """Around the loop: a signal waits for the end of the step."""
-        seen, before = SIGNALS_SEEN, SIGNALS_SEEN.at_once
-        seen.at_once = False
-        try:
-            yield
-        finally:
-            seen.at_once = before
-        if before and seen.received is not None:  # after the last step
-            raise Preempted(f"stopped by {seen.name}")
+        return between_steps()
 
     def __call__(self, state: LoopState) -> None:
         asked = self._asked()

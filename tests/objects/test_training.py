@@ -18,9 +18,9 @@ from nerf2mesh.priors.builtin import data as training_data
 from nerf2mesh.priors.builtin import train
 from nerf2mesh.priors.builtin.averaging import average_weights
 from nerf2mesh.priors.builtin.data import OtherScenes, mixed_batches
+from nerf2mesh.priors.builtin.examples import draw_frames
 from nerf2mesh.priors.builtin.network import CLEAN, DenoiserConfig, encode_rgba, noise_level
 from nerf2mesh.priors.builtin.object_check import check_objects, picture_scores
-from nerf2mesh.priors.builtin.train import draw_frames
 from nerf2mesh.priors.builtin.weight_files import mesh_sources, read_network
 from nerf2mesh.procedural.dataset import write_shards
 from nerf2mesh.procedural.grammar import ViewConfig
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight procedural scenes instead of 512."""
 
-    def few(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True) -> None:
+    def few(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True, device: str = "cpu") -> None:
         write_shards(folder, range(seeds.start, seeds.start + 8), views, compiled=False, batch=8)
 
     monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)

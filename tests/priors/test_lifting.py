@@ -1,9 +1,11 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nerf2mesh.priors.builtin.lifting import (
     FrameGeometry,
     composite_along_rays,
+    gathered,
     lift,
     plucker,
     ray_features,
@@ -83,3 +85,18 @@ def test_compositing_closed_form() -> None:
     torch.testing.assert_close(weights, truth)
     torch.testing.assert_close(out, (features * truth[:, :, None]).sum(-1))
     assert float(1 - weights.sum()) == pytest.approx(float(e(-density.sum())), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(5, 6), (4, 5, 6)])
+def test_gathered_samples_are_grid_samples_with_their_gradients(size: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(8)
+    at = torch.rand(2, 300, len(size), generator=generator, dtype=torch.float64) * 2.6 - 1.3
+    values = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(2, 3, 300, generator=generator, dtype=torch.float64)
+    grid = at[(slice(None), *(None,) * (len(size) - 1))]
+    found = []
+    for function in (lambda x: gathered(x, at), lambda x: F.grid_sample(x, grid, align_corners=False).flatten(2)):
+        leaf = values.clone().requires_grad_()
+        out = function(leaf)
+        found.append((out.detach(), torch.autograd.grad((out * weight).sum(), leaf)[0]))
+    torch.testing.assert_close(found[0], found[1])

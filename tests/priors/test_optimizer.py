@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from nerf2mesh.priors.builtin.network import DenoiserConfig
-from nerf2mesh.priors.builtin.optimizer import MuonAdamW
+from nerf2mesh.priors.builtin.optimizer import Muon, MuonAdamW, orthogonalized
 
 TINY = DenoiserConfig(
     image_size=16, patch=2, channels=16, volume_size=8, volume_channels=16, deep_channels=16, n_deep=1, n_ray_samples=8
@@ -60,3 +60,33 @@ def test_continues_from_its_state_and_refuses_another() -> None:
     assert all(torch.equal(p, q) for p, q in zip(straight.parameters(), resumed.parameters(), strict=True))
     with pytest.raises(ValueError, match="made by another optimizer"):
         again.load_state_dict(torch.optim.AdamW(resumed.parameters()).state_dict())
+
+
+def test_steps_are_those_of_torchs_muon(monkeypatch) -> None:
+    """Two steps from the same gradients, wide, tall and square matrices among them; both iterate in bfloat16."""
+    monkeypatch.setattr("nerf2mesh.priors.builtin.optimizer.fast_dtype", lambda *_: torch.bfloat16)
+    torch.manual_seed(4)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((16, 40), (16, 40), (40, 16), (24, 24))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    mine = Muon(ours, 1e-2, weight_decay=0.01)
+    other = torch.optim.Muon(theirs, 1e-2, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    for _ in range(2):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        before = [p.detach().clone() for p in ours]
+        mine.step()
+        other.step()
+        for p, q, old in zip(ours, theirs, before, strict=True):
+            assert (p - q).norm() < 0.02 * (q - old).norm(), "bfloat16 alone tells them apart"
+    mine.load_state_dict(other.state_dict())
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.state[p]["momentum_buffer"], other.state[q]["momentum_buffer"])
+
+
+def test_orthogonalized_matrices_are_those_of_the_singular_value_decomposition() -> None:
+    matrices = torch.randn(3, 20, 64, generator=torch.Generator().manual_seed(5))
+    u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+    values = torch.linalg.svdvals(orthogonalized(matrices))
+    assert values.min() > 0.6 and values.max() < 1.25
+    assert torch.nn.functional.cosine_similarity(orthogonalized(matrices).flatten(1), (u @ v).flatten(1)).min() > 0.97

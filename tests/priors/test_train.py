@@ -1,6 +1,8 @@
 import json
 import os
 import pickle
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from nerf2mesh.priors.builtin import data, train, weight_files
+from nerf2mesh.priors.builtin import data, train, validation, weight_files
+from nerf2mesh.priors.builtin.examples import draw_frames
 from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, DenoiserConfig
-from nerf2mesh.priors.builtin.train import PriorTrainConfig, TrainState, draw_frames, learning_rate, train_prior
+from nerf2mesh.priors.builtin.train import learning_rate, train_prior
+from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
+from nerf2mesh.priors.builtin.train_state import TrainState
 from nerf2mesh.priors.builtin.weight_files import read_network
 from nerf2mesh.procedural.captions import CHANNEL_ORDERS, N_WORDS, describe, word_numbers
 from nerf2mesh.procedural.dataset import render_seeds
@@ -98,21 +103,21 @@ def test_loss_falls_on_one_batch() -> None:
     batch = render_seeds(range(4), VIEWS, SceneRenderer())
     c = config(reader=True)
     state = TrainState.fresh(c)
-    before = train.validate(state.network, batch, c)["v_loss"]
+    before = validation.validate(state.network, batch, c)["v_loss"]
     for _ in range(40):
-        train._train_step(state.network, state, batch, c, 2e-3)
-    assert train.validate(state.network, batch, c)["v_loss"] < 0.75 * before
+        train.train_step(state.network, state, batch, c, 2e-3)
+    assert validation.validate(state.network, batch, c)["v_loss"] < 0.75 * before
 
 
 def test_held_out_words_tell_whether_they_are_used() -> None:
     batch = render_seeds(range(8), VIEWS, RENDERER)
     c = config(reader=True)
     network = c.network.build()
-    losses = [train.validate_words(network, batch, c)]
+    losses = [validation.validate_words(network, batch, c)]
     assert len(set(losses[0].values())) == 1, "words say nothing before training"
     for layer in (network.words.out, network.fine_out.conv2, network.head):
         torch.nn.init.normal_(layer.weight, std=0.2)
-    losses.append(train.validate_words(network, batch, c))
+    losses.append(validation.validate_words(network, batch, c))
     assert len(set(losses[1].values())) == 3
 
 
@@ -126,7 +131,7 @@ def test_words_alone_learn_where_nothing_else_does(tmp_path: Path) -> None:
         torch.nn.init.normal_(layer.weight, std=0.2)
     before = {name: p.detach().clone() for name, p in state.network.named_parameters()}
     for _ in range(2):
-        train._train_step(state.network, state, batch, c, 1e-3)
+        train.train_step(state.network, state, batch, c, 1e-3)
     moved = {name for name, p in state.network.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {name for name in before if name.startswith("words.")}
     with pytest.raises(ValueError, match="words_only"):
@@ -144,7 +149,7 @@ def test_rate_warms_up_and_falls() -> None:
 def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
     monkeypatch.setattr(data, "write_shards", _eager_shards)
-    monkeypatch.setattr("nerf2mesh.priors.builtin.weight_files.PART_BYTES", 100_000)
+    monkeypatch.setattr(train, "PART_BYTES", 100_000)
     c = config(
         reader=True,
         part_files=True,
@@ -162,22 +167,78 @@ def test_training_resumes_and_exports(tmp_path: Path, monkeypatch) -> None:
     network = read_network(tmp_path / "prior.safetensors")
     for key, value in second.average.state_dict().items():
         torch.testing.assert_close(network.state_dict()[key], value.half().float())
-    parts = sorted((tmp_path / "parts" / "average").iterdir())
-    assert len(parts) > 1, "the small limit must have split the file"
-    for key, value in read_network(tmp_path / "parts" / "average").state_dict().items():
-        torch.testing.assert_close(value, network.state_dict()[key])
-    whole = (tmp_path / train.STATE).read_bytes()
-    (tmp_path / train.STATE).unlink()
-    train.join_parts(tmp_path / "parts", tmp_path / train.STATE)
-    assert (tmp_path / train.STATE).read_bytes() == whole
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "parts", elsewhere / "parts")
+    assert len(list((elsewhere / "parts").iterdir())) > 1, "the small limit must have split the file"
+    third = train_prior(replace(c, output_dir=str(elsewhere), total_steps=5))
+    assert (third.step, third.frames_seen) == (5, second.frames_seen)
+    for key, value in third.network.state_dict().items():
+        torch.testing.assert_close(value, second.network.state_dict()[key], atol=1e-3, rtol=1e-3)
+    for ours, theirs in zip(*(x.optimizer.muon.state.values() for x in (third, second)), strict=True):
+        torch.testing.assert_close(ours["momentum_buffer"], theirs["momentum_buffer"], atol=1e-6, rtol=1e-2)
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
 
 
-def _eager_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True) -> None:
+def _eager_shards(folder: Path, seeds: range, views: ViewConfig, *, compiled: bool = True, device: str = "cpu") -> None:
     from nerf2mesh.procedural.dataset import write_shards
 
     write_shards(folder, range(seeds.start, seeds.start + 8), views, compiled=False, batch=8)
+
+
+def started(tmp_path: Path, monkeypatch, **more) -> PriorTrainConfig:
+    monkeypatch.setattr("nerf2mesh.procedural.dataset.SHARD", 8)
+    monkeypatch.setattr(data, "write_shards", _eager_shards)
+    folders = {"output_dir": str(tmp_path), "data_dir": str(tmp_path / "scenes")}
+    return config(n_scenes=8, **folders, **more)
+
+
+def test_stops_when_asked_and_when_the_time_is_up_with_all_files(tmp_path: Path, monkeypatch) -> None:
+    c = started(tmp_path, monkeypatch, total_steps=1000)
+    steps = iter([False, False, True])
+    state = train_prior(c, stop=lambda: next(steps))
+    assert state.step == 2
+    assert read_network(tmp_path / "prior.safetensors").config == TINY
+    assert train_prior(replace(c, until=time.time() + 1.0)).step == 2, "the time for closing is more than is left"
+    assert read_checkpoint(tmp_path / train.STATE)["counts"][0] == 2
+
+
+def test_goes_back_from_weights_that_are_not_finite(tmp_path: Path, monkeypatch, capsys) -> None:
+    """One poisoned loss is forgotten; where every loss is, the training ends and what is on disk is finite."""
+    c = started(tmp_path, monkeypatch, total_steps=6)
+    monkeypatch.setattr(train, "CHECK_EVERY", 2)
+    right, count = train.velocity_loss, iter(range(100))
+
+    def poisoned(*arguments) -> torch.Tensor:
+        return right(*arguments) * (float("nan") if next(count) == 2 else 1.0)
+
+    monkeypatch.setattr(train, "velocity_loss", poisoned)
+    state = train_prior(c)
+    assert state.step == 6
+    assert "weights were not finite at step 4" in capsys.readouterr().out
+    assert all(p.isfinite().all() for p in state.average.parameters())
+    monkeypatch.setattr(train, "velocity_loss", lambda *arguments: right(*arguments) * float("nan"))
+    with pytest.raises(ValueError, match="learning_rate: expected finite weights"):
+        train_prior(replace(c, total_steps=60))
+    assert all(p.isfinite().all() for p in read_network(tmp_path / "prior.safetensors").parameters())
+
+
+def numbered(first: int, n: int) -> dict[str, torch.Tensor]:
+    pose = torch.arange(first, first + n, dtype=torch.float32)
+    return {"pose": pose, "given": pose, "rgba": pose}
+
+
+def test_processes_draw_the_same_batches_ahead() -> None:
+    other = data.OtherScenes(numbered, procedural_share=0.3)
+
+    def procedural(n: int) -> dict[str, torch.Tensor]:
+        return {"pose": torch.full((n,), -1.0), "rgba": torch.full((n,), -1.0)}
+
+    alone, ahead = (data.mixed_batches(other, procedural, 4, 5, "cpu", workers) for workers in (0, 2))
+    for _ in range(7):
+        one, two = next(alone), next(ahead)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_starts_from_weights_alone_and_grows(tmp_path: Path) -> None:
@@ -206,7 +267,7 @@ def test_words_alone_can_be_trained(tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in state.network.state_dict().items()}
     batch = render_seeds(range(4), VIEWS, SceneRenderer())
     for _ in range(2):
-        train._train_step(state.network, state, batch, c, 1e-2)
+        train.train_step(state.network, state, batch, c, 1e-2)
     moved = {name for name, value in state.network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"words.table.weight", "words.hidden.weight", "words.out.weight"}
     with pytest.raises(ValueError, match="words_only"):
@@ -236,7 +297,7 @@ def test_200_steps_are_bit_equal_when_repeated() -> None:
         state = TrainState.fresh(c)
         for step in range(200):
             rows = torch.randint(16, (4,), generator=state.generator)
-            train._train_step(
+            train.train_step(
                 state.network, state, {k: v[rows] for k, v in batch.items()}, c, learning_rate(c, step, 0.0)
             )
         weights.append(torch.cat([p.flatten() for p in state.network.parameters()]))

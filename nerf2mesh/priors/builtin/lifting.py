@@ -104,11 +104,39 @@ def voxel_centers(size: int, device: torch.device) -> Tensor:
     return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(-1, 3)
 
 
+def sampled(values: Tensor, at: Tensor) -> Tensor:
+    """`grid_sample` (linear, zeros outside, align_corners=False): values [N, C, *size] at `at` [N, P, d] -> [N, C, P].
+
+    Compiled for a GPU it is `gathered`: the backward pass of torch's own kernel adds every number by itself.
+    """
+    if values.device.type == "cuda" and torch.compiler.is_compiling():
+        return gathered(values, at)
+    grid = at[(slice(None), *(None,) * (at.shape[-1] - 1))]
+    return F.grid_sample(values, grid, align_corners=False, padding_mode="zeros").flatten(2)
+
+
+def gathered(values: Tensor, at: Tensor) -> Tensor:
+    """`sampled` by rows of channels, one for each of the 2^d corners around a point: in the backward pass neighbors in
+    memory are added together. Meant to be compiled, which keeps the rows from being written out."""
+    n, channels, *size = values.shape
+    rows = values.flatten(2).transpose(1, 2).reshape(-1, channels)
+    index = torch.arange(n, device=at.device)[:, None, None]
+    weight = torch.ones_like(at[..., :1])
+    for k, side in enumerate(size):
+        place = (at[..., len(size) - 1 - k, None] + 1.0) * (side / 2.0) - 0.5
+        low = place.floor()
+        corner = torch.stack([low, low + 1.0], dim=-1)
+        share = (1.0 - (place[..., None] - corner).abs()) * ((corner >= 0.0) & (corner < side))
+        index = (index[..., None] * side + corner.clamp(0, side - 1).long()).flatten(2)
+        weight = (weight[..., None] * share).flatten(2)
+    return (rows[index] * weight[..., None]).sum(dim=2).transpose(1, 2)
+
+
 def lift(features: Tensor, geometry: FrameGeometry, size: int) -> Tensor:
     """Frame features [B, V, C, h, w] read at the projections of the voxel centers: [B, V, C, size, size, size]."""
     n_scenes, n_frames, channels = features.shape[:3]
-    grid = geometry.project(voxel_centers(size, features.device)).flatten(0, 1)[:, None]
-    values = F.grid_sample(features.flatten(0, 1).float(), grid, align_corners=False, padding_mode="zeros")
+    at = geometry.project(voxel_centers(size, features.device)).flatten(0, 1)
+    values = sampled(features.flatten(0, 1).float(), at)
     return values.reshape(n_scenes, n_frames, channels, size, size, size)
 
 
@@ -118,8 +146,7 @@ def ray_features(volume: Tensor, geometry: FrameGeometry, size: int, n_samples: 
     middle = -(origins * directions).sum(-1, keepdim=True)
     offset = (torch.arange(n_samples, device=volume.device) + 0.5) / n_samples * 2.4 - 1.2
     points = origins[..., None, :] + (middle + offset)[..., None] * directions[..., None, :]
-    grid = points.flip(-1).flatten(1, 3)[:, None, None]
-    values = F.grid_sample(volume.float(), grid, align_corners=False, padding_mode="zeros")
+    values = sampled(volume.float(), points.flip(-1).flatten(1, 3))
     n_scenes, n_frames = geometry.focal.shape
     return values.reshape(n_scenes, -1, n_frames, size * size, n_samples).transpose(1, 2), offset.expand_as(
         points[..., 0]

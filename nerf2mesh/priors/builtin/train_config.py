@@ -31,9 +31,14 @@ class PriorTrainConfig:
     """Seeds first_scene ... first_scene + n_scenes - 1, in multiples of 512."""
     stream: bool = False
     """Render fresh scenes during training: for a GPU."""
+    workers: Annotated[int, Within(0, 1024)] = 0
+    """Processes that draw meshes ahead of the training; 0: it draws them itself. The scenes are the same."""
     device: Device = "cpu"
     minutes: Annotated[float, Within(0.0, 1e7)] = 60.0
     """Training time of this run; a new run continues where the last one stopped."""
+    until: Annotated[float, Within(0.0, 1e11)] = 0.0
+    """Unix time by which all files are to be written (`date +%s` plus so many seconds), whatever `minutes` says; 0:
+    none. For machines that are lent for a time."""
     total_steps: Annotated[int, Within(0, 1_000_000_000)] = 0
     """Steps at which training is complete and over which the rate falls; 0: whenever the minutes are over."""
     batch_scenes: Annotated[int, Within(1, 65_536)] = 8
@@ -64,7 +69,8 @@ class PriorTrainConfig:
     checkpoint_s: Annotated[float, Within(0.0, 1e9)] = 180.0
     validate_every: Annotated[int, Within(1, 1_000_000_000)] = 250
     part_files: bool = False
-    """Also write averaged and raw weights and the state as files of at most 15 MB (folder `parts`)."""
+    """Also write the state in half precision, as files of at most 15 MB (folder `parts`) from which a training on
+    another machine goes on."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
