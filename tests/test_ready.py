@@ -49,6 +49,10 @@ def test_a_package_of_the_last_steps_is_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ready, "find_spec", lambda name: None if name == "xatlas" else True)
     with pytest.raises(ValueError, match=r"^mesh\.texture: expected the package xatlas, got none"):
         ready.check_ready(load_config(["preset=tiny"]), HashGridField(), None)
+    monkeypatch.setattr(ready, "find_spec", lambda name: None if name == "imageio_ffmpeg" else True)
+    with pytest.raises(ValueError, match=r"^report\.turntable_frames: expected the package imageio-ffmpeg, got none"):
+        ready.check_ready(load_config(["preset=tiny"]), HashGridField(), None)
+    ready.check_ready(load_config(["preset=tiny", "report.turntable_frames=0"]), HashGridField(), None)
 
 
 def test_a_format_that_fails_at_the_end_keeps_the_run(

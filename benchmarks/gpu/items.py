@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -61,7 +62,7 @@ def _architecture() -> str:
 
 def run_pytest(setting: Setting, tests: list[str], *, prefix: tuple[str, ...] = (), **more: str) -> Figures:
     """Counts of outcomes; the checks of shapes stay off, since beartype need not be there."""
-    arguments = [*prefix, sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", *tests]
+    arguments = [*prefix, sys.executable, "-m", "pytest", "-vv", "--tb=short", "-p", "no:cacheprovider", *tests]
     try:
         code, text = command(arguments, setting, N2M_TYPECHECK="0", **more)
     except Overran as late:
@@ -74,10 +75,19 @@ def run_pytest(setting: Setting, tests: list[str], *, prefix: tuple[str, ...] = 
 
 
 def tests(setting: Setting) -> Figures:
+    """The tests that need the GPU; a rehearsal takes two other files."""
+    need("pytest", "hypothesis")
+    cpu = ["tests/kernels/test_march.py", "tests/kernels/test_composite.py"]
+    return run_pytest(setting, cpu if setting.rehearsal else ["tests/kernels/test_cuda.py"])
+
+
+def tests_on_cpu(setting: Setting) -> Figures:
+    """The other tests of the kernels: this machine's processor may have instructions that others lack."""
     need("pytest", "hypothesis")
     if setting.rehearsal:
-        return run_pytest(setting, ["tests/kernels/test_march.py", "tests/kernels/test_composite.py"])
-    return run_pytest(setting, ["tests/kernels", "-m", "not slow"])
+        return run_pytest(setting, ["tests/kernels/test_layout.py"])
+    workers = ["-n", "8"] if importlib.util.find_spec("xdist") else []
+    return run_pytest(setting, ["tests/kernels", "-m", "not slow and not gpu", *workers])
 
 
 def sanitizer(setting: Setting, tool: str, select: str) -> Figures:
@@ -134,9 +144,14 @@ def step_time(setting: Setting, model: str) -> Figures:
 
 
 def picture_to_glb(setting: Setting, preset: str) -> Figures:
-    """The packaged picture, in a process of its own, as a user runs it: by stage, and with start and imports."""
+    """The packaged picture, in a process of its own, as a user runs it: by stage, and with start and imports.
+
+    The turntable needs ffmpeg, and is left out where that is not there.
+    """
     need("hydra", "mcubes", "trimesh", "xatlas", "cv2")
     where = ["preset=tiny", "device=cpu"] if setting.rehearsal else [f"preset={preset}", "device=cuda"]
+    turntable = importlib.util.find_spec("imageio_ffmpeg") is not None
+    where += [] if turntable else ["report.turntable_frames=0"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         start = time.perf_counter()
@@ -150,4 +165,4 @@ def picture_to_glb(setting: Setting, preset: str) -> Figures:
     seconds = {f"{name} [s]": stage["seconds"] for name, stage in stages.items()}
     parts = {f"{name}/{part} [s]": s for name, stage in stages.items() for part, s in stage["parts"].items()}
     total = {"picture to GLB [s]": sum(seconds.values()), "process [s]": wall}
-    return {**total, **seconds, **parts, **sizes}
+    return {**total, "with turntable": turntable, **seconds, **parts, **sizes}

@@ -32,7 +32,7 @@ STEP = Item(
 
 CHECK = (
     BUILD,
-    Item("tests", "tests/kernels with the CUDA tests: native against twins, no host synchronization", 150, items.tests),
+    Item("tests", "the CUDA tests: against the CPU library, without host synchronization", 120, items.tests),
     Item("parity-tcnn", "values and gradients against tiny-cuda-nn, scale 2.0 and 1.4473, linear and smoothstep", 45,
          partial(items.parity, package="tinycudann", function="with_tiny_cuda_nn")),
     Item("parity-nerfacc", "weights, colors and gradients against nerfacc on the same samples", 90,
@@ -43,6 +43,7 @@ CHECK = (
          partial(items.sanitizer, tool="memcheck", select="not 70000 and not tiny_cuda_nn and not nerfacc")),
     Item("racecheck", "compute-sanitizer racecheck (shared memory) over the grid's and the march's tests", 100,
          partial(items.sanitizer, tool="racecheck", select="(hash_grid and 70000 and linear and 3-2) or march")),
+    Item("tests-cpu", "the other tests of the kernels, on this machine's processor", 100, items.tests_on_cpu),
 )  # fmt: skip
 SPEED = (
     BUILD,

@@ -21,7 +21,7 @@ TOOLS = {
     "scipy": "mesh.bake_fit_views",
     "imageio_ffmpeg": "report.turntable_frames",
 }
-"""Packages that come with this one and that only the end of a run needs."""
+"""Packages that come with this one, each with the setting that has the end of a run need it, unless it is off or 0."""
 COPIES = 9
 """A checkpoint holds the field and two moments of Adam; the last, the one before, and the one that is written."""
 REST_BYTES = 64 << 20
@@ -31,7 +31,8 @@ REST_BYTES = 64 << 20
 def check_ready(config: Config, field: HashGridField, folder: Path | None) -> None:
     """ValueError where the end of the run would fail: a package is missing, or the disk of `folder` is nearly full."""
     for module, setting in TOOLS.items():
-        if find_spec(module) is None:
+        room, name = setting.split(".")
+        if getattr(getattr(config, room), name) and find_spec(module) is None:
             package = module.replace("_", "-")
             raise ValueError(f"{setting}: expected the package {package}, got none; pip install {package}")
     package = REMESHERS.get(config.mesh.remesh)

@@ -140,6 +140,7 @@ def test_counts_of_failed_tests_are_no_failure_text(tmp_path: Path) -> None:
     file.write_text("def test_good(): pass\ndef test_bad(): assert False\n")
     found = items.run_pytest(setting(), [str(file), "--rootdir", str(tmp_path), "-c", os.devnull])
     assert (found["passed"], found["tests failed"]) == (1, 1) and "exit code 1" in found["failed"]
+    assert "::test_good PASSED" in found["failed"], "each test is named, so that those before a limit can be counted"
 
 
 def test_packages_beside_the_interpreter_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
