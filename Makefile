@@ -19,6 +19,9 @@ help:  ## Show this list
 demo: $(VENV)/.ready  ## One picture becomes a mesh, a turntable and a report in outputs/demo
 	$(BIN)/nerf2mesh experiment=demo input.image=$(PICTURE) output_dir=outputs/demo
 
+# Bytecode is kept: else each of the many processes that tests start would compile the library anew.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.ready-dev  ## The tests, without the slow ones (TEST_JOBS=1: in one process)
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_JOBS) --maxprocesses 8 --dist worksteal $(PYTEST_FLAGS)
 
