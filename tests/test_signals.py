@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
+from tests.forked import Fork, forks_of
 
-COMMAND = """
+IMPORTS = """
 import sys, time, types
 def run_fit(config, overrides=()):
     try:
@@ -24,38 +24,43 @@ def run_fit(config, overrides=()):
 fit = types.ModuleType("nerf2mesh.run.fit")
 fit.run_fit = run_fit
 sys.modules["nerf2mesh.run.fit"] = fit
-sys.argv = ["nerf2mesh", "input.image=cup.png"]
+from nerf2mesh.config import load_config
 from nerf2mesh.cli import main
+load_config([])
+"""
+PROGRAM = """
+sys.argv = ["nerf2mesh", "input.image=cup.png"]
 main()
 """
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[str]]:
+    with forks_of(IMPORTS, PROGRAM) as process:
+        yield process
+
+
+@pytest.fixture
+def command(server: subprocess.Popen[str], tmp_path: Path) -> Fork:
     """The command in the middle of a fit, which takes a moment to end."""
-    root = Path(__file__).resolve().parents[1]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    command = [sys.executable, "-c", COMMAND]
-    process = subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(root)}, **pipes)
-    assert process.stdout.readline() == "started\n"
-    return process
+    fork = Fork(server, tmp_path)
+    fork.wait_for("started")
+    return fork
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("pause_s", [0.0, 0.05])
-def test_three_in_a_row_are_as_one(number: int, pause_s: float, tmp_path: Path) -> None:
-    process = started(tmp_path)
+def test_three_in_a_row_are_as_one(number: int, pause_s: float, command: Fork) -> None:
     for _ in range(3):
-        process.send_signal(number)
+        command.send(number)
         time.sleep(pause_s)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == (INTERRUPTED if number == signal.SIGINT else REQUEUE), said
+    code, said = command.wait(), (command.folder / "stderr").read_text("utf-8")
+    assert code == (INTERRUPTED if number == signal.SIGINT else REQUEUE), said
     assert said.count("the same command goes on from the last checkpoint") == said.count("\n") == 1
 
 
-def test_signals_until_the_very_end(tmp_path: Path) -> None:
+def test_signals_until_the_very_end(command: Fork) -> None:
     """One after the other, also while the interpreter takes itself down."""
-    process = started(tmp_path)
-    while process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    while command.send(signal.SIGTERM):
         time.sleep(0.002)
-    assert process.returncode == REQUEUE and "Traceback" not in process.stderr.read()
+    assert command.wait() == REQUEUE and "Traceback" not in (command.folder / "stderr").read_text("utf-8")
