@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import resource
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ import torch
 
 from nerf2mesh import cli
 from tests.inputs.pictures import BAD, disc_on, write_bad
+from tests.tiny_run import PLAIN, TINY
 
 RED = (200, 40, 30)
 
@@ -35,7 +37,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of the tiny preset."""
     folder = tmp_path_factory.mktemp("run") / "disc"
-    done = _command(f"input.image={picture}", "preset=tiny", f"output_dir={folder}")
+    done = _command(f"input.image={picture}", *TINY, f"output_dir={folder}")
     assert done.code == 0, done.stderr
     return folder
 
@@ -91,33 +93,38 @@ def test_finished_run_has_its_files(finished: Path) -> None:
 
 def test_same_command_again_keeps_the_result(run_folder: Path, picture: Path) -> None:
     mesh = (run_folder / "mesh.glb").read_bytes()
-    done = _command(f"input.image={picture}", "preset=tiny", f"output_dir={run_folder}")
+    done = _command(f"input.image={picture}", *TINY, f"output_dir={run_folder}")
     assert done.code == 0, done.stderr
     assert (run_folder / "mesh.glb").read_bytes() == mesh
 
 
 def test_command_in_a_process_of_its_own(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nerf2mesh.cli", f"input.image={tmp_path / 'nowhere.png'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-    _refused(Done(done.returncode, done.stdout, done.stderr), *BAD["missing"])
+    """Under an older locale too, where names and messages are UTF-8 all the same."""
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    (tmp_path / "größe").mkdir()
+    command = [sys.executable, "-m", "nerf2mesh.cli", "input.image=größe/nowhere.png", "input.prompt=茶"]
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=120, cwd=tmp_path, env=environment
+    )  # fmt: skip
+    _refused(Done(done.returncode, done.stdout, done.stderr), *BAD["missing"], "größe")
     assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_picture(kind: str, tmp_path: Path) -> None:
-    done = _command(f"input.image={write_bad(kind, tmp_path)}", f"output_dir={tmp_path / 'run'}", "preset=tiny")
+    done = _command(f"input.image={write_bad(kind, tmp_path)}", f"output_dir={tmp_path / 'run'}", *TINY)
     _refused(done, "input.image", *BAD[kind])
     assert done.stderr.count("\n") == 1 and done.stdout == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_no_picture(tmp_path: Path) -> None:
-    _refused(_command("preset=tiny", f"output_dir={tmp_path / 'run'}"), "add input.image=")
+    _refused(_command(*TINY, f"output_dir={tmp_path / 'run'}"), "add input.image=")
 
 
 def test_other_configuration_in_the_same_folder(run_folder: Path, picture: Path) -> None:
     before = _state(run_folder)
-    done = _command(f"input.image={picture}", "preset=tiny", "optimize.lr_network=0.123", f"output_dir={run_folder}")
+    done = _command(f"input.image={picture}", *TINY, "optimize.lr_network=0.123", f"output_dir={run_folder}")
     _refused(done, "lr_network", "0.123", "output_dir")
     assert _state(run_folder) == before
 
@@ -129,7 +136,7 @@ def test_corrupt_checkpoint(damage: str, run_folder: Path, picture: Path) -> Non
         file.write_bytes({"cut short": data[: len(data) // 2], "text": b"not a checkpoint", "empty": b""}[damage])
     (run_folder / "mesh.glb").unlink()
     before = _state(run_folder)
-    done = _command(f"input.image={picture}", "preset=tiny", f"output_dir={run_folder}")
+    done = _command(f"input.image={picture}", *TINY, f"output_dir={run_folder}")
     _refused(done, "checkpoint")
     assert {name: digest for name, digest in _state(run_folder).items() if name in before} == before
 
@@ -143,22 +150,20 @@ def test_weights(kind: str, picture: Path, tmp_path: Path) -> None:
         weights.write_text("not weights")
     elif kind == "other shape":
         save_file({"some.layer": torch.zeros(3, 3)}, weights)
-    done = _command(
-        f"input.image={picture}", "preset=tiny", f"prior.weights={weights}", f"output_dir={tmp_path / 'run'}"
-    )
+    done = _command(f"input.image={picture}", *TINY, f"prior.weights={weights}", f"output_dir={tmp_path / 'run'}")
     _refused(done, "weights")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_gpu_where_there_is_none(picture: Path, tmp_path: Path) -> None:
-    done = _command(f"input.image={picture}", "preset=tiny", "device=cuda", f"output_dir={tmp_path / 'run'}")
+    done = _command(f"input.image={picture}", *TINY, "device=cuda", f"output_dir={tmp_path / 'run'}")
     _refused(done, "device", "cpu")
 
 
 def test_folder_that_cannot_be_written(picture: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    _refused(_command(f"input.image={picture}", "preset=tiny", f"output_dir={tmp_path / 'file' / 'run'}"), "output_dir")
-    _refused(_command(f"input.image={picture}", "preset=tiny", "output_dir=/proc/nerf2mesh"), "output_dir")
+    _refused(_command(f"input.image={picture}", *TINY, f"output_dir={tmp_path / 'file' / 'run'}"), "output_dir")
+    _refused(_command(f"input.image={picture}", *TINY, "output_dir=/proc/nerf2mesh"), "output_dir")
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -168,11 +173,11 @@ def test_full_disk_keeps_what_was_written(picture: Path, tmp_path: Path) -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # Python ignores the signal, so that writing raises
     try:
-        done = _command(f"input.image={picture}", "preset=tiny", f"output_dir={folder}")
+        done = _command(f"input.image={picture}", *PLAIN, f"output_dir={folder}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     _refused(done, "no space is left")
     assert (folder / "config.yaml").read_text()
-    again = _command(f"input.image={picture}", "preset=tiny", f"output_dir={folder}")
+    again = _command(f"input.image={picture}", *PLAIN, f"output_dir={folder}")
     assert again.code == 0, again.stderr
     assert (folder / "mesh.glb").is_file()

@@ -14,8 +14,9 @@ import nerf2mesh
 from nerf2mesh import Camera, Observations, View, load_config
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.optimize import GuidanceInputs, LatentGradient
+from tests.tiny_run import TINY
 
-OVERRIDES = ["preset=tiny", "report.quiet=true"]
+OVERRIDES = [*TINY, "report.quiet=true"]
 
 
 def ball(level: float = 0.5) -> Observations:

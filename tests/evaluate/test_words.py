@@ -162,7 +162,7 @@ def test_from_prompts_to_tables(protocol: str, tmp_path: Path, monkeypatch: pyte
         objects=("proc-12",) if protocol == "core" else ("single-000",),
         seeds=(0,),
         presets=("tiny",),
-        overrides=(*prior, "threads=1", "optimize.steps=2"),
+        overrides=(*prior, "threads=1", "optimize.steps=2", "mesh.smooth_radius=0.1"),
         data_dir=str(tmp_path) if protocol == "t3bench" else None,
         weights=WeightsConfig(clip=write_clip(tmp_path / "clip") if protocol == "t3bench" else None),
         output_dir=str(tmp_path / "out"),

@@ -12,9 +12,9 @@ from nerf2mesh.lora import read_adapter
 from nerf2mesh.lora.lowrank import from_state
 from nerf2mesh.utils.checkpoint import read_checkpoint
 from tests.lora.test_style import SMALL
+from tests.tiny_run import PLAIN
 
-TINY = ["preset=tiny", "lora=subject", "lora.steps=2", "lora.learning_rate=0.01", "report.quiet=true", "threads=1"]
-TINY += ["report.turntable_frames=0", "report.html=false", "mesh=vertex_colors"]
+SETTINGS = [*PLAIN, "lora=subject", "lora.steps=2", "lora.learning_rate=0.01", "optimize.steps=2", "threads=1"]
 
 
 def write_network(path: Path) -> Path:
@@ -31,7 +31,7 @@ def write_network(path: Path) -> Path:
 
 def run(folder: Path, *more: str) -> dict:
     weights = folder.parent / "tiny.safetensors"
-    settings = [*TINY, f"prior.weights={weights if weights.exists() else write_network(weights)}", *more]
+    settings = [*SETTINGS, f"prior.weights={weights if weights.exists() else write_network(weights)}", *more]
     nerf2mesh.fit(demo_picture(), overrides=settings, output_dir=folder)
     return read_checkpoint(folder / "checkpoints/last.safetensors")
 

@@ -15,6 +15,7 @@ from nerf2mesh.priors.builtin.prior import spread_views
 from nerf2mesh.types import Camera, Observations, View
 from nerf2mesh.utils.override_text import command_line, written_out
 from tests.inputs.photos import scene
+from tests.tiny_run import TINY
 
 
 def _command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -28,7 +29,7 @@ def _command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_the_command_makes_a_mesh_of_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.write_transforms(tmp_path / "capture", scene.cameras(4))
     out = tmp_path / "out"
-    settings = ("input=photos", "preset=tiny", "lora=none", "distill.weight=0", f"output_dir={out}")
+    settings = ("input=photos", *TINY, "lora=none", "distill.weight=0", f"output_dir={out}")
     assert _command(monkeypatch, f"input.image={tmp_path / 'capture'}", *settings) == 0
     assert (out / "mesh.glb").stat().st_size > 100
     about = json.loads((out / "provenance.json").read_text())["inputs"]["photographs"]
