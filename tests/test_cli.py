@@ -136,24 +136,27 @@ def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capf
 
 def test_help_names_every_preset(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
-    shown = re.search(r"\[preset=([\w|]+)\]", capsys.readouterr().out)
-    presets = {path.stem for path in (Path(__file__).parents[1] / "configs/preset").glob("*.yaml")}
-    assert shown is not None and set(shown[1].split("|")) == presets
-
-
-def test_help_and_configuration(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
-    assert run("--help") == 0
     text = capsys.readouterr().out
     presets = "preset: demo, high, preview, standard, tiny"
     for part in ("nerf2mesh input.image=PICTURE", presets, "elevation_deg:", "resumes"):
         assert part in text
+    shown = re.search(r"\[preset=([\w|]+)\]", text)
+    files = {path.stem for path in (Path(__file__).parents[1] / "configs/preset").glob("*.yaml")}
+    assert shown is not None and set(shown[1].split("|")) == files
+
+
+def test_configuration_is_shown(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--cfg", "job", "preset=preview") == 0
     assert "output_dir: null" in capsys.readouterr().out
 
 
-def test_training_command_has_help_and_checks_its_values(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+@pytest.mark.slow
+def test_training_command_has_help(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
     assert run("--help", entry=cli.train_prior) == 0
     assert "nerf2mesh-train-prior" in capfd.readouterr().out
+
+
+def test_training_command_checks_its_values(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
     assert run("minutes=soon", entry=cli.train_prior) == 2
     assert "expected a number from 0 to 10,000,000" in capfd.readouterr().err
 
@@ -183,6 +186,7 @@ def test_version(entry: Callable[[], None], run: Callable[..., int], capsys: pyt
     assert capsys.readouterr().out == f"nerf2mesh {nerf2mesh.__version__}\n"
 
 
+@pytest.mark.slow
 def test_names_mean_the_same_under_an_older_locale(tmp_path: Path) -> None:
     (tmp_path / "größe").mkdir()
     environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}

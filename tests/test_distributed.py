@@ -59,6 +59,7 @@ def one_process_with_the_views_of(count: int) -> dict[str, torch.Tensor]:
     return state.field.state_dict()
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one_with_the_same_views(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     command = [*TORCHRUN, "-m", "tests.two_ranks", str(tmp_path)]
@@ -90,6 +91,18 @@ def test_alone_nothing_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks.reseed(state)
     ranks.leave()
     assert ranks.is_first and state.snapshot() == before
+
+
+def test_gradients_and_numbers_become_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a rank whose gradients and numbers are three times ours."""
+    state, _ = problem(steps=1)
+    first, *others = [p for group in state.optimizer.param_groups for p in group["params"]]
+    first.grad = torch.arange(float(first.numel())).view_as(first)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda ours: ours.mul_(4.0))
+    ranks = Ranks(0, 2)
+    assert ranks.average(state, {"loss": 0.5, "psnr": 3.0}) == {"loss": 1.0, "psnr": 6.0}
+    assert torch.equal(first.grad, 2.0 * torch.arange(float(first.numel())).view_as(first)) and not ranks.stop_asked
+    assert others and all(p.grad is not None and not p.grad.any() for p in others)
 
 
 def test_losses_that_train_an_adapter_want_one_process() -> None:

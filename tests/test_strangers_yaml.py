@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from nerf2mesh import cli
 from nerf2mesh.config import load_config
 from nerf2mesh.utils.foreign_yaml import ALLOW, check_overrides, taken_from
 
@@ -118,16 +120,33 @@ def test_overrides_of_a_received_sweep_only_set_values(override: str) -> None:
     check_overrides(["hydra.searchpath=[file:///x]", "input.prompt=a ${seed}", "seed=1", "lora=[a]"], "jobs.json")
 
 
-@pytest.mark.parametrize("entry", ["main", "bench", "train_prior", "train_lora"])
-def test_no_command_runs_what_a_folder_of_configs_names(entry: str, tmp_path: Path) -> None:
-    """A whole folder as a stranger would send it: the primary config itself is theirs, and a module lies beside it."""
+@pytest.fixture
+def evil(tmp_path: Path) -> Path:
+    """A whole folder as a stranger would send it: the primary config itself is theirs."""
     text = f"hydra:\n  run: {{dir: .}}\n  output_subdir: null\n  callbacks:\n    x: {CALLBACK}\n"
     (tmp_path / "evil.yaml").write_text(text, encoding="utf-8")
-    (tmp_path / "omegaconf.py").write_text("open('imported', 'w')", encoding="utf-8")
-    (tmp_path / "trimesh.py").write_text("open('imported', 'w')", encoding="utf-8")
-    code = f"import sys; sys.path.pop(0); from nerf2mesh.cli import {entry}; {entry}()"
-    command = [sys.executable, "-c", code, "--config-path", str(tmp_path), "--config-name", "evil"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    return tmp_path
+
+
+@pytest.mark.parametrize("entry", [cli.main, cli.bench, cli.train_prior, cli.train_lora, cli.train_foreground])
+def test_no_command_runs_what_a_folder_of_configs_names(
+    entry: Callable[[], None], evil: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(evil)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr("sys.argv", ["command", "--config-path", str(evil), "--config-name", "evil"])
+    with pytest.raises(SystemExit) as done:
+        entry()
+    assert done.value.code == 2 and "evil.yaml: expected settings of nerf2mesh only" in capfd.readouterr().err
+    assert [path.name for path in evil.iterdir()] == ["evil.yaml"]
+
+
+def test_modules_beside_the_configs_are_not_imported(evil: Path) -> None:
+    (evil / "omegaconf.py").write_text("open('imported', 'w')", encoding="utf-8")
+    (evil / "trimesh.py").write_text("open('imported', 'w')", encoding="utf-8")
+    code = "import sys; sys.path.pop(0); from nerf2mesh.cli import main; main()"
+    command = [sys.executable, "-c", code, "--config-path", str(evil), "--config-name", "evil"]
+    done = subprocess.run(command, cwd=evil, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "evil.yaml: expected settings of nerf2mesh only" in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.yaml", "omegaconf.py", "trimesh.py"]
+    assert sorted(path.name for path in evil.iterdir()) == ["evil.yaml", "omegaconf.py", "trimesh.py"]

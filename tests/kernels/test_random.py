@@ -1,4 +1,4 @@
-"""A thousand random grids, point sets and ray batches: the native operators against their twins."""
+"""Three hundred random grids, point sets and ray batches: the native operators against their twins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nerf2mesh.kernels import GridLayout, reference
 from .compare import assert_same_support, needs_native, random_bits, rays, relative_error
 
 pytestmark = needs_native
-MANY = settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @st.composite

@@ -70,7 +70,7 @@ def test_prior_preservation_keeps_the_class(models: Models) -> None:  # noqa: F8
     assert any(not torch.equal(results[0][key], results[1][key]) for key in results[0])
 
 
-@pytest.mark.parametrize("kind", ("sd", "sd3"))
+@pytest.mark.parametrize("kind", ("sd", pytest.param("sd3", marks=pytest.mark.slow)))
 def test_phi_and_subject_beside_styles(models: Models, kind: str) -> None:  # noqa: F811
     """Named apart, weighted apart: phi learns on top of the styles, and the styles alone are what they were."""
     prior = models.prior(kind)

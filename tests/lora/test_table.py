@@ -25,7 +25,7 @@ from tests.priors.conftest import Models, models, observations  # noqa: F401
 PRIORS = ("builtin", "sd", "sdxl", "sd3", "flux", "sana", "if", "zero123", "mvdream", "imagedream")
 NAMES = {"sd": "SD 1.5, 2.1", "sdxl": "SDXL", "sd3": "SD3, 3.5", "flux": "FLUX.1", "sana": "SANA", "if": "DeepFloyd IF"}
 NAMES |= {"builtin": "built-in", "zero123": "Zero123", "mvdream": "MVDream", "imagedream": "ImageDream"}
-FAST = {("sd", "sds"), ("sd", "vsd"), ("sd3", "rfds"), ("sdxl", "csd"), ("flux", "sdi"), ("builtin", "vsd")}
+FAST = {("sd", "sds"), ("sd", "vsd"), ("builtin", "vsd")}
 LEARNERS = ("vsd", "bsd")
 CELLS = [(prior, loss) for prior in PRIORS for loss in LOSSES]
 

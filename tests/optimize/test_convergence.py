@@ -89,9 +89,8 @@ def converged_iou(case: str, folder: Path) -> float:
     return found_iou(state, task)
 
 
-@pytest.mark.parametrize(
-    "case", ["sds", *(pytest.param(case, marks=pytest.mark.slow) for case in SETTINGS if case != "sds")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SETTINGS)
 def test_the_known_object_is_found(case: str, tmp_path: Path) -> None:
     assert converged_iou(case, tmp_path) > 0.9
 

@@ -242,7 +242,7 @@ def test_report_lives_in_a_browser(run_folder: Path) -> None:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
-@pytest.mark.parametrize("width", [1200, 700])
+@pytest.mark.parametrize("width", [pytest.param(1200, marks=pytest.mark.slow), 700])
 def test_no_card_overflows(run_folder: Path, width: int) -> None:
     """Long facts and metrics wrap: neither the page nor a card is wider than its place."""
     facts = {"mesh": {"vertices": 12345678}, "unwrap_" + "charts_" * 6: [0.123456] * 6, "note": "word" * 40}

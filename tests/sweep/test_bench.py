@@ -182,7 +182,9 @@ def damage(path: Path, kind: str) -> None:
     path.unlink() if kind == "gone" else path.write_bytes(kinds[kind])
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "one digit", "gone"])
+@pytest.mark.parametrize(
+    "kind", ["one digit", "gone", *(pytest.param(k, marks=pytest.mark.slow) for k in ("cut", "empty"))]
+)
 def test_a_damaged_result_is_made_again(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job runs once more, the tables have all records, and the summary says what happened."""
     case, made = small_case(), []
