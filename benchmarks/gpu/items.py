@@ -71,7 +71,13 @@ def run_pytest(setting: Setting, tests: list[str], *, prefix: tuple[str, ...] = 
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", text)}
     if code:
         counts = {f"tests {kind}" if kind == "failed" else kind: n for kind, n in counts.items()}
-    return {**counts, **({"failed": f"exit code {code}: {text[-4000:]}"} if code else {})}
+    return {**counts, **({"failed": f"exit code {code}: {sanitizer_lines(text)}{text[-4000:]}"} if code else {})}
+
+
+def sanitizer_lines(text: str, most: int = 60) -> str:
+    """The first of compute-sanitizer's own lines, which stand far above the end of the tests' output."""
+    lines = [line for line in text.splitlines() if line.startswith("=========")]
+    return "".join(f"{line}\n" for line in lines[:most])
 
 
 def tests(setting: Setting) -> Figures:

@@ -50,7 +50,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"{self.item.name}@{self.library.stem}" if self.library else self.item.name
+        return f"{self.item.name}@{self.library.parent.name}/{self.library.stem}" if self.library else self.item.name
 
 
 def runs(items: Sequence[Item], libraries: Sequence[Path]) -> list[Run]:

@@ -155,12 +155,14 @@ def test_another_library_is_handed_on_and_compared() -> None:
     other = Path("/somewhere/libn2m_other.so")
     assert environment(setting(library=other))["N2M_CUDA_LIBRARY"] == str(other)
     named = [run.name for run in runner.runs(PARTS["speed"], [other])]
-    assert named[:3] == ["build", "encode", "encode@libn2m_other"] and "mlp@libn2m_other" not in named
+    assert (
+        named[:3] == ["build", "encode", "encode@somewhere/libn2m_other"] and "mlp@somewhere/libn2m_other" not in named
+    )
     results = {
         "encode": {"figures": {"forward [ms]": 2.0, "ratio": 1.0}},
-        "encode@libn2m_other": {"figures": {"forward [ms]": 1.0, "ratio": 2.0}},
+        "encode@somewhere/libn2m_other": {"figures": {"forward [ms]": 1.0, "ratio": 2.0}},
     }
-    assert runner.ratios(results) == {"encode@libn2m_other": {"forward [ms]": 0.5}}
+    assert runner.ratios(results) == {"encode@somewhere/libn2m_other": {"forward [ms]": 0.5}}
 
 
 def test_a_missing_cuda_library_fails_a_measurement() -> None:
