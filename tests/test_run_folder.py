@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,13 @@ def seen(level: float, **notes: object) -> Observations:
     return Observations((view,), notes={"warnings": [], **notes})
 
 
+@cache
+def composed(*overrides: str) -> Config:
+    return load_config(["preset=tiny", *overrides])
+
+
 def asked(folder: Path, *overrides: str) -> Config:
-    return load_config(["preset=tiny", f"output_dir={folder}", *overrides])
+    return replace(deepcopy(composed(*overrides)), output_dir=str(folder))
 
 
 def started(config: Config, observations: Observations) -> RunFolder:
