@@ -38,6 +38,9 @@ def subjects() -> list[str]:
     return sorted({*names, "field=threestudio"} - OWN)
 
 
+COMPOSED = [subject for subject in subjects() if subject != "experiment=sjc_sd"]
+
+
 def value_of(config: Config, setting: str) -> object:
     """As YAML has it: tuples are lists."""
     value: object = config
@@ -60,7 +63,7 @@ def test_every_recipe_has_a_table() -> None:
     assert set(tables()) == set(subjects()) - {"experiment=sjc_sd"}
 
 
-@pytest.mark.parametrize("subject", [subject for subject in subjects() if subject != "experiment=sjc_sd"])
+@pytest.mark.parametrize("subject", COMPOSED)
 def test_the_table_has_the_composed_values(subject: str) -> None:
     config = load_config([subject])
     told = {row[0].strip("`"): yaml.safe_load(row[3].strip("`")) for row in tables()[subject]}
@@ -79,7 +82,7 @@ def test_no_setting_of_a_recipe_is_without_a_row(subject: str) -> None:
     assert wanted <= {row[0].strip("`") for row in tables().get(subject, [])}
 
 
-@pytest.mark.parametrize("subject", [subject for subject in subjects() if subject != "experiment=sjc_sd"])
+@pytest.mark.parametrize("subject", COMPOSED)
 def test_every_row_says_where_its_value_is_from(subject: str) -> None:
     rows = tables()[subject]
     assert [row for row in rows if len(row) != 5 or not LOCATION.fullmatch(row[1]) or not row[2]] == []

@@ -14,7 +14,7 @@ from tests.optimize.scene import BallPrior, ball_views, observations, problem
 
 def test_distillation_finds_the_side_that_no_picture_shows() -> None:
     """From one picture of the red side: the other sides of the ball, blue back included, to 24 dB."""
-    state, task = problem(steps=150)
+    state, task = problem(steps=80)
     optimize(state, task)
     cameras = Camera.orbit(torch.tensor([60.0, 180.0, 250.0]), torch.tensor([20.0, 0.0, -10.0]), width_px=48)
     found, truth = task.renderer.render(cameras), ball_views(cameras)
@@ -115,7 +115,7 @@ def test_the_paper_of_a_drawing_is_not_the_objects_color() -> None:
         given = observations()
         image = torch.cat([torch.ones_like(given.views[0].image[..., :3]), given.views[0].image[..., 3:]], dim=-1)
         paper = Observations((View(image, given.views[0].camera, domain=domain),))
-        state, run = problem(60, views=paper, distill=DistillConfig(supersample=1, weight=3.0))
+        state, run = problem(30, views=paper, distill=DistillConfig(supersample=1, weight=3.0))
         optimize(state, run)
         seen = run.renderer.render(paper.views[0].camera).rgba
         inside = image[..., 3] > 0.99

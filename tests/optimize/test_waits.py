@@ -12,7 +12,7 @@ from nerf2mesh.utils.device_copy import AsyncReadback, to_device
 
 def test_the_default_loop_waits_for_nothing() -> None:
     """A refresh of the occupancy and numbers that arrive late are among the watched steps."""
-    assert waits_of_loop(["renderer.occupancy_every=4"], steps=4) == {}
+    assert waits_of_loop(["renderer.occupancy_every=4"], steps=3) == {}
 
 
 def test_a_planted_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

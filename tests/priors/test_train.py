@@ -104,7 +104,7 @@ def test_loss_falls_on_one_batch() -> None:
     c = config(reader=True)
     state = TrainState.fresh(c)
     before = validation.validate(state.network, batch, c)["v_loss"]
-    for _ in range(40):
+    for _ in range(30):
         train.train_step(state.network, state, batch, c, 2e-3)
     assert validation.validate(state.network, batch, c)["v_loss"] < 0.75 * before
 

@@ -29,7 +29,7 @@ def test_seed_gives_the_same_scene_in_any_batch() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_fits_the_frame_and_shows_something(family: str) -> None:
     scenes = sample_scenes(range(8), [family])
-    axis = torch.linspace(-1.4, 1.4, 40)
+    axis = torch.linspace(-1.4, 1.4, 32)
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3).expand(8, -1, -1)
     inside = scenes.distance(grid) < 0
     reach = torch.where(inside, grid.norm(dim=-1), 0.0).amax(1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nerf2mesh import cli
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
 import sys, types
@@ -55,8 +57,21 @@ def test_closed_streams_stop_nothing_and_fill_no_file(closed: str, tmp_path: Pat
     assert done.returncode == 0 and (tmp_path / "made").read_text() == "cup.png"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full (Linux)")
-def test_a_full_disk_behind_the_output_is_named(tmp_path: Path) -> None:
+FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full (Linux)")
+
+
+@FULL
+def test_a_full_disk_behind_the_output_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["nerf2mesh", "--version"])
+    with open("/dev/full", "w", encoding="utf-8") as full, pytest.raises(SystemExit) as done:
+        monkeypatch.setattr(sys, "stdout", full)
+        cli.main()
+    assert done.value.code == 2 and "no space is left for standard output" in capsys.readouterr().err
+
+
+@FULL
+@pytest.mark.slow
+def test_a_full_disk_behind_the_output_of_a_process(tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "nerf2mesh.cli", "--version"], cwd=tmp_path, env=ENVIRONMENT, stdout=full,
