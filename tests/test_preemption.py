@@ -75,10 +75,14 @@ def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_every_signal_of_a_scheduler_or_a_closed_terminal(name: str) -> None:
-    before = signal.getsignal(getattr(signal, name))
-    with listening(), pytest.raises(Preempted, match=f"^stopped by {name}$") as stopped, stoppable():
-        os.kill(os.getpid(), getattr(signal, name))
-    assert stopped.value.code == REQUEUE and signal.getsignal(getattr(signal, name)) is before
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)  # these tests may run under nohup
+    try:
+        with listening(), pytest.raises(Preempted, match=f"^stopped by {name}$") as stopped, stoppable():
+            os.kill(os.getpid(), number)
+        assert stopped.value.code == REQUEUE and signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_nohup_outlives_its_terminal() -> None:

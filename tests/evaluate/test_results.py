@@ -24,7 +24,7 @@ from nerf2mesh.evaluate.tables.statistics import bootstrap_interval, compare, es
 from nerf2mesh.sweep import bench, commands, jobs
 from nerf2mesh.sweep.config import BenchConfig
 from tests.evaluate.shapes import animal
-from tests.sweep.standin import Here
+from tests.sweep.standin import Here, polls_often  # noqa: F401
 
 QUICK = Settings(supersample=1, iou_resolution=32, surface_samples=500)
 

@@ -33,7 +33,7 @@ from nerf2mesh.sweep import bench, commands
 from nerf2mesh.sweep.config import BenchConfig, WeightsConfig
 from nerf2mesh.types import Camera, Rendering
 from tests.priors import tiny
-from tests.sweep.standin import Here
+from tests.sweep.standin import Here, polls_often  # noqa: F401
 
 PROMPTS = ("a red fruit of one part", "a blue vessel of two parts", "a wooden chair")
 

@@ -6,6 +6,9 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
+from nerf2mesh.sweep.supervise import supervise
 from nerf2mesh.sweep.worker import Context, work
 
 
@@ -28,6 +31,13 @@ class Here:
 
     def stop(self) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def polls_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For modules that import it: a sweep in this process is done when it is looked at again."""
+    assert supervise.__kwdefaults__ is not None
+    monkeypatch.setitem(supervise.__kwdefaults__, "poll_s", 0.01)
 
 
 def note(context: Context, word: str) -> None:

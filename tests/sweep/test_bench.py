@@ -24,7 +24,7 @@ from nerf2mesh.sweep.queue import Queue
 from nerf2mesh.sweep.slurm import slurm_parameters
 from nerf2mesh.sweep.worker import Context, Rules
 from nerf2mesh.types import Camera
-from tests.sweep.standin import Here
+from tests.sweep.standin import Here, polls_often  # noqa: F401
 
 SMALL = Settings(supersample=1, iou_resolution=16, surface_samples=200)
 
@@ -182,9 +182,7 @@ def damage(path: Path, kind: str) -> None:
     path.unlink() if kind == "gone" else path.write_bytes(kinds[kind])
 
 
-@pytest.mark.parametrize(
-    "kind", ["one digit", "gone", *(pytest.param(k, marks=pytest.mark.slow) for k in ("cut", "empty"))]
-)
+@pytest.mark.parametrize("kind", ["cut", "empty", "one digit", "gone"])
 def test_a_damaged_result_is_made_again(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job runs once more, the tables have all records, and the summary says what happened."""
     case, made = small_case(), []

@@ -13,7 +13,7 @@ from nerf2mesh import cli
 from nerf2mesh.sweep import pictures
 from nerf2mesh.sweep.worker import work
 from nerf2mesh.utils.override_text import many_pictures, pictures_of
-from tests.sweep.standin import Here
+from tests.sweep.standin import Here, polls_often  # noqa: F401
 
 
 class InProcess(Here):
