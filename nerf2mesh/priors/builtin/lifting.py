@@ -7,6 +7,7 @@ Letters
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerf2mesh.types import Camera, Index
+
+
+def _exact(function):
+    """Without autocast: products of camera matrices in half precision would move rays by a hundredth."""
+
+    @functools.wraps(function)
+    def run(self, *arguments):
+        with torch.autocast(self.pose.device.type, enabled=False):
+            return function(self, *arguments)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class FrameGeometry:
         """The frames of each scene without the first n."""
         return FrameGeometry(self.pose[:, n:], self.focal[:, n:], self.orthographic)
 
+    @_exact
     def turned_to_front(self) -> FrameGeometry:
         """Turned about the world's Z axis so that frame 0 of each scene stands at azimuth 0."""
         x, y = self.pose[:, 0, 0, 3], self.pose[:, 0, 1, 3]
@@ -53,6 +66,7 @@ class FrameGeometry:
         turn = _about_z(x / r, -y / r)
         return FrameGeometry(turn[:, None] @ self.pose, self.focal, self.orthographic)
 
+    @_exact
     def seen_from(self, azimuth: Tensor, where: Tensor) -> FrameGeometry:
         """Frame 0 of the scenes `where` [B] moved to `azimuth` [B] (radians), the other frames as they are.
 
@@ -62,6 +76,7 @@ class FrameGeometry:
         first = torch.where(where[:, None, None], moved, self.pose[:, 0])
         return FrameGeometry(torch.cat([first[:, None], self.pose[:, 1:]], dim=1), self.focal, self.orthographic)
 
+    @_exact
     def project(self, points: Tensor) -> Tensor:
         """Image coordinates in [-1, 1] (x right, y down), [B, V, P, 2], of world points [P, 3]."""
         rotation, center = self.pose[..., :3, :3], self.pose[..., :3, 3]
@@ -70,6 +85,7 @@ class FrameGeometry:
         x, y = local[..., 0], -local[..., 1]
         return torch.stack([x, y], dim=-1) * (2.0 * self.focal)[..., None, None] / depth[..., None]
 
+    @_exact
     def rays(self, size: int) -> tuple[Tensor, Tensor]:
         """Origins and unit directions [B, V, size * size, 3] through the pixel centers, row by row."""
         axis = (torch.arange(size, device=self.pose.device) + 0.5) / size - 0.5

@@ -192,7 +192,7 @@ def _write(state: TrainState, clock: Clock, folder: Path, config: PriorTrainConf
 def train_step(
     network: torch.nn.Module, state: TrainState, batch: Batch, config: PriorTrainConfig, rate: float
 ) -> Tensor:
-    """One step of `state` on `batch`; `network` is the state's own, compiled or not. Returns the loss, not waited for."""
+    """One step of `state` on `batch`; `network` is its own, compiled or not. Returns the loss unread."""
     images, geometry, kind, words = draw_frames(batch, config, state.generator)
     t = draw_times(len(images), config, state.generator).to(images.device)
     noise = _noise(images, state, config)
