@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -51,7 +52,7 @@ def step(device: str = "cuda", batch_scenes: int = 64, repeats: int = 20, *, com
     config = PriorTrainConfig(device=device, batch_scenes=batch_scenes, views=VIEWS)
     torch.backends.cudnn.benchmark = True
     state, batch = TrainState.fresh(config), scenes(batch_scenes, device)
-    network = torch.compile(state.network) if compiled else state.network
+    network = cast(torch.nn.Module, torch.compile(state.network)) if compiled else state.network
     work = partial(train_step, network, state, batch | {"given": batch["rgba"]}, config, 1e-4)
     first = seconds_each(work, 1, device)
     seconds_each(work, 3, device)

@@ -100,3 +100,17 @@ def test_gathered_samples_are_grid_samples_with_their_gradients(size: tuple[int,
         out = function(leaf)
         found.append((out.detach(), torch.autograd.grad((out * weight).sum(), leaf)[0]))
     torch.testing.assert_close(found[0], found[1])
+
+
+def test_geometry_is_exact_under_autocast() -> None:
+    geometry = FrameGeometry.of(cameras())
+    points = voxel_centers(4, torch.device("cpu"))
+
+    def found() -> list[torch.Tensor]:
+        moved = geometry.seen_from(torch.tensor([0.3]), torch.tensor([True]))
+        return [*geometry.rays(8), geometry.project(points), geometry.turned_to_front().pose, moved.pose]
+
+    plain = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        under = found()
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(plain, under, strict=True))

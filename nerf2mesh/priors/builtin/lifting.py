@@ -8,7 +8,9 @@ Letters
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +18,21 @@ from torch import Tensor
 
 from nerf2mesh.types import Camera, Index
 
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
-def _exact(function):
-    """Without autocast: products of camera matrices in half precision would move rays by a hundredth."""
 
-    @functools.wraps(function)
-    def run(self, *arguments):
-        with torch.autocast(self.pose.device.type, enabled=False):
-            return function(self, *arguments)
+def _exact(
+    method: Callable[Concatenate[FrameGeometry, Arguments], Value],
+) -> Callable[Concatenate[FrameGeometry, Arguments], Value]:
+    """Without autocast: the products of camera matrices, in half precision, would move rays by a hundredth."""
 
-    return run
+    @functools.wraps(method)
+    def exact(geometry: FrameGeometry, *arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
+        with torch.autocast(geometry.pose.device.type, enabled=False):
+            return method(geometry, *arguments, **named)
+
+    return exact
 
 
 @dataclass(frozen=True)
