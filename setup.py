@@ -60,7 +60,7 @@ setup(
     package_data={
         "nerf2mesh.configs": ["*.yaml", "**/*.yaml"],
         "nerf2mesh": [
-            f"**/*.{kind}" for kind in ("safetensors", "json", "html", "js", "css", "png", "jpg", "webp", "txt")
+            f"**/*.{kind}" for kind in ("safetensors", "json", "html", "js", "css", "png", "jpg", "webp", "txt", "md")
         ],
     },
     ext_modules=[Extension("nerf2mesh.kernels.libn2m_cpu", sources=[])],

@@ -3,7 +3,8 @@
 It starts from pictures, from words of a small vocabulary (`procedural.captions`; weights trained with them), or both.
 
 It is the default, needs no download, and is the smallest complete example of a prior. It was trained on procedural
-shapes only, from `nerf2mesh-train-prior`; `weights/` holds the file, its card, and the curve.
+shapes and on models under free licences by `nerf2mesh-train-prior`; `weights/` holds the file, its card, whose models
+they are, and the curve.
 """
 
 from __future__ import annotations
