@@ -110,7 +110,11 @@ def test_command_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
-@pytest.mark.parametrize("kind", BAD)
+FAST = ("text", "truncated", "bomb")
+"""tests/inputs/test_picture.py has all kinds without the command."""
+
+
+@pytest.mark.parametrize("kind", [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in BAD])
 def test_bad_picture(kind: str, tmp_path: Path) -> None:
     done = _command(f"input.image={write_bad(kind, tmp_path)}", f"output_dir={tmp_path / 'run'}", *TINY)
     _refused(done, "input.image", *BAD[kind])

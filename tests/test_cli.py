@@ -85,15 +85,26 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("kind", ERRORS)
-def test_user_errors_are_one_line_and_exit_code_2(
-    kind: str, run: Callable[..., int], capfd: pytest.CaptureFixture
-) -> None:
-    run.error, expected = ERRORS[kind]
-    assert run("input.image=cup.png") == 2
-    captured = capfd.readouterr()
+def assert_one_line(captured: object, expected: str) -> None:
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("error: ") and expected in captured.err
+
+
+def test_a_user_error_passes_hydra(run: Callable[..., int], capfd: pytest.CaptureFixture) -> None:
+    run.error, expected = ERRORS["value"]
+    assert run("input.image=cup.png") == 2
+    assert_one_line(capfd.readouterr(), expected)
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_user_errors_are_one_line_and_exit_code_2(kind: str, capfd: pytest.CaptureFixture) -> None:
+    error, expected = ERRORS[kind]
+
+    def work() -> None:
+        raise error
+
+    assert cli._guarded(work) == 2
+    assert_one_line(capfd.readouterr(), expected)
 
 
 def test_our_own_mistakes_keep_their_traceback(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_every_recipe_is_listed() -> None:
     assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, "demo", "photos", "few_photos"}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [r if r in CONSTANTS else pytest.param(r, marks=pytest.mark.slow) for r in RECIPES])
 def test_recipe_composes_with_its_constants(recipe: str) -> None:
     config = load_config([f"experiment={recipe}"])
     assert config.lora.subject is False and config.prior.name != "builtin"

@@ -16,7 +16,12 @@ from tests.lora.nets import FAMILIES, WRITERS, Family, merged, random_change
 
 WITHOUT_EFFECT = {"sd3": "transformer_blocks.1.attn.add_q_proj"}
 """The last block of SD3 throws its text queries away: nothing that sits on them can learn."""
-CELLS = [(file_format, name) for file_format in WRITERS for name in FAMILIES]
+CELLS = [
+    pytest.param(file_format, name, marks=pytest.mark.slow) if name == "sdxl" else (file_format, name)
+    for file_format in WRITERS
+    for name in FAMILIES
+]
+"""SDXL's network is of the class of SD's."""
 _BUILT: dict[str, torch.nn.Module] = {}
 
 

@@ -42,7 +42,10 @@ class Models:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(tmp_path_factory.mktemp("models"))
+    """For modules elsewhere that import it too: each has priors of its own, from the same files."""
+    root = tmp_path_factory.getbasetemp() / "models"
+    root.mkdir(exist_ok=True)
+    return Models(root)
 
 
 @pytest.fixture(params=[kind for kind in tiny.KINDS if kind != "sd3-no-t5"])

@@ -44,7 +44,7 @@ def test_live_bytes_of_a_chain() -> None:
     assert kept == 2 * 4000, "autograd keeps the ReLU's result"
 
 
-@pytest.mark.parametrize("kind", ["sd", "sd3", "mvdream"])
+@pytest.mark.parametrize("kind", ["sd", "sd3", pytest.param("mvdream", marks=pytest.mark.slow)])
 def test_prediction_is_what_is_alive_in_a_real_step(models: Models, kind: str) -> None:
     """The same count on real tensors: the prediction differs by what attention needs on this device."""
     prior, condition = models.shared(kind)

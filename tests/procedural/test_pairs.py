@@ -17,7 +17,7 @@ from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import Camera
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[pytest.param("training", marks=pytest.mark.slow), "heldout"])
 def families(request: pytest.FixtureRequest) -> str:
     return request.param
 
