@@ -44,9 +44,9 @@ sanitize: $(VENV)/.ready-dev  ## The CPU library under Address-, UndefinedBehavi
 	$(BIN)/python -m tests.kernels.sanitize $(SANITIZE_FLAGS)
 
 GPU_PYTHON ?= $$(for p in $(BIN)/python $(PYTHON); do $$p -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && echo $$p && exit; done; [ -x $(BIN)/python ] && echo $(BIN)/python || echo $(PYTHON))
-GPU_PARTS ?= check speed clock
+GPU_PARTS ?= check speed clock train
 
-gpu-check:  ## On a CUDA machine, no network: the parts check, speed and clock (GPU_PARTS="check" for one; GPU_FLAGS=--plan lists)
+gpu-check:  ## On a CUDA machine, no network: the parts check, speed, clock and train (GPU_PARTS="check" for one; GPU_FLAGS=--plan lists)
 	@python=$(GPU_PYTHON); code=0; for part in $(GPU_PARTS); do $$python -m benchmarks.gpu $$part $(GPU_FLAGS) || code=$$?; done; exit $$code
 
 gpu-rehearsal:  ## The same parts at toy sizes without a GPU: fails where something that can run here does not

@@ -129,10 +129,10 @@ def parity(setting: Setting, package: str, function: str) -> Figures:
     return in_process(setting, "benchmarks.gpu.parity", function, device="cpu" if setting.rehearsal else "cuda")
 
 
-def measure(setting: Setting, function: str, toy: dict[str, object]) -> Figures:
-    """A function of speed.py; `toy` are the sizes of a rehearsal."""
-    options = {"device": "cpu", **toy} if setting.rehearsal else {"device": "cuda"}
-    return in_process(setting, "benchmarks.gpu.speed", function, **options)
+def measure(setting: Setting, function: str, toy: dict[str, object], module: str = "speed", **more: object) -> Figures:
+    """A function of speed.py, or of another module beside it; `toy` are the sizes of a rehearsal."""
+    options = {"device": "cpu", **more, **toy} if setting.rehearsal else {"device": "cuda", **more}
+    return in_process(setting, f"benchmarks.gpu.{module}", function, **options)
 
 
 def loop(setting: Setting) -> Figures:

@@ -81,4 +81,19 @@ CLOCK = (
     _glb("demo", 60),
     _network("sd21", 60),
 )
-PARTS: dict[str, tuple[Item, ...]] = {"check": CHECK, "speed": SPEED, "clock": CLOCK}
+
+
+def _training(name: str, what: str, seconds: float, function: str, *, compiled: bool, **toy: object) -> Item:
+    toy = {"compiled": False, "repeats": 1, **toy}
+    run = partial(items.measure, module="prior_training", function=function, compiled=compiled, toy=toy)
+    return Item(name, what, seconds, run)
+
+
+TRAIN = (
+    BUILD,
+    _training("prior-step", "a step of the built-in prior's training, compiled: time, frames/s, kernels", 240, "step",
+              compiled=True, batch_scenes=1),
+    _training("prior-step-plain", "the same step, not compiled", 60, "step", compiled=False, batch_scenes=1),
+    _training("procedural", "procedural scenes rendered on the device", 90, "procedural", compiled=False, n=2),
+)  # fmt: skip
+PARTS: dict[str, tuple[Item, ...]] = {"check": CHECK, "speed": SPEED, "clock": CLOCK, "train": TRAIN}

@@ -4,6 +4,7 @@ PART is one of
   check  build, CUDA tests, parity with tiny-cuda-nn and nerfacc, a step, the loop and its waits, compute-sanitizer
   speed  encode, whole step, march and composite, Adam, networks, over rivals and measured floors
   clock  a picture to a GLB at four presets by stage, a distillation step with full-size SD 1.5, SDXL, SD3 and SD 2.1
+  train  a step of the built-in prior's training and its data; the training itself is nerf2mesh-train-prior training=gpu
 No network. DIR/PART.json is written again after every item; a short table comes at the end. Every part begins with
 `build`, which leaves libraries alone that fit the sources and this GPU. What cannot run here says why ("not run").
 

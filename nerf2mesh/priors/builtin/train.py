@@ -24,13 +24,14 @@ from nerf2mesh.priors.builtin.object_check import check_objects
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
 from nerf2mesh.priors.builtin.train_state import LastGood, TrainState
 from nerf2mesh.priors.builtin.validation import validate
-from nerf2mesh.priors.builtin.weight_files import PART_BYTES, export_network, mesh_sources
+from nerf2mesh.priors.builtin.weight_files import export_network, mesh_sources
 from nerf2mesh.procedural.dataset import Batch
 from nerf2mesh.utils.atomic_write import append_text, atomic_write_bytes, atomic_write_text
 from nerf2mesh.utils.checkpoint import before
 
 STATE = "checkpoints/last.safetensors"
 SMALL_STATE = "state.safetensors"
+PART_BYTES = 15_000_000
 CHECK_EVERY = 50
 """Steps between two looks at whether the weights are finite: each makes a GPU's host wait."""
 CLOSING_S = 10.0

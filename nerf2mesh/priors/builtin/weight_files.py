@@ -1,8 +1,6 @@
 """Files of the built-in prior's weights: float16 safetensors that carry the network's configuration in their header.
 
-A network is one file, or a folder of parts (`export_parts`) where files have to stay small on their way between
-machines; every part has the whole header. A folder that diffusers wrote (`diffusers_model`) is read too. Nothing is
-ever unpickled.
+A network is one file, or a folder that diffusers wrote (`diffusers_model`). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,38 +19,18 @@ from nerf2mesh.procedural.captions import WORDS
 from nerf2mesh.utils.atomic_write import atomic_write
 from nerf2mesh.utils.names import printable
 
-PART_BYTES = 15_000_000
-PART_NAME = "prior{suffix}.safetensors"
-
 
 def export_network(network: MultiViewDenoiser, training: dict[str, object], path: Path) -> None:
     """Writes `network` as float16 to `path`, aside and renamed; `training` says how it came about."""
     _write(path, _halves(network), _header(network, training))
 
 
-def export_parts(network: MultiViewDenoiser, training: dict[str, object], folder: Path) -> list[Path]:
-    """Writes `network` as float16 into files of at most PART_BYTES in `folder`; returns them."""
-    from huggingface_hub import split_torch_state_dict_into_shards
-
-    weights = _halves(network)
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = split_torch_state_dict_into_shards(weights, filename_pattern=PART_NAME, max_shard_size=PART_BYTES)
-    for old in folder.glob(PART_NAME.format(suffix="*")):
-        old.unlink()
-    for name, keys in plan.filename_to_tensors.items():
-        _write(folder / name, {key: weights[key] for key in keys}, _header(network, training))
-    return sorted(folder / name for name in plan.filename_to_tensors)
-
-
 def read_network(path: Path) -> MultiViewDenoiser:
-    """The network stored at `path`: a file, a folder of parts, or one of diffusers. ValueError where it is missing,
-    foreign or torn."""
+    """The network stored at `path`: a file, or a folder of diffusers. ValueError where it is missing, foreign or
+    torn."""
     if (path / "config.json").is_file():
         return _read_diffusers(path)
-    files, about, shapes = _files(path), {}, {}
-    for file in files:
-        about, more = _header_of(file)
-        shapes |= more
+    about, shapes = _header_of(_there(path))
     if "network" not in about:
         raise ValueError(
             f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
@@ -60,7 +38,7 @@ def read_network(path: Path) -> MultiViewDenoiser:
     _check_vocabulary(path, about.get("words"))
     config = checked_config(path, {"patch": 1} | read_json(path, about["network"]))
     check_tensors(path, config, shapes)
-    weights = {key: value for file in files for key, value in _read(file).items()}
+    weights = _read(path)
     for key, value in weights.items():
         if not value.isfinite().all():
             raise ValueError(f"prior.weights: expected finite numbers in {key} of {path}, got others; get it anew")
@@ -118,7 +96,7 @@ def read_training(path: Path) -> dict[str, Any]:
     """What the header of weights at `path` says of their training; empty for those that say nothing."""
     if (path / "config.json").is_file():
         return {}
-    about, _ = _header_of(_files(path)[0])
+    about, _ = _header_of(_there(path))
     return read_json(path, about.get("training", "{}"))
 
 
@@ -128,13 +106,12 @@ def mesh_sources(path: Path) -> list[list[dict[str, object]]]:
     return list(found) if isinstance(found, list) else []
 
 
-def _files(path: Path) -> list[Path]:
-    files = sorted(path.glob(PART_NAME.format(suffix="*"))) if path.is_dir() else [path]
-    if not files or not all(file.is_file() for file in files):
+def _there(path: Path) -> Path:
+    if not path.is_file():
         raise ValueError(
             f"prior.weights: expected a file, got none at {path}; train one with nerf2mesh-train-prior or leave it out"
         )
-    return files
+    return path
 
 
 def _header_of(path: Path) -> tuple[dict[str, str], dict[str, tuple[tuple[int, ...], str]]]:
