@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from nerf2mesh import fit
 from nerf2mesh.inputs import demo_picture
 from nerf2mesh.utils.checkpoint import read_checkpoint
@@ -38,6 +40,7 @@ def kill_in_the_loop(folder: Path, moment: random.Random) -> bool:
     return alive
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_ends_the_same(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert kill_in_the_loop(parts, random.Random())

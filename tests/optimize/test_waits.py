@@ -15,6 +15,7 @@ def test_the_default_loop_waits_for_nothing() -> None:
     assert waits_of_loop(["renderer.occupancy_every=4"], steps=3) == {}
 
 
+@pytest.mark.slow
 def test_a_planted_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     norm = loop.gradient_norm
     monkeypatch.setattr(loop, "gradient_norm", lambda state: norm(state) * min(1.0, float(norm(state))))

@@ -99,6 +99,7 @@ def test_words_are_of_the_scene_that_is_drawn_in_its_own_frame() -> None:
     assert 0 < mirrored < len(seeds)
 
 
+@pytest.mark.slow
 def test_loss_falls_on_one_batch() -> None:
     batch = render_seeds(range(4), VIEWS, SceneRenderer())
     c = config(reader=True)
