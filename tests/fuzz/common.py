@@ -7,6 +7,7 @@ as tracebacks too: a user would see Pillow's or numpy's words without the file's
 
 from __future__ import annotations
 
+import copy
 import faulthandler
 import json
 import os
@@ -127,9 +128,9 @@ def damaged_json(value: object, draw: random.Random) -> object:
         if draw.random() < 0.15 and place is not root:
             del place[key]
         elif isinstance(place, list) and draw.random() < 0.1:
-            place.extend([place[key]] * draw.choice((1, 3)))
+            place.extend(copy.deepcopy(place[key]) for _ in range(draw.choice((1, 3))))
         else:
-            place[key] = draw.choice(ODD)
+            place[key] = copy.deepcopy(draw.choice(ODD))
     return root[0]
 
 
