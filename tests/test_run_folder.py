@@ -192,3 +192,12 @@ def test_unusable_files_of_a_run_are_one_line_with_their_name(name: str, kind: s
     with pytest.raises(ValueError, match=rf"{name}(: expected|; choose)") as refused:
         RunFolder.open(asked(folder.path, "optimize.steps=999"), (), seen(0.25))
     assert "\n" not in str(refused.value)
+
+
+def test_a_name_in_a_strangers_list_of_inputs_stays_one_line(tmp_path: Path) -> None:
+    folder = started(asked(tmp_path / "run"), seen(0.25))
+    recorded = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    (folder / "inputs.json").write_text(json.dumps(recorded | {"\n\x1b[2J": "0"}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^\\n\\x1b\[2J: expected what the run in .* got none") as refused:
+        RunFolder.open(asked(folder.path), (), seen(0.25))
+    assert str(refused.value).isprintable()

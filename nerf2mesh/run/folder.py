@@ -26,6 +26,7 @@ from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.checkpoint import before
 from nerf2mesh.utils.denied import DENIED, why_denied
+from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_json
 
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
@@ -145,4 +146,4 @@ def _check_content(folder: Path, config: Config, recorded: Mapping[str, str], fo
         got = "others (picture, camera or prompt differ)"
         raise ValueError(f"observations: expected those of the run in {folder}, got {got}; {REMEDY}")
     got = f"{named_file(config, name)} with other content" if name in found else "none"
-    raise ValueError(f"{name}: expected what the run in {folder} was made from, got {got}; {REMEDY}")
+    raise ValueError(f"{printable(name)}: expected what the run in {folder} was made from, got {got}; {REMEDY}")

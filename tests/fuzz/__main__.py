@@ -35,6 +35,8 @@ def run(name: str, seconds: str, seed: str) -> bool:
         faults = sum(counts.get(kind, 0) for kind in FAULTS)
     except (IndexError, ValueError):
         counts, faults = "it did not end by itself", 1
+    if faults:
+        print("\n".join(lines[:-1]))
     print(f"{name:12} peak {peak_mb} MB, {counts}", flush=True)
     return status == 0 and not faults and 1e6 * peak_mb < MAX_PEAK_BYTES
 

@@ -231,7 +231,10 @@ def main(seconds: float, seed: int = 0, *, cases: int | None = None) -> dict[str
             except Hang:
                 counts["hangs"] += 1
             except ValueError as error:
-                counts["refused" if "\n" not in str(error) else "tracebacks"] += 1
+                kind = "refused" if "\n" not in str(error) else "tracebacks"
+                counts[kind] += 1
+                if kind == "tracebacks":
+                    print(f"case {counts['cases']} of seed {seed}, more than a line:\n{error}", file=sys.stderr)
             except Exception:
                 counts["tracebacks"] += 1
                 print(f"case {counts['cases']} of seed {seed}:\n{traceback.format_exc()}", file=sys.stderr)

@@ -33,7 +33,8 @@ def read_network(path: Path) -> MultiViewDenoiser:
     about, shapes = _header_of(_there(path))
     if "network" not in about:
         raise ValueError(
-            f"prior.weights: {path} does not say which network it is for; use a nerf2mesh-train-prior file"
+            f"prior.weights: expected a file of nerf2mesh-train-prior, got {path}, which does not say which "
+            "network it is for; use another"
         )
     _check_vocabulary(path, about.get("words"))
     config = checked_config(path, {"patch": 1} | read_json(path, about["network"]))
@@ -73,7 +74,9 @@ def _read_diffusers(path: Path) -> MultiViewDenoiser:
 
 def _check_vocabulary(path: Path, words: object) -> None:
     if words not in (None, " ".join(WORDS)):
-        raise ValueError(f"prior.weights: {path} was trained with another vocabulary; use one of this version")
+        raise ValueError(
+            f"prior.weights: expected this version's vocabulary, got another vocabulary in {path}; use other weights"
+        )
 
 
 def starting_weights(path: Path, config: DenoiserConfig) -> dict[str, Tensor]:
