@@ -23,6 +23,7 @@ HUGE = {
     "optimize.rays": ["optimize.rays=100000000"],
     "distill.n_views": ["distill.n_views=1024", "distill.render_px=512"],
     "distill.render_px": ["distill.render_px=4096", "distill.supersample=8"],
+    "prior.resolution": ["prior.resolution=4096", "distill.n_views=8"],
     "mesh.texture_size": ["mesh.texture_size=16384"],
     "report.turntable_frames": ["report.turntable_frames=10000", "report.turntable_size_px=4096"],
     "mesh.bake_views": ["mesh.bake_views=256", "mesh.bake_view_size_px=2048"],

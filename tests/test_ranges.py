@@ -16,8 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nerf2mesh.config import Config, SecondConfig, load_config, to_dataclass
+from nerf2mesh.fields import FieldConfig, HashGridField
 from nerf2mesh.lora.train.style import StyleTrainConfig
 from nerf2mesh.objects.train import MeshTrainConfig
+from nerf2mesh.optimize import LoopState
+from nerf2mesh.render import OccupancyGrid
 from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.sweep.config import BenchConfig
 from nerf2mesh.utils.config_errors import describe
@@ -199,3 +202,13 @@ def test_numbers_of_other_libraries_become_plain() -> None:
 
     some = dataclasses.replace(load_config(["preset=tiny"]).optimize, steps=np.int64(7), lr_network=np.float32(0.5))
     assert type(some.steps) is int and type(some.lr_network) is float and some.lr_network == 0.5
+
+
+def test_the_largest_seed_still_has_streams() -> None:
+    config = load_config([f"seed={2**40}"])
+    state = LoopState.fresh(
+        HashGridField(FieldConfig(n_levels=2, log2_table_size=6)), OccupancyGrid(8), 1e-2, 1e-3, config.seed
+    )
+    assert len({generator.initial_seed() for generator in state.generators.values()}) == len(state.generators)
+    with pytest.raises(ValueError, match="^seed: expected an integer of 0 to "):
+        load_config([f"seed={2**63 - 1}"])

@@ -88,8 +88,9 @@ def _views(group: str, c: DistillConfig, config: Config) -> list[Need]:
     if not c.weight > 0:
         return []
     side = (c.render_px or config.prior.resolution or LEAST_SIDE_PX) * c.supersample
-    by_side = c.render_px * c.supersample > 512 and c.n_views < 64
-    setting = f"{group}.{'render_px' if by_side else 'n_views'}"
+    setting = f"{group}.n_views"
+    if side > 512 and c.n_views < 64:
+        setting = f"{group}.render_px" if c.render_px or not config.prior.resolution else "prior.resolution"
     return [_pass(setting, "the views of a step", c.n_views * side**2, config)]
 
 

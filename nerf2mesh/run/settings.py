@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_yaml
 
 Changes = dict[str, tuple[object, object]]
@@ -49,7 +50,9 @@ def changes(path: Path, config: Config, remedy: str) -> Changes:
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and _kind(name) != "untold"}
     refused = {name: pair for name, pair in differing.items() if _kind(name) == "fixed"}
     if refused:
-        shown = ", ".join(f"{name} was {old}, now {new}" for name, (old, new) in refused.items())
+        shown = ", ".join(
+            f"{printable(name)} was {printable(str(old))}, now {new}" for name, (old, new) in refused.items()
+        )
         raise ValueError(
             f"output_dir: expected a run with these settings, got {path.parent} with others ({shown}); {remedy}"
         )

@@ -218,7 +218,7 @@ def _noise(images: Tensor, state: TrainState, config: PriorTrainConfig) -> Tenso
     """Standard normal numbers: the CPU's own stream; a GPU draws them itself, by the number of the step."""
     if images.device.type == "cpu":
         return torch.randn(images.shape, generator=state.generator)
-    generator = torch.Generator(images.device).manual_seed((config.seed << 32) + state.step)
+    generator = torch.Generator(images.device).manual_seed(((config.seed << 32) + state.step) % 2**63)
     return torch.randn(images.shape, generator=generator, device=images.device)
 
 
