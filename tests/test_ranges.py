@@ -210,5 +210,5 @@ def test_the_largest_seed_still_has_streams() -> None:
         HashGridField(FieldConfig(n_levels=2, log2_table_size=6)), OccupancyGrid(8), 1e-2, 1e-3, config.seed
     )
     assert len({generator.initial_seed() for generator in state.generators.values()}) == len(state.generators)
-    with pytest.raises(ValueError, match="^seed: expected an integer of 0 to "):
+    with pytest.raises(ValueError, match=r"^seed: expected an integer of 0 to "):
         load_config([f"seed={2**63 - 1}"])
