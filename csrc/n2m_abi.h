@@ -98,6 +98,10 @@ N2M_API int32_t n2m_update_occupancy(int64_t n_cells, float* ema, uint8_t* bits,
 N2M_API int32_t n2m_adam(int64_t n, float* param, float* grad, float* mean, float* square, float lr, float beta1,
                          float beta2, float eps, float decay, float bias1, float bias2, float grad_scale,
                          int32_t row_size, int32_t skip_zero_rows, int32_t zero_grad);
+// On a GPU only, with the suffix: n2m_adam for `count` tensors in one launch for every 32. Host arrays, row-major, a row per
+// tensor: pointers [count, 4] param, grad, mean, square; sizes [count]; rates [count, 8] lr to grad_scale; flags [count, 3].
+N2M_API int32_t n2m_adam_many_cuda(int32_t count, float* const* pointers, const int64_t* sizes, const float* rates,
+                                   const int32_t* flags, void* stream);
 
 #ifdef __cplusplus
 }

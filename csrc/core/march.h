@@ -21,6 +21,10 @@ N2M_HD float mul_then_add(float a, float b, float c) {
 #endif
 }
 
+N2M_HD float lattice_t(const n2m_march& m, float t_enter, int32_t k, float jitter) {
+  return mul_then_add(static_cast<float>(k) + jitter, m.step, t_enter);
+}
+
 N2M_HD float half_extent(const n2m_march& m) { return static_cast<float>(1 << (m.n_cascades - 1)); }
 
 // Slab test against the box and [near, far].
@@ -48,19 +52,28 @@ struct MarchCell {
 
 N2M_HD MarchCell cell_at(const n2m_march& m, const float (&p)[3]) {
   MarchCell cell;
-  float reach = 0.0f, extent = 1.0f;
+  float reach = 0.0f, extent = 1.0f, inverse = 1.0f;
   for (int a = 0; a < 3; ++a) reach = max1(reach, p[a] < 0.0f ? -p[a] : p[a]);
   cell.cascade = 0;
-  while (cell.cascade < m.n_cascades - 1 && reach > extent) ++cell.cascade, extent *= 2.0f;
+  while (cell.cascade < m.n_cascades - 1 && reach > extent) ++cell.cascade, extent *= 2.0f, inverse *= 0.5f;
   cell.index = static_cast<uint32_t>(cell.cascade);
   for (int a = 0; a < 3; ++a) {
-    const float u = mul_then_add(p[a], 1.0f / extent, 1.0f) * (0.5f * static_cast<float>(m.resolution));
+    const float u = mul_then_add(p[a], inverse, 1.0f) * (0.5f * static_cast<float>(m.resolution));
     // Clamped before it is an integer: a ray from very far away is placed with a large error.
     cell.x[a] = truncate1(min1(max1(u, 0.0f), static_cast<float>(m.resolution - 1)));
     cell.index = cell.index * static_cast<uint32_t>(m.resolution) + static_cast<uint32_t>(cell.x[a]);
   }
   return cell;
 }
+
+// The cell of the point at distance t.
+N2M_HD MarchCell cell_on_ray(const n2m_march& m, const float (&o)[3], const float (&d)[3], float t) {
+  float p[3];
+  for (int a = 0; a < 3; ++a) p[a] = mul_then_add(t, d[a], o[a]);
+  return cell_at(m, p);
+}
+
+N2M_HD bool is_occupied(const uint8_t* bits, const MarchCell& cell) { return bits[cell.index >> 3] >> (cell.index & 7) & 1; }
 
 // Where the ray leaves the block of `width` cells that holds `cell`.
 N2M_HD float block_exit(const n2m_march& m, const float (&o)[3], const float (&d)[3], const MarchCell& cell, int32_t width,
@@ -74,22 +87,20 @@ N2M_HD float block_exit(const n2m_march& m, const float (&o)[3], const float (&d
   return t_exit;
 }
 
-// Calls sink(k) for the samples' lattice numbers in order; the sink returns false to stop. `blocks` (or null) has a byte
+// Calls sink(k) for the samples' lattice numbers from `first` on, in order; the sink returns false to stop. `blocks` (or null) has a byte
 // per block of 8^3 cells, zero where all its bits are: large empty regions are then left in one step.
 template <class Sink>
 N2M_HD void march_ray(const n2m_march& m, const uint8_t* bits, const uint8_t* blocks, const float (&o)[3],
-                      const float (&d)[3], float jitter, Sink&& sink) {
+                      const float (&d)[3], float jitter, Sink&& sink, int32_t first = 0) {
   float t_enter, t_exit;
   if (!clip_ray(m, o, d, t_enter, t_exit)) return;
   const float inv_step = 1.0f / m.step;
   const int32_t n_blocks = m.resolution / 8;
-  for (int32_t k = 0; k < MAX_LATTICE;) {
-    const float t = mul_then_add(static_cast<float>(k) + jitter, m.step, t_enter);
+  for (int32_t k = first; k < MAX_LATTICE;) {
+    const float t = lattice_t(m, t_enter, k, jitter);
     if (!(t < t_exit)) return;
-    float p[3];
-    for (int a = 0; a < 3; ++a) p[a] = mul_then_add(t, d[a], o[a]);
-    const MarchCell cell = cell_at(m, p);
-    if (bits[cell.index >> 3] >> (cell.index & 7) & 1) {
+    const MarchCell cell = cell_on_ray(m, o, d, t);
+    if (is_occupied(bits, cell)) {
       if (!sink(k)) return;
       ++k;
       continue;
@@ -105,10 +116,6 @@ N2M_HD void march_ray(const n2m_march& m, const uint8_t* bits, const uint8_t* bl
     const int32_t k_next = truncate1((t_next - t_enter) * inv_step - jitter - slack) + 1;
     k = k_next > k ? k_next : k + 1;
   }
-}
-
-N2M_HD float lattice_t(const n2m_march& m, float t_enter, int32_t k, float jitter) {
-  return mul_then_add(static_cast<float>(k) + jitter, m.step, t_enter);
 }
 
 }  // namespace n2m

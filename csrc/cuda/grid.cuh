@@ -79,21 +79,21 @@ __device__ __forceinline__ void load_aligned(const __half* p, float* out) {
 }
 
 // The pair's two entries. Neighbors whose first index is even are one aligned load; on hashed levels that is every other
-// cell, because the hash multiplies x by one: the two ends then differ in the lowest bit only.
+// cell, because the hash multiplies x by one: the two ends then differ in the lowest bit only. The second load is predicated
+// and nothing branches, so that the loads of all pairs are in flight together. Levels begin and end at even entries.
 template <int NF, class P>
 __device__ __forceinline__ void load_pair(const P* table, uint32_t lower, uint32_t upper, float (&low)[NF], float (&up)[NF]) {
   if constexpr (NF * sizeof(P) <= 8) {
-    if ((lower ^ upper) == 1u) {
-      float both[2 * NF];
-      load_aligned<2 * NF>(table + static_cast<size_t>(lower & ~1u) * NF, both);
-      const bool swapped = lower & 1u;
+    const bool odd = lower & 1u;
+    float both[2 * NF];
+    load_aligned<2 * NF>(table + static_cast<size_t>(lower & ~1u) * NF, both);
 #pragma unroll
-      for (int f = 0; f < NF; ++f) low[f] = swapped ? both[NF + f] : both[f], up[f] = swapped ? both[f] : both[NF + f];
-      return;
-    }
+    for (int f = 0; f < NF; ++f) low[f] = odd ? both[NF + f] : both[f], up[f] = odd ? both[f] : both[NF + f];
+    if ((lower ^ upper) != 1u) load_aligned<NF>(table + static_cast<size_t>(upper) * NF, up);
+  } else {
+    load_aligned<NF>(table + static_cast<size_t>(lower) * NF, low);
+    load_aligned<NF>(table + static_cast<size_t>(upper) * NF, up);
   }
-  load_aligned<NF>(table + static_cast<size_t>(lower) * NF, low);
-  load_aligned<NF>(table + static_cast<size_t>(upper) * NF, up);
 }
 
 template <int N>

@@ -17,7 +17,7 @@ constexpr int TILE_BLOCKS = 264;       // two for each of an H100's multiprocess
 struct BackwardArgs {
   LevelTable levels;
   int64_t n;
-  int32_t n_levels, first_level;
+  int32_t n_levels, first_level, last_level, group;  // last_level: the one after; group: levels a thread takes one by one
   bool smoothstep;
   const float *points, *grad_out, *tangent, *grad_tangent;
   float* grad_params;
@@ -121,17 +121,21 @@ __device__ __forceinline__ void reduce_pair(float* table, uint32_t lower, uint32
   reduce_row<NF>(table + static_cast<size_t>(upper) * NF, up);
 }
 
-// RUNS for dense levels. The last warp's lanes beyond n stand on the last point with nothing to give.
+// RUNS for dense levels. The last warp's lanes beyond n stand on the last point with nothing to give. A thread's levels share
+// 32 bytes of a row of gradients, so that a row is read from memory once.
 template <int D, int NF, bool TANGENT, bool RUNS>
 __global__ void __launch_bounds__(THREADS) scatter(const __grid_constant__ BackwardArgs a) {
-  const int64_t i = global_index();
+  const int64_t i = index_in_pieces();
   if (!RUNS && i >= a.n) return;
-  const int level_index = a.first_level + blockIdx.y;
-  float* table = a.grad_params + static_cast<size_t>(a.levels.at[level_index].offset) * NF;
-  const auto sink = [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
-    reduce_pair<NF>(table, lower, upper, low, up);
-  };
-  corner_gradients<D, NF, TANGENT, RUNS>(a, i < a.n ? i : a.n - 1, i < a.n, level_index, sink);
+  const int begin = (a.first_level / a.group + blockIdx.y) * a.group;
+  for (int level_index = begin; level_index < begin + a.group; ++level_index) {
+    if (level_index < a.first_level || level_index >= a.last_level) continue;
+    float* table = a.grad_params + static_cast<size_t>(a.levels.at[level_index].offset) * NF;
+    const auto sink = [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
+      reduce_pair<NF>(table, lower, upper, low, up);
+    };
+    corner_gradients<D, NF, TANGENT, RUNS>(a, i < a.n ? i : a.n - 1, i < a.n, level_index, sink);
+  }
 }
 
 template <int D, int NF, bool TANGENT>
@@ -153,14 +157,26 @@ __global__ void __launch_bounds__(THREADS) scatter_tile(const __grid_constant__ 
   }
   __syncthreads();
   float* table = a.grad_params + static_cast<size_t>(level.offset) * NF;
-  for (uint32_t v = threadIdx.x; v < n_values; v += blockDim.x)
-    if (tile[v] != 0.0f) atomicAdd(table + v, tile[v]);
+  for (uint32_t entry = threadIdx.x; entry < level.size; entry += blockDim.x) {
+    bool any = false;
+#pragma unroll
+    for (int f = 0; f < NF; ++f) any |= tile[entry * NF + f] != 0.0f;
+    if (any) reduce_row<NF>(table + entry * NF, tile + entry * NF);
+  }
+}
+
+template <int D, int NF, bool TANGENT, bool RUNS>
+void launch_scatter(BackwardArgs a, int first_level, int last_level, cudaStream_t stream) {
+  if (first_level >= last_level) return;
+  a.first_level = first_level, a.last_level = last_level, a.group = options().backward_group ? 8 / NF : 1;
+  const dim3 grid = blocks_in_pieces(a.n, (last_level - 1) / a.group - first_level / a.group + 1);
+  scatter<D, NF, TANGENT, RUNS><<<grid, THREADS, 0, stream>>>(a);
 }
 
 template <int D, int NF, bool TANGENT>
 void launch(BackwardArgs a, int n_active, cudaStream_t stream) {
   // Below this many points a tile is flushed for too few of them.
-  const bool tiles = a.n >= 65536;
+  const bool tiles = a.n >= 65536 && options().tiles;
   int level = 0;
   for (; tiles && level < n_active; ++level) {
     const size_t bytes = static_cast<size_t>(a.levels.at[level].size) * NF * sizeof(float);
@@ -171,12 +187,8 @@ void launch(BackwardArgs a, int n_active, cudaStream_t stream) {
   }
   int first_hashed = level;
   while (first_hashed < n_active && !a.levels.at[first_hashed].hashed) ++first_hashed;
-  a.first_level = level;
-  if (first_hashed > level)
-    scatter<D, NF, TANGENT, true><<<dim3(blocks_for(a.n), first_hashed - level), THREADS, 0, stream>>>(a);
-  a.first_level = first_hashed;
-  if (n_active > first_hashed)
-    scatter<D, NF, TANGENT, false><<<dim3(blocks_for(a.n), n_active - first_hashed), THREADS, 0, stream>>>(a);
+  launch_scatter<D, NF, TANGENT, true>(a, level, first_hashed, stream);
+  launch_scatter<D, NF, TANGENT, false>(a, first_hashed, n_active, stream);
 }
 
 }  // namespace
@@ -191,7 +203,7 @@ extern "C" N2M_API int32_t n2m_grid_backward_cuda(const n2m_grid* g, int64_t n, 
   if (!check_gradients(n, grad_out, tangent, grad_tangent)) return N2M_INVALID;
   if (!check_pointers({{"points", points, n > 0}, {"grad_params", grad_params, n > 0}})) return N2M_INVALID;
   if (n == 0 || g->n_active == 0) return N2M_OK;
-  const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
+  const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, 0, 1, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
 #define CALL(D, NF) grad_tangent ? launch<D, NF, true>(a, g->n_active, on) : launch<D, NF, false>(a, g->n_active, on)
   N2M_DISPATCH_GRID(*g, CALL)

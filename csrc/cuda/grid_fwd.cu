@@ -1,5 +1,8 @@
-// Hash grid on the device: forward, forward with tangent, gradient to the points. blockIdx.y is the level, so that the
-// blocks in flight share one level's table in the second-level cache.
+// Hash grid on the device: forward, forward with tangent, gradient to the points. blockIdx.y is a group of levels, so that
+// the blocks in flight share few tables in the second-level cache. A group's features fill 32 bytes of a row, the smallest
+// piece that memory takes: with less, a row crosses over to memory several times when the output outgrows the cache.
+#include <string.h>
+
 #include "cuda/grid.cuh"
 
 namespace n2m {
@@ -15,42 +18,49 @@ struct ForwardArgs {
   float *out, *out_tangent;
 };
 
+// One point on one level; `along` only with TANGENT.
 template <int D, int NF, class P, bool TANGENT>
-__global__ void __launch_bounds__(THREADS) forward(const __grid_constant__ ForwardArgs a) {
-  const int64_t i = global_index();
-  if (i >= a.n) return;
-  const int level_index = blockIdx.y;
-  const int64_t row = (i * a.n_levels + level_index) * NF;
-  float value[NF] = {}, along[NF] = {};
-  if (level_index < a.n_active) {
-    const n2m_level& level = a.levels.at[level_index];
-    const Place<D> at = place_point<D>(level, a.smoothstep, a.points + i * D);
-    const P* table = static_cast<const P*>(a.params) + static_cast<size_t>(level.offset) * NF;
-    float lower[NF] = {}, upper[NF] = {}, moved_lower[NF] = {}, moved_upper[NF] = {}, slope[D], tangent[D];
-    if (TANGENT) {
-      slopes<D>(level, a.smoothstep, at, slope);
-      for (int d = 0; d < D; ++d) tangent[d] = a.tangent[i * D + d];
-    }
+__device__ __forceinline__ void encode(const ForwardArgs& a, int64_t i, int level_index, float* value, float* along) {
+  const n2m_level& level = a.levels.at[level_index];
+  const Place<D> at = place_point<D>(level, a.smoothstep, a.points + i * D);
+  const P* table = static_cast<const P*>(a.params) + static_cast<size_t>(level.offset) * NF;
+  float lower[NF] = {}, upper[NF] = {}, moved_lower[NF] = {}, moved_upper[NF] = {}, slope[D], tangent[D];
+  if (TANGENT) {
+    slopes<D>(level, a.smoothstep, at, slope);
+    for (int d = 0; d < D; ++d) tangent[d] = a.tangent[i * D + d];
+  }
 #pragma unroll
-    for (int c = 0; c < Pairs<D>::N; ++c) {
-      float low[NF], up[NF];
-      load_pair<NF>(table, at.lower[c], at.upper[c], low, up);
-      const float w = pair_weight<D>(at.s, c), moved = TANGENT ? pair_tangent<D>(at.s, slope, tangent, c) : 0.0f;
-#pragma unroll
-      for (int f = 0; f < NF; ++f) {
-        lower[f] += w * low[f], upper[f] += w * up[f];
-        if (TANGENT) moved_lower[f] += moved * low[f], moved_upper[f] += moved * up[f];
-      }
-    }
+  for (int c = 0; c < Pairs<D>::N; ++c) {
+    float low[NF], up[NF];
+    load_pair<NF>(table, at.lower[c], at.upper[c], low, up);
+    const float w = pair_weight<D>(at.s, c), moved = TANGENT ? pair_tangent<D>(at.s, slope, tangent, c) : 0.0f;
 #pragma unroll
     for (int f = 0; f < NF; ++f) {
-      value[f] = lower[f] + at.s[0] * (upper[f] - lower[f]);
-      if (TANGENT)
-        along[f] = moved_lower[f] + at.s[0] * (moved_upper[f] - moved_lower[f]) + slope[0] * tangent[0] * (upper[f] - lower[f]);
+      lower[f] += w * low[f], upper[f] += w * up[f];
+      if (TANGENT) moved_lower[f] += moved * low[f], moved_upper[f] += moved * up[f];
     }
   }
-  store_row<NF>(a.out + row, value);
-  if (TANGENT) store_row<NF>(a.out_tangent + row, along);
+#pragma unroll
+  for (int f = 0; f < NF; ++f) {
+    value[f] = lower[f] + at.s[0] * (upper[f] - lower[f]);
+    if (TANGENT)
+      along[f] = moved_lower[f] + at.s[0] * (moved_upper[f] - moved_lower[f]) + slope[0] * tangent[0] * (upper[f] - lower[f]);
+  }
+}
+
+// GROUP levels a thread; n_levels is a multiple of it.
+template <int D, int NF, class P, bool TANGENT, int GROUP>
+__global__ void __launch_bounds__(THREADS) forward(const __grid_constant__ ForwardArgs a) {
+  const int64_t i = index_in_pieces();
+  if (i >= a.n) return;
+  const int first = blockIdx.y * GROUP;
+  float value[GROUP * NF] = {}, along[GROUP * NF] = {};
+#pragma unroll
+  for (int k = 0; k < GROUP; ++k)
+    if (first + k < a.n_active) encode<D, NF, P, TANGENT>(a, i, first + k, value + k * NF, along + k * NF);
+  const int64_t row = (i * a.n_levels + first) * NF;
+  store_row<GROUP * NF>(a.out + row, value);
+  if (TANGENT) store_row<GROUP * NF>(a.out_tangent + row, along);
 }
 
 struct InputGradArgs {
@@ -131,11 +141,17 @@ __global__ void __launch_bounds__(THREADS) input_grad(const __grid_constant__ In
 
 template <int D, int NF>
 void launch_forward(const ForwardArgs& a, bool half, cudaStream_t stream) {
-  const dim3 grid(blocks_for(a.n), a.n_levels);
+  constexpr int GROUP = 8 / NF;
+  const dim3 grid = blocks_in_pieces(a.n, a.n_levels), grouped = blocks_in_pieces(a.n, a.n_levels / GROUP);
   if (a.tangent) {
-    half ? forward<D, NF, __half, true><<<grid, THREADS, 0, stream>>>(a) : forward<D, NF, float, true><<<grid, THREADS, 0, stream>>>(a);
+    half ? forward<D, NF, __half, true, 1><<<grid, THREADS, 0, stream>>>(a)
+         : forward<D, NF, float, true, 1><<<grid, THREADS, 0, stream>>>(a);
+  } else if (options().forward_group && a.n_levels % GROUP == 0) {
+    half ? forward<D, NF, __half, false, GROUP><<<grouped, THREADS, 0, stream>>>(a)
+         : forward<D, NF, float, false, GROUP><<<grouped, THREADS, 0, stream>>>(a);
   } else {
-    half ? forward<D, NF, __half, false><<<grid, THREADS, 0, stream>>>(a) : forward<D, NF, float, false><<<grid, THREADS, 0, stream>>>(a);
+    half ? forward<D, NF, __half, false, 1><<<grid, THREADS, 0, stream>>>(a)
+         : forward<D, NF, float, false, 1><<<grid, THREADS, 0, stream>>>(a);
   }
 }
 
@@ -174,6 +190,18 @@ extern "C" {
 
 N2M_API int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
 N2M_API const char* n2m_last_error(void) { return error_text(); }
+
+// For benchmarks: chooses a variant (launch.cuh, Options) for the calls that follow.
+N2M_API int32_t n2m_cuda_set_option(const char* name, int32_t value) {
+  const struct {
+    const char* name;
+    int32_t* value;
+  } all[] = {{"forward_group", &options().forward_group}, {"backward_group", &options().backward_group},
+             {"piece", &options().piece}, {"tiles", &options().tiles}, {"march_lanes", &options().march_lanes}};
+  for (const auto& one : all)
+    if (strcmp(one.name, name) == 0) return *one.value = value, N2M_OK;
+  return refuse("option: expected one of launch.cuh, got %s", name), N2M_INVALID;
+}
 
 N2M_API int32_t n2m_grid_forward_cuda(const n2m_grid* g, int64_t n, const float* points, const void* params, float* out, void* stream) {
   return run_forward(g, n, points, params, nullptr, out, nullptr, stream);

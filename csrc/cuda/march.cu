@@ -1,4 +1,7 @@
 // Marching on the device: count, scan, fill. The order of the samples is that of the rays; nothing waits for the host.
+//
+// With masks and few rays a warp takes a ray: it tests 32 lattice points at once, and writes their samples side by side. That
+// tests points which skipping would leave out, but 4,096 rays alone are too few threads to hide the time of a step's loads.
 #include "core/march.h"
 #include "cuda/launch.cuh"
 
@@ -6,6 +9,8 @@ namespace n2m {
 namespace {
 
 constexpr int SCAN_THREADS = 1024;
+constexpr int RAY_THREADS = 64;        // of a block: few rays still reach many multiprocessors
+constexpr int64_t FEW_RAYS = 1 << 16;  // up to here a warp takes a ray
 
 struct MarchArgs {
   n2m_march m;
@@ -23,7 +28,7 @@ struct Ray {
   }
 };
 
-__global__ void __launch_bounds__(THREADS) count_samples(const __grid_constant__ MarchArgs a, int32_t* packed_info) {
+__global__ void __launch_bounds__(RAY_THREADS) count_samples(const __grid_constant__ MarchArgs a, int32_t* packed_info) {
   const int64_t r = global_index();
   if (r >= a.n_rays) return;
   const Ray ray(a, r);
@@ -41,6 +46,35 @@ __global__ void __launch_bounds__(THREADS) count_samples(const __grid_constant__
   });
   if (mask)
     for (; word < a.mask_words; ++word, pending = 0) mask[word] = pending;
+  packed_info[2 * r + 1] = count;
+}
+
+// A warp per ray tests every lattice point that the mask has a bit for; what lies beyond, its first lane finds by skipping.
+__global__ void __launch_bounds__(THREADS) count_by_warps(const __grid_constant__ MarchArgs a, int32_t* packed_info) {
+  const int64_t r = global_index() / WARP;
+  const int lane = threadIdx.x % WARP;
+  if (r >= a.n_rays) return;
+  const Ray ray(a, r);
+  float t_enter = 0.0f, t_exit = 0.0f;
+  bool within = clip_ray(a.m, ray.o, ray.d, t_enter, t_exit);
+  unsigned* const mask = reinterpret_cast<unsigned*>(a.masks + r * a.mask_words);
+  const int32_t n_words = static_cast<int32_t>(2 * a.mask_words);
+  int32_t count = 0;
+  for (int32_t base = 0; base < n_words; base += WARP) {
+    unsigned mine = 0;
+    for (int32_t word = base; within && word < n_words && word < base + static_cast<int32_t>(WARP); ++word) {
+      const float t = lattice_t(a.m, t_enter, word * static_cast<int32_t>(WARP) + lane, ray.jitter);
+      const bool there = t < t_exit;
+      const unsigned hits = __ballot_sync(ALL_LANES, there && is_occupied(a.bits, cell_on_ray(a.m, ray.o, ray.d, t)));
+      within = __ballot_sync(ALL_LANES, there) == ALL_LANES;
+      if (lane == word - base) mine = hits;
+      count += __popc(hits);
+    }
+    if (base + lane < n_words) mask[base + lane] = mine;
+  }
+  if (lane != 0) return;
+  if (within)
+    march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t) { return ++count, true; }, n_words * static_cast<int32_t>(WARP));
   packed_info[2 * r + 1] = count;
 }
 
@@ -76,8 +110,18 @@ __global__ void __launch_bounds__(SCAN_THREADS) scan_counts(int64_t n_rays, int3
   if (threadIdx.x == 0) *n_samples = carry;
 }
 
-__global__ void __launch_bounds__(THREADS) fill_samples(const __grid_constant__ MarchArgs a, const int32_t* packed_info, float* t,
-                                                        float* dt, int32_t* ray_index) {
+// Writes samples of one ray from place `at` on.
+struct Output {
+  float *t, *dt;
+  int32_t* ray_index;
+  __device__ void write(const MarchArgs& a, int64_t at, int64_t r, float t_enter, int32_t k, float jitter) const {
+    t[at] = lattice_t(a.m, t_enter, k, jitter);
+    dt[at] = a.m.step;
+    ray_index[at] = static_cast<int32_t>(r);
+  }
+};
+
+__global__ void __launch_bounds__(RAY_THREADS) fill_samples(const __grid_constant__ MarchArgs a, const int32_t* packed_info, Output out) {
   const int64_t r = global_index();
   if (r >= a.n_rays) return;
   const int32_t count = packed_info[2 * r + 1];
@@ -86,23 +130,46 @@ __global__ void __launch_bounds__(THREADS) fill_samples(const __grid_constant__ 
   if (count <= 0 || !clip_ray(a.m, ray.o, ray.d, t_enter, t_exit)) return;
   int64_t at = packed_info[2 * r];
   const int64_t last = at + count;
-  auto write = [&](int32_t k) {
-    t[at] = lattice_t(a.m, t_enter, k, ray.jitter);
-    dt[at] = a.m.step;
-    ray_index[at] = static_cast<int32_t>(r);
+  march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) {
+    out.write(a, at, r, t_enter, k, ray.jitter);
     return ++at < last;
-  };
-  if (!a.masks) {
-    march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, write);
-    return;
+  });
+}
+
+// A warp per ray: the samples of 32 lattice points, one bit of the mask each, are written side by side.
+__global__ void __launch_bounds__(THREADS) fill_by_warps(const __grid_constant__ MarchArgs a, const int32_t* packed_info, Output out) {
+  const int64_t r = global_index() / WARP;
+  const int lane = threadIdx.x % WARP;
+  if (r >= a.n_rays) return;
+  const int32_t count = packed_info[2 * r + 1];
+  float t_enter, t_exit;
+  const Ray ray(a, r);
+  if (count <= 0 || !clip_ray(a.m, ray.o, ray.d, t_enter, t_exit)) return;
+  int64_t at = packed_info[2 * r];
+  const int64_t last = at + count;
+  const unsigned* const mask = reinterpret_cast<const unsigned*>(a.masks + r * a.mask_words);
+  const int32_t n_words = static_cast<int32_t>(2 * a.mask_words);
+  for (int32_t base = 0; base < n_words && at < last; base += WARP) {
+    const unsigned mine = base + lane < n_words ? mask[base + lane] : 0u;
+    for (unsigned left = __ballot_sync(ALL_LANES, mine != 0u); left && at < last; left &= left - 1u) {
+      const int source = __ffs(static_cast<int>(left)) - 1;
+      const unsigned hits = __shfl_sync(ALL_LANES, mine, source);
+      const int64_t place = at + __popc(hits & ((1u << lane) - 1u));
+      if (hits >> lane & 1u && place < last) out.write(a, place, r, t_enter, (base + source) * static_cast<int32_t>(WARP) + lane, ray.jitter);
+      at += __popc(hits);
+    }
   }
-  const unsigned long long* mask = a.masks + r * a.mask_words;
-  for (int64_t word = 0; word < a.mask_words && at < last; ++word)
-    for (unsigned long long left = mask[word]; left && at < last; left &= left - 1)
-      write(static_cast<int32_t>(word * 64 + __ffsll(static_cast<long long>(left)) - 1));
   // A direction shorter than 1 has more lattice points than the mask has bits.
-  if (at < last)
-    march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) { return k >> 6 < a.mask_words || write(k); });
+  if (lane == 0 && at < last)
+    march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) {
+      out.write(a, at, r, t_enter, k, ray.jitter);
+      return ++at < last;
+    }, n_words * static_cast<int32_t>(WARP));
+}
+
+bool by_warps(const MarchArgs& a) {
+  const int32_t wanted = options().march_lanes;
+  return a.masks && (wanted == 0 ? a.n_rays <= FEW_RAYS : wanted == 32);
 }
 
 bool check_inputs(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
@@ -132,7 +199,11 @@ N2M_API int32_t n2m_march_count_cuda(const n2m_march* m, int64_t n_rays, const f
   if (!check_pointer("n_samples", n_samples)) return N2M_INVALID;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
-  if (n_rays > 0) count_samples<<<blocks_for(n_rays), THREADS, 0, on>>>(a, packed_info);
+  if (n_rays > 0 && by_warps(a)) {
+    count_by_warps<<<blocks_for(n_rays * WARP), THREADS, 0, on>>>(a, packed_info);
+  } else if (n_rays > 0) {
+    count_samples<<<blocks_for(n_rays, RAY_THREADS), RAY_THREADS, 0, on>>>(a, packed_info);
+  }
   scan_counts<<<1, SCAN_THREADS, 0, on>>>(n_rays, packed_info, n_samples);
   return launch_status();
 }
@@ -143,7 +214,13 @@ N2M_API int32_t n2m_march_fill_cuda(const n2m_march* m, int64_t n_rays, const fl
   if (!check_inputs(m, n_rays, origins, directions, bits, masks, mask_words, packed_info)) return N2M_INVALID;
   if (n_rays == 0) return N2M_OK;
   const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
-  fill_samples<<<blocks_for(n_rays), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(a, packed_info, t, dt, ray_index);
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  const Output out{t, dt, ray_index};
+  if (masks) {
+    fill_by_warps<<<blocks_for(n_rays * WARP), THREADS, 0, on>>>(a, packed_info, out);
+  } else {
+    fill_samples<<<blocks_for(n_rays, RAY_THREADS), RAY_THREADS, 0, on>>>(a, packed_info, out);
+  }
   return launch_status();
 }
 

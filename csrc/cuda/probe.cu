@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(THREADS) probe(const __grid_constant__ ProbeAr
       for (int f = 0; f < NF; ++f) total[f] += row[f];
     }
   }
-  if (!WRITE) store_row<NF>(a.out + (i * gridDim.y + blockIdx.y) * NF, total);
+  if (!WRITE) store_row<NF>(a.out + (static_cast<int64_t>(blockIdx.y) * a.n + i) * NF, total);
 }
 
 template <int NF>
@@ -50,7 +50,7 @@ void launch(const ProbeArgs& a, int n_levels, bool write, cudaStream_t stream) {
 
 using namespace n2m;
 
-// Eight random entries per point and level: read into out [n, n_levels * n_features], or (write = 1) added to.
+// Eight random entries per point and level: read into out [n_levels, n, n_features], neighbors beside each other, or (write = 1) added to.
 extern "C" N2M_API int32_t n2m_probe_lookups_cuda(const n2m_grid* g, int64_t n, float* params, float* out, int32_t write, void* stream) {
   if (n == 0) return N2M_OK;
   const ProbeArgs a{copy_levels(*g), n, params, out};
