@@ -20,15 +20,22 @@ __device__ __forceinline__ Place<D> place_point(const n2m_level& level, bool smo
   Place<D> at;
   for (int d = 0; d < D; ++d) x[d] = point[d];
   locate<D>(level, x, at.cell, at.frac);
+  if (level.hashed) {
 #pragma unroll
-  for (int c = 0; c < Pairs<D>::N; ++c) {
-    if (level.hashed) {
+    for (int c = 0; c < Pairs<D>::N; ++c) {
       at.lower[c] = hashed_index<D>(level, at.cell, c, 0);
       at.upper[c] = hashed_index<D>(level, at.cell, c, 1);
-    } else {
-      const uint32_t index = dense_index<D>(level, at.cell, c), next = index + 1;
-      at.lower[c] = index < level.size ? index : index % level.size;
-      at.upper[c] = next < level.size ? next : next % level.size;
+    }
+  } else {
+    bool outside = false;  // one branch for a case that only points outside of [0, 1] bring
+#pragma unroll
+    for (int c = 0; c < Pairs<D>::N; ++c) {
+      at.lower[c] = dense_index<D>(level, at.cell, c), at.upper[c] = at.lower[c] + 1;
+      outside |= at.lower[c] >= level.size - 1u;
+    }
+    if (outside) {
+#pragma unroll
+      for (int c = 0; c < Pairs<D>::N; ++c) at.lower[c] %= level.size, at.upper[c] %= level.size;
     }
   }
   for (int d = 0; d < D; ++d) at.s[d] = blend(smoothstep, at.frac[d]);

@@ -59,6 +59,7 @@ SIGNATURES = {
     "update_occupancy": [I64, P, P, I64, P, P, F32, F32, I32],
     "adam": [I64, P, P, P, P, F32, F32, F32, F32, F32, F32, F32, F32, I32, I32, I32],
 }
+CUDA_ONLY = {"adam_many": [I32, P, P, P, P]}  # in libraries built before there are none of them
 UNSUPPORTED, OUT_OF_MEMORY, INVALID, CUDA_ERROR = 1, 2, 4, 1000
 
 
@@ -166,6 +167,10 @@ def cuda() -> ctypes.CDLL | None:
         )
         return None
     _declare(library, "_cuda", [c_void_p])
+    for name, arguments in CUDA_ONLY.items():
+        function = getattr(library, f"n2m_{name}_cuda", None)
+        if function is not None:
+            function.argtypes, function.restype = [*arguments, c_void_p], c_int32
     return library
 
 

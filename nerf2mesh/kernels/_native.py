@@ -296,6 +296,40 @@ def adam(
     call("adam", param, param.numel(), param, grad, mean, square, *rates, *flags)
 
 
+def adam_many(params, grads, means, squares, rates: list[float], counts: list[int]) -> None:
+    """`adam` for lists of tensors on one device, on a GPU in one call for all of them.
+
+    rates: lr, beta1, beta2, eps and weight_decay of each tensor in turn. counts: step and row size of each; with a row
+    size above 0 rows whose gradient is all zero are left alone.
+    """
+    tensors = list(zip(params, grads, means, squares))
+    if tensors and tensors[0][0].is_cuda and hasattr(_lib.cuda(), "n2m_adam_many_cuda"):
+        _adam_on_gpu(tensors, rates, counts)
+        return
+    for i, (param, grad, mean, square) in enumerate(tensors):
+        step, row_size = counts[2 * i : 2 * i + 2]
+        flags = (step, 1.0, max(row_size, 1), row_size > 0, False)
+        adam(param, grad, mean, square, *rates[5 * i : 5 * i + 5], *flags)
+
+
+def _adam_on_gpu(tensors: list[tuple[Tensor, ...]], rates: list[float], counts: list[int]) -> None:
+    """Arrays as n2m_adam_many_cuda takes them; they are copied into the launch."""
+    pointers, sizes, numbers, flags = [], [], [], []
+    for i, together in enumerate(tensors):
+        size = together[0].numel()
+        for name, value in zip(("param", "grad", "mean", "square"), together):
+            check_size(name, value, size)
+            pointers.append(value.data_ptr())
+        lr, beta1, beta2, eps, weight_decay = rates[5 * i : 5 * i + 5]
+        step, row_size = counts[2 * i : 2 * i + 2]
+        sizes.append(size)
+        numbers += (lr, beta1, beta2, eps, weight_decay, 1 - beta1**step, 1 - beta2**step, 1.0)
+        flags += (max(row_size, 1), int(row_size > 0), 0)
+    arrays = (_lib.P * len(pointers))(*pointers), (_lib.I64 * len(sizes))(*sizes)
+    options = (_lib.F32 * len(numbers))(*numbers), (_lib.I32 * len(flags))(*flags)
+    call("adam_many", tensors[0][0], len(tensors), *arrays, *options)
+
+
 IMPLEMENTATIONS = {
     "grid_forward": grid_forward,
     "grid_jvp": grid_jvp,
@@ -306,6 +340,7 @@ IMPLEMENTATIONS = {
     "composite_backward": composite_backward,
     "update_occupancy": update_occupancy,
     "adam": adam,
+    "adam_many": adam_many,
 }
 for _name, _function in IMPLEMENTATIONS.items():
     LIBRARY.impl(_name, _function, "CPU")

@@ -31,6 +31,8 @@ SCHEMAS = {
     "adam": "(Tensor(a!) param, Tensor(b!) grad, Tensor(c!) mean, Tensor(d!) square, "
     "float lr, float beta1, float beta2, float eps, float weight_decay, int step, float grad_scale, "
     "int row_size, bool skip_zero_rows, bool zero_grad) -> ()",
+    "adam_many": "(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] means, Tensor(c!)[] squares, "
+    "float[] rates, int[] counts) -> ()",
 }
 for _name, _schema in SCHEMAS.items():
     LIBRARY.define(_name + _schema)
@@ -90,5 +92,10 @@ def _(*arguments) -> None:
 
 
 @_fake("adam")
+def _(*arguments) -> None:
+    return None
+
+
+@_fake("adam_many")
 def _(*arguments) -> None:
     return None

@@ -59,7 +59,7 @@ def adam_step(
 
 
 class FusedAdam(torch.optim.Optimizer):
-    """AdamW over float32 parameters with one native pass for each; every option may differ between groups.
+    """AdamW over float32 parameters in one native call; every option may differ between groups.
 
     A group with `row_size` > 0 leaves rows of that many values with an all-zero gradient untouched: their moments do
     not decay either, as with torch.optim.SparseAdam. State and state_dict are those of torch.optim.AdamW.
@@ -93,13 +93,31 @@ class FusedAdam(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        by_device: dict[torch.device, list[tuple[Tensor, dict]]] = {}
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
-                    self._step_one(param, param.grad, group)
+                    by_device.setdefault(param.device, []).append((param, group))
+        for together in by_device.values():
+            self._step_together(together)
         return loss
 
-    def _step_one(self, param: Tensor, grad: Tensor, group: dict) -> None:
+    def _step_together(self, work: list[tuple[Tensor, dict]]) -> None:
+        """Parameters of one device, each with its group."""
+        params = [param for param, _ in work]
+        states = [self._state_of(param) for param in params]
+        torch._foreach_add_([state["step"] for state in states], 1)
+        rates: list[float] = []
+        counts: list[int] = []
+        for state, (_, group) in zip(states, work):
+            rates += (float(group["lr"]), *group["betas"], group["eps"], group["weight_decay"])
+            counts += (int(state["step"]), group["row_size"])
+        moments = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
+        # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
+        torch.ops.n2m.adam_many.default(params, [p.grad.contiguous() for p in params], *moments, rates, counts)
+
+    def _state_of(self, param: Tensor) -> dict:
+        """Its moments and count of steps, made at the first step."""
         state = self.state[param]
         if not state:
             check_tensor("params", param, tuple(param.shape))
@@ -110,9 +128,4 @@ class FusedAdam(torch.optim.Optimizer):
             raise ValueError(
                 f"params: expected contiguous memory, got strides {param.stride()}; call .contiguous() where it is made"
             )
-        state["step"] += 1
-        # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
-        row_size = group["row_size"]
-        options = (group["weight_decay"], int(state["step"]), 1.0, max(row_size, 1), row_size > 0, False)
-        moments = (grad.contiguous(), state["exp_avg"], state["exp_avg_sq"])
-        torch.ops.n2m.adam.default(param, *moments, float(group["lr"]), *group["betas"], group["eps"], *options)
+        return state

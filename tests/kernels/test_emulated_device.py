@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from ctypes import c_float, c_int32, c_int64, c_void_p
 
 import pytest
 import torch
@@ -29,6 +31,77 @@ def both(name: str, *arguments: object, architecture: int = 900) -> tuple[list[T
         assert getattr(lib, f"n2m_{name}{suffix}")(*values, *stream) == 0
         results.append([a for a in copies if isinstance(a, Tensor)])
     return results[0], results[1]
+
+
+def test_adam_of_many_tensors() -> None:
+    """33 tensors in two launches: with and without vectors, rows skipped and not, one empty; rates of their own."""
+    from .emulation import library
+
+    sizes = [12 * (7 * i % 300) + (i % 3) * 4 * (i % 2) for i in range(33)]
+    flags = [
+        ((1, 0, 0), (4, 1, 0), (3, 1, 1), (2, 1, 1))[i % 4] if n % 12 == 0 else (1, 0, 1) for i, n in enumerate(sizes)
+    ]
+    rates = [(0.1 / (i + 1), 0.9, 0.99, 1e-8, 0.1 * (i % 2), 0.271, 0.0297, 1.0) for i in range(33)]
+    tensors = []
+    for n, (row, *_) in zip(sizes, flags):
+        touched = (torch.rand(n // row) < 0.3).repeat_interleave(row)
+        tensors.append([torch.randn(n), torch.randn(n) * touched, torch.randn(n), torch.rand(n)])
+    wanted = [[t.clone() for t in together] for together in tensors]
+    for together, of_rates, of_flags in zip(wanted, rates, flags):
+        pointers = [t.data_ptr() for t in together]
+        assert _lib.cpu().n2m_adam(len(together[0]), *pointers, *of_rates, *of_flags) == 0
+    pointers = [t.data_ptr() for together in tensors for t in together]
+    arrays = (c_void_p * 132)(*pointers), (c_int64 * 33)(*sizes)
+    options = (c_float * 264)(*(x for row in rates for x in row)), (c_int32 * 99)(*(x for row in flags for x in row))
+    assert library(900).n2m_adam_many_cuda(33, *arrays, *options, c_void_p(0)) == 0
+    for got, expected in zip(tensors, wanted):
+        for a, b in zip(got, expected):
+            assert relative_error(a, b) < 1e-6
+
+
+def set_option(name: str, value: int) -> None:
+    from .emulation import library
+
+    assert library(900).n2m_cuda_set_option(name.encode(), value) == 0
+
+
+@pytest.fixture
+def options() -> Iterator[Callable[[str, int], None]]:
+    """Sets a variant of the kernels; afterwards all are as they were."""
+    defaults = {"forward_group": 1, "backward_group": 1, "piece": 0, "tiles": 1, "march_lanes": 0}
+    yield set_option
+    for name, value in defaults.items():
+        set_option(name, value)
+
+
+@pytest.mark.parametrize("sizes", [(16, 2), (8, 4), (5, 2), (8, 1), (3, 8)])
+@pytest.mark.parametrize("group", [0, 1])
+def test_groups_of_levels_and_pieces_of_points(sizes: tuple[int, int], group: int, options: Callable) -> None:
+    """Every variant of the order of levels and points; 9 blocks of points in pieces of 4."""
+    n_levels, n_features = sizes
+    layout = GridLayout(n_levels=n_levels, n_features=n_features, log2_table_size=11, base_resolution=4)
+    options("forward_group", group), options("backward_group", group), options("piece", 10)
+    n, n_active = 2100, n_levels - 1
+    grid = _lib.grid_struct(layout, n_active, False)
+    x, params, g = torch.rand(n, 3), torch.randn(layout.n_params), torch.randn(n, layout.n_outputs)
+    x[:200] = x[0] + torch.linspace(0, 0.3, 200)[:, None] * (x[1] - x[0])
+    assert_close(both("grid_forward", grid, n, x, params, torch.full((n, layout.n_outputs), 7.0)), 2e-6)
+    assert_close(both("grid_backward", grid, n, x, g, None, None, torch.zeros(layout.n_params)), 1e-5)
+
+
+@pytest.mark.parametrize("tiles", [0, 1])
+def test_tiles_change_nothing(tiles: int, options: Callable) -> None:
+    options("tiles", tiles)
+    layout = GridLayout(n_levels=2, n_features=2, log2_table_size=15, base_resolution=9)
+    x, g = torch.rand(65_700, 3), torch.randn(65_700, layout.n_outputs)
+    inputs = (_lib.grid_struct(layout, 2, False), len(x), x, g, None, None)
+    assert_close(both("grid_backward", *inputs, torch.zeros(layout.n_params)), 2e-5)
+
+
+def test_options_are_named() -> None:
+    from .emulation import library
+
+    assert library(900).n2m_cuda_set_option(b"speed", 1) != 0
 
 
 def assert_close(results: tuple[list[Tensor], list[Tensor]], bound: float) -> None:
@@ -75,8 +148,9 @@ def test_runs_of_samples_in_one_cell(architecture: int, n: int) -> None:
 
 
 @pytest.mark.parametrize("lattice", [(16, 1, 0.05, 1.0), (32, 2, 0.02, 1.0), (16, 1, 0.06, 0.05)])
-@pytest.mark.parametrize("masked", [False, True])
-def test_march(lattice: tuple[int, int, float, float], masked: bool) -> None:
+@pytest.mark.parametrize(("masked", "lanes"), [(False, 0), (True, 1), (True, 32)])
+def test_march(lattice: tuple[int, int, float, float], masked: bool, lanes: int, options: Callable) -> None:
+    options("march_lanes", lanes)
     n, (resolution, n_cascades, step, length) = 77, lattice
     origins, directions = rays(n)
     bits, jitter = random_bits(resolution, 0.4, n_cascades), torch.rand(n)

@@ -49,6 +49,7 @@ def calls() -> dict[str, tuple]:
             torch.rand(512), torch.zeros(64, dtype=torch.uint8), torch.arange(9), torch.rand(9), 0.9, 0.5, True,
         ),
         "adam": (*flat, 0.1, 0.9, 0.99, 1e-8, 0.0, 3, 1.0, 4, True, False),
+        "adam_many": (*([t.clone(), t[:9].clone()] for t in flat), [0.1, 0.9, 0.99, 1e-8, 0.1] * 2, [3, 4, 1, 0]),
     }  # fmt: skip
 
 
