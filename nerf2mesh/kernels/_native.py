@@ -308,8 +308,9 @@ def adam_many(params, grads, means, squares, rates: list[float], counts: list[in
         return
     for i, (param, grad, mean, square) in enumerate(tensors):
         step, row_size = counts[2 * i : 2 * i + 2]
-        flags = (step, 1.0, max(row_size, 1), row_size > 0, False)
-        adam(param, grad, mean, square, *rates[5 * i : 5 * i + 5], *flags)
+        lr, beta1, beta2, eps, decay = rates[5 * i : 5 * i + 5]
+        rows = max(row_size, 1), row_size > 0
+        adam(param, grad, mean, square, lr, beta1, beta2, eps, decay, step, 1.0, *rows, False)
 
 
 def _adam_on_gpu(tensors: list[tuple[Tensor, ...]], rates: list[float], counts: list[int]) -> None:

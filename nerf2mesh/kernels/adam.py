@@ -93,28 +93,28 @@ class FusedAdam(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        by_device: dict[torch.device, list[tuple[Tensor, dict]]] = {}
+        by_device: dict[torch.device, list[tuple[Tensor, Tensor, dict]]] = {}
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
-                    by_device.setdefault(param.device, []).append((param, group))
+                    by_device.setdefault(param.device, []).append((param, param.grad.contiguous(), group))
         for together in by_device.values():
             self._step_together(together)
         return loss
 
-    def _step_together(self, work: list[tuple[Tensor, dict]]) -> None:
-        """Parameters of one device, each with its group."""
-        params = [param for param, _ in work]
+    def _step_together(self, work: list[tuple[Tensor, Tensor, dict]]) -> None:
+        """Parameters of one device, each with its gradient and its group."""
+        params, grads = [param for param, _, _ in work], [grad for _, grad, _ in work]
         states = [self._state_of(param) for param in params]
-        torch._foreach_add_([state["step"] for state in states], 1)
         rates: list[float] = []
         counts: list[int] = []
-        for state, (_, group) in zip(states, work):
+        for state, (_, _, group) in zip(states, work):
+            state["step"] += 1
             rates += (float(group["lr"]), *group["betas"], group["eps"], group["weight_decay"])
             counts += (int(state["step"]), group["row_size"])
         moments = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
         # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
-        torch.ops.n2m.adam_many.default(params, [p.grad.contiguous() for p in params], *moments, rates, counts)
+        torch.ops.n2m.adam_many.default(params, grads, *moments, rates, counts)
 
     def _state_of(self, param: Tensor) -> dict:
         """Its moments and count of steps, made at the first step."""

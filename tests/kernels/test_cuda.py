@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nerf2mesh import kernels
 from nerf2mesh.kernels import GridLayout, available
@@ -176,6 +176,42 @@ def test_adam_equals_cpu(row: int, skip: bool) -> None:
     for got, wanted, before in zip(*outcomes, start):
         assert relative_error(got, wanted) < 1e-5
         assert not skip or before is start[1] or torch.equal(got[~touched], before[~touched])
+
+
+def test_fused_adam_equals_cpu() -> None:
+    """40 parameters in two launches: with and without vectors, two groups, rows that are skipped, one without gradient."""
+    sizes = [4 * (3 + 97 * i % 400) + (i % 5 == 0) for i in range(39)] + [40_000]
+    start, grads = [torch.randn(n) for n in sizes], [torch.randn(n) for n in sizes]
+    grads[-1] *= (torch.rand(10_000) < 0.2).repeat_interleave(4)
+    outcomes = []
+    for device in ("cuda", "cpu"):
+        params = [nn.Parameter(x.to(device, copy=True)) for x in start]
+        groups = [{"params": params[:-1], "weight_decay": 0.1}, {"params": params[-1:], "row_size": 4, "lr": 0.05}]
+        optimizer = kernels.FusedAdam(groups, eps=1e-8)
+        for step in range(3):
+            for i, (param, grad) in enumerate(zip(params, grads)):
+                param.grad = grad.to(device) * (step + 1) if i != 7 else None
+            optimizer.step()
+        outcomes.append(torch.cat([param.detach().cpu() for param in params]))
+        assert torch.equal(params[7].detach().cpu(), start[7])
+    assert relative_error(*outcomes) < 1e-5
+
+
+@pytest.mark.parametrize("n", [65_536, 65_600])
+def test_many_rays_march_as_few_do(n: int) -> None:
+    """A warp takes a ray up to 2^16 of them, a thread beyond: the same samples."""
+    origins, directions = (x.cuda() for x in rays(n))
+    bits, jitter = random_bits(32, 0.4).cuda(), torch.rand(n, device="cuda")
+    whole = kernels.march_rays(origins, directions, bits, 32, jitter=jitter, step_size=0.02)
+    found = 0
+    for begin in range(0, n, 20_000):
+        some = slice(begin, begin + 20_000)
+        part = kernels.march_rays(origins[some], directions[some], bits, 32, jitter=jitter[some], step_size=0.02)
+        m = part.t.shape[0]
+        assert torch.equal(part.t, whole.t[found : found + m])
+        assert torch.equal(part.ray_index + begin, whole.ray_index[found : found + m])
+        found += m
+    assert found == whole.t.shape[0] > n
 
 
 def test_directions_of_any_length() -> None:
