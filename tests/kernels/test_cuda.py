@@ -179,7 +179,7 @@ def test_adam_equals_cpu(row: int, skip: bool) -> None:
 
 
 def test_fused_adam_equals_cpu() -> None:
-    """40 parameters in two launches: with and without vectors, two groups, rows that are skipped, one without gradient."""
+    """40 parameters in two launches: with and without vectors, two groups, rows skipped, one without gradient."""
     sizes = [4 * (3 + 97 * i % 400) + (i % 5 == 0) for i in range(39)] + [40_000]
     start, grads = [torch.randn(n) for n in sizes], [torch.randn(n) for n in sizes]
     grads[-1] *= (torch.rand(10_000) < 0.2).repeat_interleave(4)
