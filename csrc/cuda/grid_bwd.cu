@@ -1,23 +1,18 @@
 // Hash grid on the device: gradient to the parameters, summed in float32.
 //
-// Coarse levels, where every sample would hit the same few thousand entries, are summed in shared memory by blocks that stay
-// for many points and flush once. The others go to memory by reductions, a pair of neighbors or a whole entry at a time.
+// Sums go to memory by reductions, a pair of neighbors or a whole entry at a time.
 // Samples come in the order of their rays, so that on dense levels runs of lanes lie in one cell: a warp adds such runs up
 // first and sends one reduction for each.
-#include <algorithm>
 
 #include "cuda/grid.cuh"
 
 namespace n2m {
 namespace {
 
-constexpr int TILE_BYTES = 48 * 1024;  // what every architecture gives without asking
-constexpr int TILE_BLOCKS = 264;       // two for each of an H100's multiprocessors
-
 struct BackwardArgs {
   LevelTable levels;
   int64_t n;
-  int32_t n_levels, first_level, last_level, group;  // last_level: the one after; group: levels a thread takes one by one
+  int32_t n_levels, first_level, last_level;  // last_level: the one after
   bool smoothstep;
   const float *points, *grad_out, *tangent, *grad_tangent;
   float* grad_params;
@@ -125,10 +120,12 @@ __device__ __forceinline__ void reduce_pair(float* table, uint32_t lower, uint32
 // 32 bytes of a row of gradients, so that a row is read from memory once.
 template <int D, int NF, bool TANGENT, bool RUNS>
 __global__ void __launch_bounds__(THREADS) scatter(const __grid_constant__ BackwardArgs a) {
-  const int64_t i = index_in_pieces();
+  const int64_t i = global_index();
   if (!RUNS && i >= a.n) return;
-  const int begin = (a.first_level / a.group + blockIdx.y) * a.group;
-  for (int level_index = begin; level_index < begin + a.group; ++level_index) {
+  constexpr int GROUP = 8 / NF;
+  const int begin = (a.first_level / GROUP + blockIdx.y) * GROUP;
+#pragma unroll 1
+  for (int level_index = begin; level_index < begin + GROUP; ++level_index) {
     if (level_index < a.first_level || level_index >= a.last_level) continue;
     float* table = a.grad_params + static_cast<size_t>(a.levels.at[level_index].offset) * NF;
     const auto sink = [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
@@ -138,56 +135,20 @@ __global__ void __launch_bounds__(THREADS) scatter(const __grid_constant__ Backw
   }
 }
 
-template <int D, int NF, bool TANGENT>
-__global__ void __launch_bounds__(THREADS) scatter_tile(const __grid_constant__ BackwardArgs a) {
-  extern __shared__ float tile[];
-  const int level_index = a.first_level;
-  const n2m_level& level = a.levels.at[level_index];
-  const uint32_t n_values = level.size * NF;
-  for (uint32_t v = threadIdx.x; v < n_values; v += blockDim.x) tile[v] = 0.0f;
-  __syncthreads();
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  const auto sink = [&](uint32_t lower, uint32_t upper, const float(&low)[NF], const float(&up)[NF]) {
-#pragma unroll
-    for (int f = 0; f < NF; ++f) atomicAdd(tile + lower * NF + f, low[f]), atomicAdd(tile + upper * NF + f, up[f]);
-  };
-  for (int64_t base = static_cast<int64_t>(blockIdx.x) * blockDim.x; base < a.n; base += step) {  // whole warps stay together
-    const int64_t i = base + threadIdx.x;
-    corner_gradients<D, NF, TANGENT, true>(a, i < a.n ? i : a.n - 1, i < a.n, level_index, sink);
-  }
-  __syncthreads();
-  float* table = a.grad_params + static_cast<size_t>(level.offset) * NF;
-  for (uint32_t entry = threadIdx.x; entry < level.size; entry += blockDim.x) {
-    bool any = false;
-#pragma unroll
-    for (int f = 0; f < NF; ++f) any |= tile[entry * NF + f] != 0.0f;
-    if (any) reduce_row<NF>(table + entry * NF, tile + entry * NF);
-  }
-}
-
 template <int D, int NF, bool TANGENT, bool RUNS>
 void launch_scatter(BackwardArgs a, int first_level, int last_level, cudaStream_t stream) {
   if (first_level >= last_level) return;
-  a.first_level = first_level, a.last_level = last_level, a.group = options().backward_group ? 8 / NF : 1;
-  const dim3 grid = blocks_in_pieces(a.n, (last_level - 1) / a.group - first_level / a.group + 1);
+  constexpr int GROUP = 8 / NF;
+  a.first_level = first_level, a.last_level = last_level;
+  const dim3 grid(blocks_for(a.n), (last_level - 1) / GROUP - first_level / GROUP + 1);
   scatter<D, NF, TANGENT, RUNS><<<grid, THREADS, 0, stream>>>(a);
 }
 
 template <int D, int NF, bool TANGENT>
 void launch(BackwardArgs a, int n_active, cudaStream_t stream) {
-  // Below this many points a tile is flushed for too few of them.
-  const bool tiles = a.n >= 65536 && options().tiles;
-  int level = 0;
-  for (; tiles && level < n_active; ++level) {
-    const size_t bytes = static_cast<size_t>(a.levels.at[level].size) * NF * sizeof(float);
-    if (bytes > TILE_BYTES) break;
-    a.first_level = level;
-    const unsigned blocks = std::min<unsigned>(TILE_BLOCKS, blocks_for(a.n));
-    scatter_tile<D, NF, TANGENT><<<blocks, THREADS, bytes, stream>>>(a);
-  }
-  int first_hashed = level;
+  int first_hashed = 0;
   while (first_hashed < n_active && !a.levels.at[first_hashed].hashed) ++first_hashed;
-  launch_scatter<D, NF, TANGENT, true>(a, level, first_hashed, stream);
+  launch_scatter<D, NF, TANGENT, true>(a, 0, first_hashed, stream);
   launch_scatter<D, NF, TANGENT, false>(a, first_hashed, n_active, stream);
 }
 
@@ -203,7 +164,7 @@ extern "C" N2M_API int32_t n2m_grid_backward_cuda(const n2m_grid* g, int64_t n, 
   if (!check_gradients(n, grad_out, tangent, grad_tangent)) return N2M_INVALID;
   if (!check_pointers({{"points", points, n > 0}, {"grad_params", grad_params, n > 0}})) return N2M_INVALID;
   if (n == 0 || g->n_active == 0) return N2M_OK;
-  const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, 0, 1, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
+  const BackwardArgs a{copy_levels(*g), n, g->n_levels, 0, 0, g->smoothstep != 0, points, grad_out, tangent, grad_tangent, grad_params};
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
 #define CALL(D, NF) grad_tangent ? launch<D, NF, true>(a, g->n_active, on) : launch<D, NF, false>(a, g->n_active, on)
   N2M_DISPATCH_GRID(*g, CALL)

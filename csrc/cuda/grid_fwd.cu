@@ -1,8 +1,6 @@
 // Hash grid on the device: forward, forward with tangent, gradient to the points. blockIdx.y is a group of levels, so that
 // the blocks in flight share few tables in the second-level cache. A group's features fill 32 bytes of a row, the smallest
 // piece that memory takes: with less, a row crosses over to memory several times when the output outgrows the cache.
-#include <string.h>
-
 #include "cuda/grid.cuh"
 
 namespace n2m {
@@ -51,7 +49,7 @@ __device__ __forceinline__ void encode(const ForwardArgs& a, int64_t i, int leve
 // GROUP levels a thread; n_levels is a multiple of it.
 template <int D, int NF, class P, bool TANGENT, int GROUP>
 __global__ void __launch_bounds__(THREADS) forward(const __grid_constant__ ForwardArgs a) {
-  const int64_t i = index_in_pieces();
+  const int64_t i = global_index();
   if (i >= a.n) return;
   const int first = blockIdx.y * GROUP;
   float value[GROUP * NF] = {}, along[GROUP * NF] = {};
@@ -142,11 +140,11 @@ __global__ void __launch_bounds__(THREADS) input_grad(const __grid_constant__ In
 template <int D, int NF>
 void launch_forward(const ForwardArgs& a, bool half, cudaStream_t stream) {
   constexpr int GROUP = 8 / NF;
-  const dim3 grid = blocks_in_pieces(a.n, a.n_levels), grouped = blocks_in_pieces(a.n, a.n_levels / GROUP);
+  const dim3 grid(blocks_for(a.n), a.n_levels), grouped(blocks_for(a.n), a.n_levels / GROUP);
   if (a.tangent) {
     half ? forward<D, NF, __half, true, 1><<<grid, THREADS, 0, stream>>>(a)
          : forward<D, NF, float, true, 1><<<grid, THREADS, 0, stream>>>(a);
-  } else if (options().forward_group && a.n_levels % GROUP == 0) {
+  } else if (a.n_levels % GROUP == 0) {
     half ? forward<D, NF, __half, false, GROUP><<<grouped, THREADS, 0, stream>>>(a)
          : forward<D, NF, float, false, GROUP><<<grouped, THREADS, 0, stream>>>(a);
   } else {
@@ -190,18 +188,6 @@ extern "C" {
 
 N2M_API int32_t n2m_abi_version(void) { return N2M_ABI_VERSION; }
 N2M_API const char* n2m_last_error(void) { return error_text(); }
-
-// For benchmarks: chooses a variant (launch.cuh, Options) for the calls that follow.
-N2M_API int32_t n2m_cuda_set_option(const char* name, int32_t value) {
-  const struct {
-    const char* name;
-    int32_t* value;
-  } all[] = {{"forward_group", &options().forward_group}, {"backward_group", &options().backward_group},
-             {"piece", &options().piece}, {"tiles", &options().tiles}, {"march_lanes", &options().march_lanes}};
-  for (const auto& one : all)
-    if (strcmp(one.name, name) == 0) return *one.value = value, N2M_OK;
-  return refuse("option: expected one of launch.cuh, got %s", name), N2M_INVALID;
-}
 
 N2M_API int32_t n2m_grid_forward_cuda(const n2m_grid* g, int64_t n, const float* points, const void* params, float* out, void* stream) {
   return run_forward(g, n, points, params, nullptr, out, nullptr, stream);

@@ -1,7 +1,7 @@
 // Marching on the device: count, scan, fill. The order of the samples is that of the rays; nothing waits for the host.
 //
-// With masks and few rays a warp takes a ray: it tests 32 lattice points at once, and writes their samples side by side. That
-// tests points which skipping would leave out, but 4,096 rays alone are too few threads to hide the time of a step's loads.
+// With masks a warp takes a ray: it tests 32 lattice points at once, and writes their samples side by side. That tests points
+// which skipping would leave out, but 4,096 rays alone are too few threads to hide the time of a step's loads.
 #include "core/march.h"
 #include "cuda/launch.cuh"
 
@@ -9,8 +9,7 @@ namespace n2m {
 namespace {
 
 constexpr int SCAN_THREADS = 1024;
-constexpr int RAY_THREADS = 64;        // of a block: few rays still reach many multiprocessors
-constexpr int64_t FEW_RAYS = 1 << 16;  // up to here a warp takes a ray
+constexpr int RAY_THREADS = 64;  // of a block: few rays still reach many multiprocessors
 
 struct MarchArgs {
   n2m_march m;
@@ -33,19 +32,7 @@ __global__ void __launch_bounds__(RAY_THREADS) count_samples(const __grid_consta
   if (r >= a.n_rays) return;
   const Ray ray(a, r);
   int32_t count = 0;
-  int64_t word = 0;
-  unsigned long long pending = 0;
-  unsigned long long* const mask = a.masks ? a.masks + r * a.mask_words : nullptr;
-  march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t k) {
-    if (mask && k >> 6 < a.mask_words) {
-      for (; word < k >> 6; ++word, pending = 0) mask[word] = pending;
-      pending |= 1ull << (k & 63);
-    }
-    ++count;
-    return true;
-  });
-  if (mask)
-    for (; word < a.mask_words; ++word, pending = 0) mask[word] = pending;
+  march_ray(a.m, a.bits, nullptr, ray.o, ray.d, ray.jitter, [&](int32_t) { return ++count, true; });
   packed_info[2 * r + 1] = count;
 }
 
@@ -167,11 +154,6 @@ __global__ void __launch_bounds__(THREADS) fill_by_warps(const __grid_constant__
     }, n_words * static_cast<int32_t>(WARP));
 }
 
-bool by_warps(const MarchArgs& a) {
-  const int32_t wanted = options().march_lanes;
-  return a.masks && (wanted == 0 ? a.n_rays <= FEW_RAYS : wanted == 32);
-}
-
 bool check_inputs(const n2m_march* m, int64_t n_rays, const float* origins, const float* directions, const uint8_t* bits,
                   const uint64_t* masks, int64_t mask_words, const int32_t* packed_info) {
   const bool any = n_rays > 0;
@@ -199,7 +181,7 @@ N2M_API int32_t n2m_march_count_cuda(const n2m_march* m, int64_t n_rays, const f
   if (!check_pointer("n_samples", n_samples)) return N2M_INVALID;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   const MarchArgs a = make_args(m, n_rays, origins, directions, bits, jitter, masks, mask_words);
-  if (n_rays > 0 && by_warps(a)) {
+  if (n_rays > 0 && masks) {
     count_by_warps<<<blocks_for(n_rays * WARP), THREADS, 0, on>>>(a, packed_info);
   } else if (n_rays > 0) {
     count_samples<<<blocks_for(n_rays, RAY_THREADS), RAY_THREADS, 0, on>>>(a, packed_info);

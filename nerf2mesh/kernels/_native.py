@@ -6,6 +6,9 @@ waits.
 
 from __future__ import annotations
 
+import ctypes
+import functools
+
 import torch
 from torch import Tensor
 
@@ -315,20 +318,36 @@ def adam_many(params, grads, means, squares, rates: list[float], counts: list[in
 
 def _adam_on_gpu(tensors: list[tuple[Tensor, ...]], rates: list[float], counts: list[int]) -> None:
     """Arrays as n2m_adam_many_cuda takes them; they are copied into the launch."""
-    pointers, sizes, numbers, flags = [], [], [], []
-    for i, together in enumerate(tensors):
-        size = together[0].numel()
-        for name, value in zip(("param", "grad", "mean", "square"), together):
-            check_size(name, value, size)
-            pointers.append(value.data_ptr())
-        lr, beta1, beta2, eps, weight_decay = rates[5 * i : 5 * i + 5]
-        step, row_size = counts[2 * i : 2 * i + 2]
-        sizes.append(size)
-        numbers += (lr, beta1, beta2, eps, weight_decay, 1 - beta1**step, 1 - beta2**step, 1.0)
-        flags += (max(row_size, 1), int(row_size > 0), 0)
-    arrays = (_lib.P * len(pointers))(*pointers), (_lib.I64 * len(sizes))(*sizes)
-    options = (_lib.F32 * len(numbers))(*numbers), (_lib.I32 * len(flags))(*flags)
-    call("adam_many", tensors[0][0], len(tensors), *arrays, *options)
+    pointers = tuple(t.data_ptr() for together in tensors for t in together)
+    sizes = tuple(t.numel() for together in tensors for t in together)
+    if any(t.dtype != torch.float32 for together in tensors for t in together):
+        raise ValueError("params: expected float32 with gradient and moments, got another type; convert them")
+    numbers: list[float] = []
+    rows: dict[tuple, tuple[float, ...]] = {}  # most tensors share rates and step
+    for i in range(len(tensors)):
+        given = (*rates[5 * i : 5 * i + 5], counts[2 * i])
+        if given not in rows:
+            _, beta1, beta2, _, _, step = given
+            rows[given] = (*given[:5], 1 - beta1**step, 1 - beta2**step, 1.0)
+        numbers += rows[given]
+    given_rates, flags = (_lib.F32 * len(numbers))(*numbers), _adam_flags(tuple(counts[1::2]))
+    call("adam_many", tensors[0][0], len(tensors), *_adam_arrays(pointers, sizes), given_rates, flags)
+
+
+@functools.lru_cache(maxsize=16)
+def _adam_arrays(pointers: tuple[int, ...], sizes: tuple[int, ...]) -> tuple:
+    """Addresses [n, 4] and sizes [n], kept because they come back every step; four sizes that differ are refused."""
+    for i in range(0, len(sizes), 4):
+        for name, size in zip(("grad", "mean", "square"), sizes[i + 1 : i + 4]):
+            if size != sizes[i]:
+                raise ValueError(f"{name}: expected {sizes[i]} values, got {size}; give as many as the parameter has")
+    return (_lib.P * len(pointers))(*pointers), (_lib.I64 * (len(sizes) // 4))(*sizes[::4])
+
+
+@functools.lru_cache(maxsize=16)
+def _adam_flags(row_sizes: tuple[int, ...]) -> ctypes.Array:
+    """Row size (at least 1), whether zero rows are skipped, whether the gradient is cleared, of each tensor."""
+    return (_lib.I32 * (3 * len(row_sizes)))(*(x for row in row_sizes for x in (max(row, 1), int(row > 0), 0)))
 
 
 IMPLEMENTATIONS = {

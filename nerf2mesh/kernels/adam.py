@@ -106,12 +106,13 @@ class FusedAdam(torch.optim.Optimizer):
         """Parameters of one device, each with its gradient and its group."""
         params, grads = [param for param, _, _ in work], [grad for _, grad, _ in work]
         states = [self._state_of(param) for param in params]
+        steps = [state["step"] for state in states]
+        torch._foreach_add_(steps, 1)
         rates: list[float] = []
         counts: list[int] = []
-        for state, (_, _, group) in zip(states, work):
-            state["step"] += 1
+        for step, (_, _, group) in zip(torch.stack(steps).tolist(), work):
             rates += (float(group["lr"]), *group["betas"], group["eps"], group["weight_decay"])
-            counts += (int(state["step"]), group["row_size"])
+            counts += (int(step), group["row_size"])
         moments = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
         # The operator itself: a large table leaves nothing of Python in the caches, and then every check is slow.
         torch.ops.n2m.adam_many.default(params, grads, *moments, rates, counts)

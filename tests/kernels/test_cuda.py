@@ -199,7 +199,7 @@ def test_fused_adam_equals_cpu() -> None:
 
 @pytest.mark.parametrize("n", [65_536, 65_600])
 def test_many_rays_march_as_few_do(n: int) -> None:
-    """A warp takes a ray up to 2^16 of them, a thread beyond: the same samples."""
+    """The same samples in one call as in several."""
     origins, directions = (x.cuda() for x in rays(n))
     bits, jitter = random_bits(32, 0.4).cuda(), torch.rand(n, device="cuda")
     whole = kernels.march_rays(origins, directions, bits, 32, jitter=jitter, step_size=0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from ctypes import c_float, c_int32, c_int64, c_void_p
 
 import pytest
@@ -59,49 +58,17 @@ def test_adam_of_many_tensors() -> None:
             assert relative_error(a, b) < 1e-6
 
 
-def set_option(name: str, value: int) -> None:
-    from .emulation import library
-
-    assert library(900).n2m_cuda_set_option(name.encode(), value) == 0
-
-
-@pytest.fixture
-def options() -> Iterator[Callable[[str, int], None]]:
-    """Sets a variant of the kernels; afterwards all are as they were."""
-    defaults = {"forward_group": 1, "backward_group": 1, "piece": 0, "tiles": 1, "march_lanes": 0}
-    yield set_option
-    for name, value in defaults.items():
-        set_option(name, value)
-
-
 @pytest.mark.parametrize("sizes", [(16, 2), (8, 4), (5, 2), (8, 1), (3, 8)])
-@pytest.mark.parametrize("group", [0, 1])
-def test_groups_of_levels_and_pieces_of_points(sizes: tuple[int, int], group: int, options: Callable) -> None:
-    """Every variant of the order of levels and points; 9 blocks of points in pieces of 4."""
+def test_groups_of_levels(sizes: tuple[int, int]) -> None:
+    """Levels that fill the groups and levels that do not."""
     n_levels, n_features = sizes
     layout = GridLayout(n_levels=n_levels, n_features=n_features, log2_table_size=11, base_resolution=4)
-    options("forward_group", group), options("backward_group", group), options("piece", 10)
     n, n_active = 2100, n_levels - 1
     grid = _lib.grid_struct(layout, n_active, False)
     x, params, g = torch.rand(n, 3), torch.randn(layout.n_params), torch.randn(n, layout.n_outputs)
     x[:200] = x[0] + torch.linspace(0, 0.3, 200)[:, None] * (x[1] - x[0])
     assert_close(both("grid_forward", grid, n, x, params, torch.full((n, layout.n_outputs), 7.0)), 2e-6)
     assert_close(both("grid_backward", grid, n, x, g, None, None, torch.zeros(layout.n_params)), 1e-5)
-
-
-@pytest.mark.parametrize("tiles", [0, 1])
-def test_tiles_change_nothing(tiles: int, options: Callable) -> None:
-    options("tiles", tiles)
-    layout = GridLayout(n_levels=2, n_features=2, log2_table_size=15, base_resolution=9)
-    x, g = torch.rand(65_700, 3), torch.randn(65_700, layout.n_outputs)
-    inputs = (_lib.grid_struct(layout, 2, False), len(x), x, g, None, None)
-    assert_close(both("grid_backward", *inputs, torch.zeros(layout.n_params)), 2e-5)
-
-
-def test_options_are_named() -> None:
-    from .emulation import library
-
-    assert library(900).n2m_cuda_set_option(b"speed", 1) != 0
 
 
 def assert_close(results: tuple[list[Tensor], list[Tensor]], bound: float) -> None:
@@ -148,9 +115,8 @@ def test_runs_of_samples_in_one_cell(architecture: int, n: int) -> None:
 
 
 @pytest.mark.parametrize("lattice", [(16, 1, 0.05, 1.0), (32, 2, 0.02, 1.0), (16, 1, 0.06, 0.05)])
-@pytest.mark.parametrize(("masked", "lanes"), [(False, 0), (True, 1), (True, 32)])
-def test_march(lattice: tuple[int, int, float, float], masked: bool, lanes: int, options: Callable) -> None:
-    options("march_lanes", lanes)
+@pytest.mark.parametrize("masked", [False, True])
+def test_march(lattice: tuple[int, int, float, float], masked: bool) -> None:
     n, (resolution, n_cascades, step, length) = 77, lattice
     origins, directions = rays(n)
     bits, jitter = random_bits(resolution, 0.4, n_cascades), torch.rand(n)

@@ -65,9 +65,8 @@ void launch(dim3 grid, unsigned n_threads, size_t shared_bytes, const std::funct
   std::vector<float> shared(shared_bytes / sizeof(float) + 4);
   dynamic_shared = shared.data(), running = &kernel, gridDim = grid, blockDim = dim3(n_threads);
   if (fibers.size() < n_threads) fibers = std::vector<Fiber>(n_threads);
-  for (unsigned z = 0; z < grid.z; ++z)
-    for (unsigned y = 0; y < grid.y; ++y)
-      for (unsigned x = 0; x < grid.x; ++x) blockIdx = dim3(x, y, z), run_block(static_cast<int>(n_threads));
+  for (unsigned y = 0; y < grid.y; ++y)
+    for (unsigned x = 0; x < grid.x; ++x) blockIdx = dim3(x, y), run_block(static_cast<int>(n_threads));
 }
 
 }  // namespace emulation

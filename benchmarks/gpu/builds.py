@@ -1,8 +1,7 @@
-"""python -m benchmarks.gpu.variants --old FILE --new FILE [--output FILE] [--quick]
+"""python -m benchmarks.gpu.builds --old FILE --new FILE [--output FILE] [--quick]
 
-Compares two builds of the CUDA library, and the variants that n2m_cuda_set_option chooses in the new one, in one
-process: first that they compute the same, then how long the device takes. Times come from replayed graphs of several
-launches that go round four sets of inputs and outputs, the median of rounds in which all variants take turns; launching
+Compares two builds of the CUDA library in one process: first that they compute the same, then how long the device takes.
+Times come from replayed graphs of several launches that go round four sets of inputs and outputs, the median of rounds in which both take turns; launching
 is not in them, except where it says "host".
 Exit code 1 where numbers differ.
 """
@@ -27,24 +26,15 @@ from nerf2mesh.kernels import GridLayout, _lib, reference
 
 from ..kernels import cases
 
-DEFAULTS = {"forward_group": 1, "backward_group": 1, "piece": 0, "tiles": 1, "march_lanes": 0}
-FORWARD = ({}, {"forward_group": 0}, {"forward_group": 0, "piece": 17}, {"piece": 18})
-BACKWARD = ({}, {"backward_group": 0}, {"tiles": 0}, {"piece": 17}, {"piece": 18, "backward_group": 0})
-MARCH = ({"march_lanes": 1}, {"march_lanes": 32})
 SETS = 4
 Figures = dict[str, float | str]
 
 
 def load(path: Path) -> ctypes.CDLL:
-    """A library with its signatures; its variants are as it was built."""
+    """A library with its signatures."""
     library = ctypes.CDLL(str(path))
     _lib._declare(library, "_cuda", [ctypes.c_void_p])
     return library
-
-
-def choose(library: ctypes.CDLL, options: dict[str, int]) -> None:
-    for name, value in {**DEFAULTS, **options}.items():
-        assert library.n2m_cuda_set_option(name.encode(), value) == 0, name
 
 
 def call(library: ctypes.CDLL, name: str, *arguments: object) -> None:
@@ -76,20 +66,9 @@ def device_ms(work: dict[str, Callable[[], int]], rounds: int = 7) -> dict[str, 
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def label(options: dict[str, int]) -> str:
-    return "new " + (" ".join(f"{k}={v}" for k, v in options.items()) or "default")
-
-
-def variants(
-    old: ctypes.CDLL, new: ctypes.CDLL, options: Sequence[dict], run: Callable
-) -> dict[str, Callable[[], int]]:
-    """`run` of the old library and of every variant of the new one."""
-
-    def chosen(option: dict[str, int]) -> int:
-        choose(new, option)
-        return run(new)
-
-    return {"old": partial(run, old)} | {label(o): partial(chosen, o) for o in options}
+def builds(old: ctypes.CDLL, new: ctypes.CDLL, run: Callable[[ctypes.CDLL], int]) -> dict[str, Callable[[], int]]:
+    """`run` of either library."""
+    return {"old": partial(run, old), "new": partial(run, new)}
 
 
 def far(got: Tensor, wanted: Tensor) -> float:
@@ -132,9 +111,9 @@ class GridCase:
         return len(self.outs)
 
     def compare(self, old: ctypes.CDLL, new: ctypes.CDLL) -> dict[str, float]:
-        """Distance of every variant from the old library, and of the old one from the twin in float64."""
+        """Distance of the new library from the old one, and of the old one from the twin in float64."""
         found = {}
-        for name, launch in variants(old, new, FORWARD, self.forward).items():
+        for name, launch in builds(old, new, self.forward).items():
             self.outs[0].fill_(torch.nan)
             launch()
             if name == "old":
@@ -143,7 +122,7 @@ class GridCase:
         some = slice(0, 4096)
         twin = reference.hash_grid_encode(self.points[0][some].double(), self.params.double(), self.layout)
         found["forward old and twin"] = far(wanted[some], twin)
-        for name, launch in variants(old, new, BACKWARD, self.backward).items():
+        for name, launch in builds(old, new, self.backward).items():
             self.total.zero_()
             launch()
             if name == "old":
@@ -152,7 +131,7 @@ class GridCase:
         return found
 
     def times(self, old: ctypes.CDLL, new: ctypes.CDLL) -> dict[str, float]:
-        forward, backward = variants(old, new, FORWARD, self.forward), variants(old, new, BACKWARD, self.backward)
+        forward, backward = builds(old, new, self.forward), builds(old, new, self.backward)
         work = {f"forward {k}": v for k, v in forward.items()} | {f"backward {k}": v for k, v in backward.items()}
         work["forward floor scattered"] = partial(self.floor, old, 0)
         work["forward floor coalesced"] = partial(self.floor, new, 0)
@@ -210,15 +189,15 @@ class MarchCase:
 
     def compare(self, old: ctypes.CDLL, new: ctypes.CDLL) -> dict[str, float]:
         """Share of entries that differ: the same samples, to the bit."""
-        runs = zip(variants(old, new, MARCH, self.count).items(), variants(old, new, MARCH, self.fill).values())
+        runs = zip(builds(old, new, self.count).items(), builds(old, new, self.fill).values())
         results = {name: self.result(count, fill) for (name, count), fill in runs}
         assert int(results["old"][4]) <= len(self.index), "the buffers of this case are too short"
         same = lambda a, b: max(float((x != y).double().mean()) for x, y in zip(a, b))  # noqa: E731
         return {f"march {name}": same(result, results["old"]) for name, result in results.items()}
 
     def times(self, old: ctypes.CDLL, new: ctypes.CDLL) -> dict[str, float]:
-        work = {f"count {k}": v for k, v in variants(old, new, MARCH, self.count).items()}
-        work |= {f"fill {k}": v for k, v in variants(old, new, MARCH[1:], self.fill).items()}
+        work = {f"count {k}": v for k, v in builds(old, new, self.count).items()}
+        work |= {f"fill {k}": v for k, v in builds(old, new, self.fill).items()}
         return device_ms(work) | {"samples": int(self.total)}
 
 
@@ -336,7 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.output.write_text(json.dumps({**report, "wrong": wrong}, indent=1))
         del case
         torch.cuda.empty_cache()
-    print(*(wrong or ["all variants compute the same"]), sep="\n")
+    print(*(wrong or ["both compute the same"]), sep="\n")
     return 1 if wrong else 0
 
 
