@@ -1,8 +1,8 @@
 """python -m benchmarks.gpu.builds --old FILE --new FILE [--output FILE] [--quick]
 
-Compares two builds of the CUDA library in one process: first that they compute the same, then how long the device takes.
-Times come from replayed graphs of several launches that go round four sets of inputs and outputs, the median of rounds in which both take turns; launching
-is not in them, except where it says "host".
+Compares two builds of the CUDA library in one process: first that they compute the same, then how long the device
+takes. Times come from replayed graphs of several launches that go round four sets of inputs and outputs, the median of
+rounds in which both take turns; launching is not in them, except where it says "host".
 Exit code 1 where numbers differ.
 """
 

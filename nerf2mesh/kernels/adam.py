@@ -107,7 +107,7 @@ class FusedAdam(torch.optim.Optimizer):
         params, grads = [param for param, _, _ in work], [grad for _, grad, _ in work]
         states = [self._state_of(param) for param in params]
         steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
+        torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
         rates: list[float] = []
         counts: list[int] = []
         for step, (_, _, group) in zip(torch.stack(steps).tolist(), work):
