@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: campaign test-data cluster-test wheelhouse help demo test fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook clean
+.PHONY: campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
