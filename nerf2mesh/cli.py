@@ -361,8 +361,7 @@ def _train_prior(composed: DictConfig) -> None:
     if config.average:
         average_weights(config.average, config.output_dir)
     else:
-        with between_steps() as asked:
-            train_on_meshes(config, asked)
+        train_on_meshes(config, between_steps)
     print(f"done\n  {Path(config.output_dir) / 'prior.safetensors'}")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from nerf2mesh.objects.config import ObjectDataConfig
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order, licence_summary
 from nerf2mesh.objects.stream import ObjectScenes, check_batch
 from nerf2mesh.priors.builtin.data import OtherScenes
-from nerf2mesh.priors.builtin.train import train_prior
+from nerf2mesh.priors.builtin.train import Stopping, never, train_prior
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
 from nerf2mesh.priors.builtin.train_state import TrainState
 
@@ -21,9 +21,9 @@ class MeshTrainConfig(PriorTrainConfig):
     data: ObjectDataConfig = field(default_factory=ObjectDataConfig)
 
 
-def train_on_meshes(config: MeshTrainConfig, stop: Callable[[], bool] = lambda: False) -> TrainState:
+def train_on_meshes(config: MeshTrainConfig, stopping: Stopping = lambda: nullcontext(never)) -> TrainState:
     """`train_prior` on the meshes of a folder mixed with procedural scenes; without a folder, on the latter alone."""
-    return train_prior(config, object_scenes(config) if config.data.meshes is not None else None, stop)
+    return train_prior(config, object_scenes(config) if config.data.meshes is not None else None, stopping)
 
 
 def object_scenes(config: MeshTrainConfig) -> OtherScenes:

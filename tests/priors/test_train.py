@@ -3,6 +3,7 @@ import os
 import pickle
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,7 +198,7 @@ def started(tmp_path: Path, monkeypatch, **more) -> PriorTrainConfig:
 def test_stops_when_asked_and_when_the_time_is_up_with_all_files(tmp_path: Path, monkeypatch) -> None:
     c = started(tmp_path, monkeypatch, total_steps=1000)
     steps = iter([False, False, True])
-    state = train_prior(c, stop=lambda: next(steps))
+    state = train_prior(c, stopping=lambda: nullcontext(lambda: next(steps)))
     assert state.step == 2
     assert read_network(tmp_path / "prior.safetensors").config == TINY
     assert train_prior(replace(c, until=time.time() + 1.0)).step == 2, "the time for closing is more than is left"

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -36,6 +37,14 @@ CHECK_EVERY = 50
 """Steps between two looks at whether the weights are finite: each makes a GPU's host wait."""
 CLOSING_S = 10.0
 """Kept of the time until `until` for the last files."""
+
+
+Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
 def learning_rate(config: PriorTrainConfig, step: int, share_of_time: float) -> float:
@@ -121,13 +130,13 @@ class Clock:
 
 
 def train_prior(
-    config: PriorTrainConfig, other: OtherScenes | None = None, stop: Callable[[], bool] = lambda: False
+    config: PriorTrainConfig, other: OtherScenes | None = None, stopping: Stopping = lambda: nullcontext(never)
 ) -> TrainState:
     """Trains for `minutes`, until `until` or to `total_steps`; writes the state, the weights and `curve.jsonl`.
 
-    other: scenes that are mixed with the procedural ones; stop: asked after every step whether to end now, with all
-    files. With `total_steps` nothing depends on the clock: the same command gives the same weights on the same CPU, bit
-    for bit, stopped and continued or not.
+    other: scenes that are mixed with the procedural ones; stopping: entered around the steps, gives a function that
+    is asked after each whether to end now, with all files. With `total_steps` nothing depends on the clock: the same
+    command gives the same weights on the same CPU, bit for bit, stopped and continued or not.
 
     Raises:
         ValueError: there is no such device here; the state in `output_dir` cannot be used; weights were not finite.
@@ -143,23 +152,24 @@ def train_prior(
     batches = training_batches(config, other, state.step, state.frames_seen, state.generator)
     network = cast(torch.nn.Module, torch.compile(state.network)) if config.compiled else state.network
     clock, waited, good = Clock(config, state), Waiting(config.device), LastGood(state)
-    while not clock.is_over() and not stop():
-        with waited:
-            batch = next(batches)
-        rate = clock.rate()
-        loss = train_step(network, state, batch, config, rate)
-        if state.step % CHECK_EVERY == 0:
-            good.check()
-        if state.step % config.validate_every == 0:
-            line = clock.counts() | {"rate": rate, "loss": float(loss), "data_share": waited.share()}
-            line |= validate(state.average, check, config)
-            line |= check_objects(state.average, objects_check) if objects_check else {}
-            append_text(folder / "curve.jsonl", json.dumps(line) + "\n")
-            print(json.dumps(line), flush=True)
-        if clock.is_due() and good.check():
-            _write(state, clock, folder, config, other)
-    good.check()
-    _write(state, clock, folder, config, other)
+    with stopping() as asked:
+        while not clock.is_over() and not asked():
+            with waited:
+                batch = next(batches)
+            rate = clock.rate()
+            loss = train_step(network, state, batch, config, rate)
+            if state.step % CHECK_EVERY == 0:
+                good.check()
+            if state.step % config.validate_every == 0:
+                line = clock.counts() | {"rate": rate, "loss": float(loss), "data_share": waited.share()}
+                line |= validate(state.average, check, config)
+                line |= check_objects(state.average, objects_check) if objects_check else {}
+                append_text(folder / "curve.jsonl", json.dumps(line) + "\n")
+                print(json.dumps(line), flush=True)
+            if clock.is_due() and good.check():
+                _write(state, clock, folder, config, other)
+        good.check()
+        _write(state, clock, folder, config, other)
     return state
 
 
