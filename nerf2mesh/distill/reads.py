@@ -6,10 +6,7 @@ A setting that nobody reads would change nothing and say nothing. The names are 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from nerf2mesh.distill.config import DistillConfig
+from typing import Any
 
 CAMERAS = {"n_views", "antithetic", "render_px", "supersample", "elevation_deg"}
 MILESTONES = {"milestones", "milestone_views", "milestone_px"}
@@ -53,8 +50,8 @@ def settings_read(loss: str, schedule: str) -> set[str]:
     return ALWAYS | TIMES[schedule] | LOSS_READS[loss]
 
 
-def refuse_unread(config: DistillConfig) -> None:
-    """ValueError for the first setting that is not at its default and that nobody reads."""
+def refuse_unread(config: Any) -> None:
+    """ValueError for the first setting of a `DistillConfig` that is not at its default and that nobody reads."""
     read = settings_read(config.loss, config.schedule)
     for item in fields(config):
         default: object = item.default
