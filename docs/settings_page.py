@@ -98,6 +98,7 @@ def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
     """The value that a module gives a name."""
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             return node.value
     return None

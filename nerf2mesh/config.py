@@ -30,11 +30,12 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.rights import USES
 from nerf2mesh.utils.config_errors import describe
 from nerf2mesh.utils.foreign_yaml import foreign_checked
 from nerf2mesh.utils.override_text import written_out
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Device, FilePath, Seed, Within
+from nerf2mesh.utils.ranges import Device, FilePath, OneOf, Seed, Within
 
 Schema = TypeVar("Schema")
 
@@ -68,6 +69,9 @@ class Config:
     optimize: OptimizeConfig = dataclasses.field(default_factory=OptimizeConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
+    use: Annotated[str, OneOf(*USES)] | None = None
+    """What the mesh is for: commercial, research or personal. A prior, an adapter or an input whose licence forbids
+    that ends the run before its first step. null: what would be forbidden is only named. See docs/provenance.md."""
     seed: Seed = 0
     device: Device = "auto"
     """cpu, cuda, cuda:N, or auto: a GPU where there is one."""

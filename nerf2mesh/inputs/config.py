@@ -109,6 +109,11 @@ class InputConfig:
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: Words = ""
     """What it is not to be."""
+    author: Words = ""
+    """Who made the picture (or the photographs, the drawing), for the record that the mesh carries."""
+    licence: Words = ""
+    """Under which licence it may be used: an SPDX name such as CC-BY-4.0, own for your own work, or what its giver
+    says. See `use` and docs/provenance.md."""
     photos: PhotosConfig = field(default_factory=PhotosConfig)
     mm_per_px: Annotated[float, Within(0.0001, 1_000_000.0)] | None = None
     """Sheets: millimetres of the real thing that a pixel covers (of an SVG a user unit, of a DXF a drawing unit). Null:

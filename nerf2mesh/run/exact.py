@@ -27,6 +27,7 @@ from nerf2mesh.run.finish import save_files
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import Camera, Observations
@@ -51,13 +52,16 @@ class Model:
     """For the GLB's asset.extras."""
 
 
-def run_exact(config: Config, overrides: Sequence[str] = ()) -> Result:
+def run_exact(config: Config, overrides: Sequence[str] = (), rights: Rights | None = None) -> Result:
     """The run for `input.kind` plan or drawing.
+
+    rights: what the gate had to say; None asks it.
 
     Raises:
         ValueError: in one line, what is wrong with the sheet and what to do; where walls are open, a picture of the
             place is in the run folder.
     """
+    rights = rights or pass_gate(config, exact=True)
     clock = StageClock()
     with clock.stage("input"):
         model = plan_model(config) if config.input.kind == "plan" else drawing_model(config)
@@ -65,7 +69,7 @@ def run_exact(config: Config, overrides: Sequence[str] = ()) -> Result:
     is_first = os.environ.get("RANK", "0") == "0"
     with alone_in(config.output_dir if is_first else None):
         folder = RunFolder.open(config, overrides, observations) if is_first else None
-        said = warn([*_warnings(model), *told(folder.changed if folder else {})])
+        said = warn([*rights.notices, *_warnings(model), *told(folder.changed if folder else {})])
         result = Result(merged(model.parts), None, None, observations, config, dict(model.metrics), warnings=said)
         result.parts, result.facts = model.parts, _facts(model.parts)
         if folder is not None:

@@ -26,6 +26,7 @@ from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
@@ -76,13 +77,16 @@ def run_fit(
         ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
     """
     check_again(config)
+    own = OwnCode(prior, loss)
+    exact = observations is None and config.input.kind in EXACT_KINDS
+    rights = pass_gate(config, own.names().get("prior"), exact=exact)
     check_threads(config.threads)
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    if observations is None and config.input.kind in EXACT_KINDS:
+    if exact:
         from nerf2mesh.run.exact import run_exact  # its packages are an extra
 
-        return run_exact(config, overrides)
+        return run_exact(config, overrides, rights)
     clock = StageClock()
     if observations is None:
         with clock.stage("input"), candidates_in(config.output_dir):
@@ -93,7 +97,7 @@ def run_fit(
     check_memory(config, device)
     own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
     with alone_in(own_folder), scratch_in(own_folder):
-        return _run(config, overrides, observations, ranks, device, clock, OwnCode(prior, loss))
+        return _run(config, overrides, observations, ranks, device, clock, own, rights)
 
 
 def _run(
@@ -104,13 +108,14 @@ def _run(
     device: str,
     clock: StageClock,
     own: OwnCode,
+    rights: Rights,
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
     folder = RunFolder.open(config, overrides, observations, own.names()) if ranks.is_first else None
     said: list[str] = []
     with clock.stage("prior"), kept(said):
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
-        warn([*of_input, *told(folder.changed if folder else {})])
+        warn([*rights.notices, *of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
         origin = made_from(config, observations, guidance.priors, folder) | named(own) if folder else {}
 

@@ -15,8 +15,10 @@ Changes = dict[str, tuple[object, object]]
 
 UNTOLD = ("output_dir", "overwrite", "threads")
 """Change nothing in the result, and are not noted."""
-AFTERWARDS = ("report", "mesh")
+AFTERWARDS = ("report", "mesh", "use")
 """Groups that are read after the optimization or beside it."""
+STATED = ("input.author", "input.licence")
+"""Said of the input for the record; nothing is computed from them."""
 CONTENT = (
     *("input.image", "lora.adapters", "distill.source"),
     *(
@@ -73,7 +75,7 @@ def _kind(name: str) -> str:
     group, _, rest = name.partition(".")
     if group in UNTOLD or name in CONTENT:
         return "untold"
-    if group in AFTERWARDS or (group == "optimize" and rest.split(".")[0] in GROWING):
+    if group in AFTERWARDS or name in STATED or (group == "optimize" and rest.split(".")[0] in GROWING):
         return "free"
     return "free" if name.removeprefix("second.").removeprefix("distill.") in SCHEDULES else "fixed"
 

@@ -14,8 +14,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PATHS = ("image", "output_dir", "data", "data_dir", "weights", "model", "config_dir", "controlnet", "ip_adapter")
-PATHS += ("images", "cache_dir", "adapters", "meshes", "clip", "average", "foreground_weights", "foreground_model")
-WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence")
+PATHS += (
+    "images",
+    "cache_dir",
+    "adapters",
+    "meshes",
+    "clip",
+    "average",
+    "foreground_weights",
+    "foreground_model",
+    "sign_key",
+)
+WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence", "author", "currency")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
 _WITH_VALUE = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:-]+( [A-Za-z0-9_./:-]+)*")

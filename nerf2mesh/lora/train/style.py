@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from torch import nn
@@ -26,7 +27,9 @@ from nerf2mesh.lora.train.pairs import Pair, load_pairs, read_pairs
 from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
+from nerf2mesh.priors.materials import prior_materials
 from nerf2mesh.report import Progress, sha256_file
+from nerf2mesh.rights import USES, Material, Use, check
 from nerf2mesh.utils.atomic_write import append_text
 from nerf2mesh.utils.checkpoint import has_checkpoint, restore_newest, write_checkpoint
 from nerf2mesh.utils.range_check import check_ranges
@@ -50,6 +53,9 @@ class StyleTrainConfig:
     """Of the adapter, for its header."""
     unlicensed: Annotated[str, OneOf("refuse", "skip")] = "refuse"
     """Pictures without a licence: "refuse" the whole folder, or "skip" them."""
+    use: Annotated[str, OneOf(*USES)] | None = None
+    """What the adapter is for: commercial, research or personal. A picture, or a prior, whose licence forbids that ends
+    the training before its first step. null: what would be forbidden is only named."""
     prior: PriorConfig = field(default_factory=PriorConfig)
     rank: Annotated[int, Within(1, 1024)] = 8
     targets: Annotated[list[Name], Length(0, 1000)] = field(default_factory=list)
@@ -132,6 +138,8 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
     # To name the number, even the present one, also ends MKL's choosing it at run time, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
     pairs, notes = read_pairs(_data(config), config.unlicensed)
+    for line in check(_materials(config, pairs), cast("Use | None", config.use)):
+        warnings.warn(line, stacklevel=2)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     prior = _builtin(config)
@@ -222,6 +230,16 @@ def _builtin(config: StyleTrainConfig) -> BuiltinPrior:
     return prior
 
 
+def _materials(config: StyleTrainConfig, pairs: list[Pair]) -> list[Material]:
+    """The prior, and the pictures by licence and giver."""
+    counts = Counter((pair.entry.get("licence", ""), pair.entry.get("source", "")[:200]) for pair in pairs)
+    pictures = [
+        Material("training data", f"{n} pictures of {source}" if source else f"{n} pictures", licence, "data", source)
+        for (licence, source), n in counts.items()
+    ]
+    return [*prior_materials(config.prior), *pictures]
+
+
 def _data(config: StyleTrainConfig) -> str:
     if not config.data:
         raise ValueError("data: expected a folder with items.jsonl, got none; set data=FOLDER")
@@ -244,6 +262,6 @@ def _manifest(config: StyleTrainConfig, prior: BuiltinPrior, pairs: list[Pair], 
 
 def _fingerprint(config: StyleTrainConfig, pairs: list[Pair]) -> str:
     """What must be the same for a run to go on."""
-    free = ("output_dir", "data", "title", "licence", "quiet", "checkpoint_every", "threads", "device")
+    free = ("output_dir", "data", "title", "licence", "use", "quiet", "checkpoint_every", "threads", "device")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
     return json.dumps([settings, [pair.sha256 for pair in pairs]], sort_keys=True)

@@ -20,6 +20,7 @@ from nerf2mesh.priors.foundation.architecture import (
     nearest_family,
     refuse_adapter,
 )
+from nerf2mesh.priors.foundation.card import card_licence
 from nerf2mesh.priors.foundation.components import Components, first_line
 from nerf2mesh.priors.foundation.zoo import MODEL_ZOO, PIPELINES, Known
 
@@ -73,7 +74,7 @@ def resolve(config: PriorConfig) -> Source:
             f"prior.model: {origin} lacks {', '.join(lacking)} in {components.folder}; {_remedy(origin, config)}"
         )
     check_network(components, family, origin)
-    licence = known.licence if known else "not known here; read the model's card"
+    licence = known.licence if known else card_licence(components.folder)
     return Source(components, family, origin, licence, known.size_px if known else None)
 
 

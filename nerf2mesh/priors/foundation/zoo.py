@@ -1,7 +1,7 @@
 """The foundation models that are known by name: where they are kept, of which family, and under which licence.
 
 Only names and notes; nothing here is downloaded. The first id is tried first, the others are mirrors or equals.
-Licences are what the hub's pages said in 2026, except where "not checked" stands; read the card before you publish
+Licences are what the hub's pages said in 2026, by their names in `rights.licenses`; read the card before you publish
 anything made with a model. No revision is pinned: a run's provenance.json has the digest of every part.
 """
 
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OPENRAIL = "CreativeML OpenRAIL-M: use restrictions, commercial use allowed"
-RAIL_PLUS = "CreativeML OpenRAIL++-M: use restrictions, commercial use allowed"
-SANA = "NSCL v2-custom (NVIDIA), Gemma terms of use for the text encoder"
-IF = "DeepFloyd IF License Agreement, gated; that it allows research only was not checked"
-STABILITY = "Stability AI Community: free below 1 M USD of yearly revenue, gated"
+OPENRAIL = "LicenseRef-CreativeML-OpenRAIL-M"
+RAIL_PLUS = "LicenseRef-CreativeML-OpenRAIL-PP-M"
+RAIL = "LicenseRef-OpenRAIL"
+SANA = "LicenseRef-NSCL-v2-Custom AND LicenseRef-Gemma"
+IF = "LicenseRef-DeepFloyd-IF"
+STABILITY = "LicenseRef-Stability-Community"
 
 
 @dataclass(frozen=True)
 class Known:
-    """family: which wrapper. size_px: the picture side that the network was trained at. gated: needs an account."""
+    """family: which wrapper. licence: an SPDX expression of names in `rights.licenses`. size_px: the picture side that
+    the network was trained at. gated: needs an account."""
 
     family: str
     ids: tuple[str, ...]
@@ -67,7 +69,7 @@ MODEL_ZOO: dict[str, Known] = {
     "flux-dev": Known(
         "flux",
         ("black-forest-labs/FLUX.1-dev",),
-        "FLUX.1-dev Non-Commercial, gated (not checked)",
+        "LicenseRef-FLUX-1-dev-NC",
         1024,
         gated=True,
         note="guidance is distilled into the network: no true classifier-free guidance was trained",
@@ -87,18 +89,23 @@ MODEL_ZOO: dict[str, Known] = {
     "deepfloyd-if-xl": Known("if", ("DeepFloyd/IF-I-XL-v1.0",), IF, 64, gated=True),
     "deepfloyd-if-m": Known("if", ("DeepFloyd/IF-I-M-v1.0",), IF, 64, gated=True),
     "zero123": Known(
-        "zero123", ("bennyguo/zero123-diffusers",), 'its card: "intended for research purposes only"', 256
+        "zero123",
+        ("bennyguo/zero123-diffusers",),
+        "LicenseRef-Research-Only",
+        256,
+        note='its card: "intended for research purposes only"',
     ),
-    "zero123-xl": Known("zero123", ("ashawkey/zero123-xl-diffusers",), "MIT by the port's page", 256),
+    "zero123-xl": Known("zero123", ("ashawkey/zero123-xl-diffusers",), "MIT", 256, note="MIT by the port's page"),
     "stable-zero123": Known(
         "stable-zero123",
         ("ashawkey/stable-zero123-diffusers",),
-        "Stability AI Non-Commercial Research Community (the original's; the port's page says MIT)",
+        "LicenseRef-Stability-NC-Research",
         256,
-        note="its fourth pose number is the reference's polar angle instead of the distance",
+        note="its fourth pose number is the reference's polar angle instead of the distance; the licence is the "
+        "original's, the port's page says MIT",
     ),
-    "mvdream": Known("mvdream", ("ashawkey/mvdream-sd2.1-diffusers",), "OpenRAIL by the port's page", 256),
-    "imagedream": Known("imagedream", ("ashawkey/imagedream-ipmv-diffusers",), "OpenRAIL by the port's page", 256),
+    "mvdream": Known("mvdream", ("ashawkey/mvdream-sd2.1-diffusers",), RAIL, 256),
+    "imagedream": Known("imagedream", ("ashawkey/imagedream-ipmv-diffusers",), RAIL, 256),
 }
 
 PIPELINES: dict[str, str] = {

@@ -1,0 +1,62 @@
+"""What a run is made of, and the gate before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from nerf2mesh.config import Config
+from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.lora.io.materials import adapter_materials
+from nerf2mesh.priors.materials import prior_materials
+from nerf2mesh.rights import Material, Use, check
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a run is made of, and what the gate had to say of it, one line each."""
+
+    materials: list[Material]
+    notices: list[str]
+
+
+def run_materials(config: Config, own_prior: str | None = None, *, exact: bool = False) -> list[Material]:
+    """Input, priors and adapters with their licences, as far as they are stated.
+
+    own_prior: the class that the caller brought instead of `config.prior`. exact: the geometry is read from a sheet, so
+    that no prior takes part.
+
+    Raises:
+        ValueError: an adapter or the weights of the built-in prior cannot be read.
+    """
+    found = input_materials(config.input)
+    if exact:
+        return found
+    found += [Material("prior", own_prior, "", "prior")] if own_prior else prior_materials(config.prior)
+    if config.second is not None:
+        found += prior_materials(config.second.prior, "second.prior")
+    for i, path in enumerate(config.lora.adapters):
+        found += adapter_materials(path, f"lora.adapters[{i}]")
+    return found
+
+
+def input_materials(config: InputConfig) -> list[Material]:
+    """The picture, photographs or sheet; none for words alone without an author or a licence."""
+    pictures: Sequence[str] = [config.image] if config.image else config.images
+    if not (pictures or config.author or config.licence):
+        return []
+    name = Path(pictures[0]).name if pictures else ""
+    shown = name if len(pictures) < 2 else f"{name} and {len(pictures) - 1} more"
+    return [Material("input", shown, config.licence, "input.licence", config.author)]
+
+
+def pass_gate(config: Config, own_prior: str | None = None, *, exact: bool = False) -> Rights:
+    """The gate before the first step; arguments as for `run_materials`.
+
+    Raises:
+        ValueError: in one line, which licence forbids `config.use`, in which clause; errors of `run_materials`.
+    """
+    materials = run_materials(config, own_prior, exact=exact)
+    return Rights(materials, check(materials, cast("Use | None", config.use)))
