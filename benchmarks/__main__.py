@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: sampled_views, foreground, photos, kernels, meshes, extraction, gpu, step_time, prior_memory.
+NAME: sampled_views, foreground, photos, maps, kernels, meshes, extraction, gpu, step_time, prior_memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-NAMES = ("sampled_views", "foreground", "photos", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory")
+NAMES = (
+    *("sampled_views", "foreground", "photos", "maps", "kernels", "meshes", "extraction", "gpu", "step_time"),
+    "prior_memory",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

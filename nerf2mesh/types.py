@@ -199,11 +199,32 @@ class Camera:
         )
 
 
+DEPTH_KINDS = ("world", "scale", "affine", "inverse")
+
+
+@dataclass(frozen=True)
+class DepthMap:
+    """How far a view's pixels are, [h, w], where `known`; what else is to be found out is said by `kind`.
+
+    world: in world units. scale: all of them times one positive number. affine: times a positive number, plus another.
+    inverse: as affine, of 1 / depth (disparity). along_axis: measured along the viewing axis, else along the ray.
+    """
+
+    values: Float[Tensor, "h w"]
+    known: Bool[Tensor, "h w"]
+    kind: str = "world"
+    along_axis: bool = True
+
+    def __post_init__(self) -> None:
+        assert self.kind in DEPTH_KINDS and self.values.shape == self.known.shape
+
+
 @dataclass(frozen=True)
 class View:
     """What is known from one side: a straight-alpha RGBA image [h, w, 4] and the camera that took it.
 
     known [h, w] is False where the picture says nothing, such as beyond the photograph's border; None: all is known.
+    normal [h, w, 3]: unit normals of the surface in world axes, zeros where nothing is known.
     """
 
     image: Float[Tensor, "h w 4"]
@@ -211,6 +232,14 @@ class View:
     weight: float = 1.0
     domain: str = "photo"
     known: Bool[Tensor, "h w"] | None = None
+    depth: DepthMap | None = None
+    normal: Float[Tensor, "h w 3"] | None = None
+
+    @property
+    def maps(self) -> tuple[Tensor, ...]:
+        """The tensors of `depth` and `normal`, as far as there are any."""
+        depth = () if self.depth is None else (self.depth.values, self.depth.known)
+        return depth if self.normal is None else (*depth, self.normal)
 
     def __post_init__(self) -> None:
         shape, kind = tuple(self.image.shape), self.image.dtype
@@ -218,6 +247,12 @@ class View:
             raise ValueError(f"View.image: expected the shape [h, w, 4], got {list(shape)}; put the channels last")
         if not kind.is_floating_point:
             raise ValueError(f"View.image: expected floats in [0, 1], got {kind}; divide 8 bits by 255")
+        sizes = {tuple(values.shape[:2]) for values in self.maps} - {shape[:2]}
+        if sizes:
+            raise ValueError(
+                f"View.depth, View.normal: expected {list(shape[:2])} pixels as the image has, got "
+                f"{[list(size) for size in sizes]}; resample them"
+            )
         low, high = (float(bound) for bound in self.image.detach().aminmax()) if self.image.numel() else (0.0, 0.0)
         if not (low >= -1e-3 and high <= 1.0 + 1e-3):
             raise ValueError(f"View.image: expected values in [0, 1], got {low:g} to {high:g}; scale them")

@@ -13,6 +13,8 @@ DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
 EXACT_KINDS = ("plan", "drawing")
 """Sheets whose geometry is read, not optimized."""
+DEPTH_KINDS = ("auto", "world", "metric", "relative", "inverse")
+NORMAL_AXES = ("auto", "opengl", "directx", "opencv", "inverted")
 CANDIDATES = ("candidate1", "candidate2", "candidate3")
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "network", "grabcut", *CANDIDATES, "rembg", "birefnet", "none")
 Pixels = Annotated[float, Within(0.0, 100_000.0)]
@@ -102,6 +104,21 @@ class InputConfig:
     """Move and scale the object to the middle of the frame. False keeps the picture's own framing (and its camera)."""
     fill: Annotated[float, Within(0.05, 1.0)] = 0.7
     """With `recenter`: the longer side of the object's box as a share of the frame."""
+    depth: FilePath | None = None
+    """A depth map of the picture: 16-bit PNG, EXR or NPY, of the upright picture's size. See docs/maps.md."""
+    depth_kind: Annotated[str, OneOf(*DEPTH_KINDS)] = "auto"
+    """world (world units), metric (a positive factor is unknown; with `recenter` a shift too), relative (factor and
+    shift are unknown, larger is farther), inverse (the same of 1 / depth, larger is nearer), or auto: relative or
+    inverse, whichever fits the outline's rim."""
+    depth_along: Annotated[str, OneOf("axis", "ray")] = "axis"
+    """Whether the depth map measures along the viewing axis, as most renderers do, or along each ray."""
+    normal: FilePath | None = None
+    """A normal map of the picture: PNG, EXR or NPY, of the upright picture's size."""
+    normal_axes: Annotated[str, OneOf(*NORMAL_AXES)] = "auto"
+    """opengl (x right, y up, z towards the camera), directx (y down), opencv (y down, z away from the camera), inverted
+    (all three against opengl), or auto: whatever fits the outline."""
+    normal_frame: Annotated[str, OneOf("auto", "camera", "world")] = "auto"
+    """The axes in which normals are given: the camera's, the world's (+Z up, front +X), or auto."""
     domain: Annotated[str, OneOf(*DOMAINS)] = "photo"
     """photo, or for a picture made of strokes sketch, lineart, drawing or scribble: a ControlNet then reads the strokes
     themselves, and the paper's colors are not taken for the object's."""
@@ -163,6 +180,7 @@ class InputConfig:
         if self.images and self.image:
             raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")
         self._check_hints()
+        self._check_maps()
 
     def without_questions(self) -> InputConfig:
         """For one picture of several: its best mask is taken, however doubtful; hints are for single pictures."""
@@ -178,6 +196,15 @@ class InputConfig:
                 f"input.points: expected [[x,y,1],...] with 1 inside and 0 outside, got {self.points}; "
                 "correct the third numbers"
             )
+
+    def _check_maps(self) -> None:
+        """ValueError where a map has no picture that it could belong to."""
+        for name in ("depth", "normal"):
+            if getattr(self, name) and self.kind != "picture":
+                raise ValueError(
+                    f"input.{name}: expected none with input={self.kind}, got {getattr(self, name)}; maps come with "
+                    "one picture (input=picture)"
+                )
 
     def _check_heights(self) -> None:
         """ValueError where an opening does not fit into its wall."""

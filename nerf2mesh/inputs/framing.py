@@ -6,7 +6,7 @@ A window is (left, top, side) in pixels of the source, square, and may reach bey
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Window = tuple[float, float, float]
 
@@ -51,7 +51,23 @@ def resample(rgba: Float[np.ndarray, "h w 4"], window: Window, size_px: int) -> 
     return np.concatenate([np.clip(color, 0.0, 1.0), alpha], -1).astype(np.float32)
 
 
-def _averaged(weights: Float[np.ndarray, "t n"], values: Float[np.ndarray, "n m 4"]) -> Float[np.ndarray, "t m 4"]:
+def resample_known(
+    values: Float[np.ndarray, "h w k"], known: Bool[np.ndarray, "h w"], window: Window, size_px: int
+) -> tuple[Float[np.ndarray, "s s k"], Bool[np.ndarray, "s s"]]:
+    """`window` of a map as size_px x size_px: means over the known part of each pixel, and which pixels are known
+    wholly."""
+    left, top, side = window
+    height, width = known.shape
+    rows = _weights(height, top, side / size_px, size_px)
+    columns = _weights(width, left, side / size_px, size_px)
+    share = known[..., None].astype(np.float32)
+    both = np.concatenate([np.where(known[..., None], values, 0.0), share], -1).astype(np.float32)
+    result = _averaged(columns, np.swapaxes(_averaged(rows, both), 0, 1)).swapaxes(0, 1)
+    whole = result[..., -1] > 0.999
+    return np.where(whole[..., None], result[..., :-1] / np.maximum(result[..., -1:], 1e-6), 0.0), whole
+
+
+def _averaged(weights: Float[np.ndarray, "t n"], values: Float[np.ndarray, "n m k"]) -> Float[np.ndarray, "t m k"]:
     """`weights` @ `values`, added up in the order of n by every number of threads (a BLAS library's order depends on
     it, and the picture's digest must not)."""
     from scipy.sparse import csr_matrix

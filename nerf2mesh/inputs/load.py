@@ -11,6 +11,7 @@ from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.downloaded import check_downloaded
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
+from nerf2mesh.inputs.maps import read_maps
 from nerf2mesh.inputs.photos import load_photos
 from nerf2mesh.inputs.picture import IN_MEMORY, Picture, read_picture
 from nerf2mesh.inputs.sheet import load_sheet
@@ -41,6 +42,9 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     if config.kind == "sheet" and data is None:
         return load_sheet(config)
     if data is None and not config.image and config.prompt.strip():
+        for name in ("depth", "normal"):
+            if getattr(config, name):
+                raise ValueError(f"input.{name}: expected a picture beside it, got none; add input.image=PICTURE")
         return Observations((), config.prompt, {"warnings": []}, config.negative_prompt)
     check_downloaded(config)
     picture = read_picture(config.image if data is None else IN_MEMORY, data)
@@ -54,8 +58,10 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         fov_deg=config.fov_deg,
         width_px=config.size_px,
     )
-    view = View(torch.from_numpy(image), camera, domain=config.domain)
-    notes = _notes(picture, found, window) | {"warnings": [*found.warnings, *warnings]}
+    maps = read_maps(config, picture, found.rgba[..., 3], window, camera)
+    view = View(torch.from_numpy(image), camera, domain=config.domain, depth=maps.depth, normal=maps.normal)
+    notes = _notes(picture, found, window) | maps.notes
+    notes["warnings"] = [*found.warnings, *warnings, *maps.warnings]
     return Observations((view,), config.prompt, notes, config.negative_prompt)
 
 

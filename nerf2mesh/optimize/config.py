@@ -30,6 +30,15 @@ class OptimizeConfig:
     drawings (input.domain)."""
     weight_mask: Weight = 5.0
     """Mean squared opacity error at the given views."""
+    weight_depth_rel: Weight = 1.0
+    """With a depth map: 1 - correlation of rendered and given depths. Published, for estimated maps: docs/maps.md."""
+    weight_depth: Weight = 5.0
+    """With a depth map: mean squared difference, in squared world units, after a robust fit of the scale and shift that
+    the map leaves open."""
+    weight_normal: Weight = 1.0
+    """With a normal map: mean of 1 - cosine."""
+    map_rays: Annotated[int, Within(16, 100_000_000)] = 512
+    """Rays a step through the pixels of a depth or normal map."""
     weight_entropy: Weight = 0.02
     """Opacity of every ray towards 0 or 1, from `entropy_from` on."""
     entropy_from: Share = 0.5

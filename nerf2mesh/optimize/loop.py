@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
+from nerf2mesh.optimize.maps import MapTerms
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
 from nerf2mesh.optimize.schedules import active_levels, set_rates
@@ -54,6 +55,7 @@ def step(state: LoopState, problem: Problem) -> Measured:
         measured |= distill(state, problem, progress)
     with part("photometric"):
         measured |= compare(state, problem)
+        measured |= compare_maps(state, problem)
     if problem.average:
         measured |= problem.average(state, gathered(measured))
     with part("update"):
@@ -125,6 +127,18 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
     term = Photometric(problem.config.at(state.step / problem.config.steps), target, background, colored)
     problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
+    return term.numbers
+
+
+def compare_maps(state: LoopState, problem: Problem) -> Measured:
+    """Terms of the depths and normals that come with given views, if any do."""
+    maps, config = problem.pixels.maps, problem.config.at(state.step / problem.config.steps)
+    if not maps.views or not (config.weight_depth or config.weight_depth_rel or config.weight_normal):
+        return {}
+    rays, targets = maps.draw(config.map_rays, state.generators["pixel"])
+    term = MapTerms(config, targets)
+    normals = "finite_difference" if term.wants_normals else None
+    problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]), normals=normals)
     return term.numbers
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.inputs.config import DRAWINGS
+from nerf2mesh.optimize.maps import GivenMaps
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera, Observations, Rays, View
 from nerf2mesh.utils.device_copy import to_device
 
@@ -71,6 +72,7 @@ class GivenPixels:
         self.views = [view for view in observations.views if view.weight > 0]
         self.tables = [_table(view, device) for view in self.views]
         self.share = torch.tensor([view.weight for view in self.views])
+        self.maps = GivenMaps(self.views, device)
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Rays, Tensor, bool]:
         """n rays, flat, straight-alpha RGBA targets [n, 4], and whether the colors are the object's: those of a drawing

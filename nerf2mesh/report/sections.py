@@ -63,9 +63,15 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
     if "mask" in notes:
         share = float(notes.get("mask_share", 0.0))
         figures.append(picture(notes["mask"], f"Mask by {notes.get('foreground')}: {share:.1%} of the picture"))
+    for name, caption in (
+        ("depth_picture", "Depth map, scaled to what it holds"),
+        ("normal_picture", "Normals, world axes"),
+    ):
+        if name in notes:
+            figures.append(picture(notes[name], caption))
     if framed is not None:
         figures.append(picture(framed, "The view that was fitted", checker=True))
-    understood = {**notes.get("photos", {}), **notes.get("sheet", {})}
+    understood = {**notes.get("photos", {}), **notes.get("sheet", {}), **notes.get("maps", {})}
     about = {name: value for name, value in understood.items() if not isinstance(value, list)}
     return (f'<div class="pictures">{"".join(figures)}</div>' if figures else "") + fact_table(about)
 

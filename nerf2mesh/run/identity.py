@@ -41,8 +41,10 @@ def views_digest(observations: Observations) -> str:
         about = (view.weight, view.domain, camera.width_px, camera.height_px, camera.orthographic)
         digest.update(repr((tuple(view.image.shape), *about)).encode())
         known = () if view.known is None else (view.known,)
-        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *known):
+        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *known, *view.maps):
             digest.update(part.cpu().numpy().tobytes())
+        if view.depth is not None:
+            digest.update(repr((view.depth.kind, view.depth.along_axis)).encode())
     return digest.hexdigest()
 
 

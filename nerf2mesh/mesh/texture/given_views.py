@@ -87,7 +87,8 @@ def reduced(view: View, n_pixels: float) -> View:
     premultiplied = torch.cat([view.image[..., :3] * alpha, alpha], dim=-1).permute(2, 0, 1)[None]
     small = torch.nn.functional.interpolate(premultiplied, size=size, mode="area")[0].permute(1, 2, 0)
     straight = torch.cat([small[..., :3] / small[..., 3:].clamp_min(1e-6), small[..., 3:]], dim=-1)
-    return replace(view, image=straight, camera=view.camera.resized(size[1], size[0]), known=None)
+    camera = view.camera.resized(size[1], size[0])
+    return replace(view, image=straight, camera=camera, known=None, depth=None, normal=None)
 
 
 def look_up(mesh: TriangleMesh, view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
