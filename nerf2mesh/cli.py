@@ -113,6 +113,16 @@ def train_foreground() -> None:
     sys.exit(run_app(_train_foreground, "train_foreground", prepare=register))
 
 
+def provenance() -> None:
+    """nerf2mesh-provenance: show and verify the record inside a file, make a key, print the gate of licences."""
+    start_up()
+    from nerf2mesh.run.provenance_command import main as run_command
+
+    outcome: list[int] = []
+    code = _guarded(lambda: outcome.append(run_command(sys.argv[1:])))
+    sys.exit(code or outcome[0])
+
+
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
     start_up()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Elevation, Length, OneOf, Within
+from nerf2mesh.utils.ranges import Elevation, FilePath, Length, Name, OneOf, Within
 
 LOGGERS = ("tensorboard", "wandb")
 
@@ -25,6 +25,15 @@ class ReportConfig:
     html: bool = True
     loggers: Annotated[tuple[Annotated[str, OneOf(*LOGGERS)], ...], Length(0, 8)] = ()
     """Beside metrics.jsonl: tensorboard, wandb (see `loggers` for its offline mode)."""
+    sign_key: FilePath | None = None
+    """A private key of `nerf2mesh-provenance keygen`: the record inside meshes and previews is signed with it."""
+    price_per_hour: Annotated[float, Within(0.0, 1e6)] = 0.0
+    """What an hour of this machine costs; 0 names no price."""
+    currency: Name = "EUR"
+    """Of price_per_hour."""
+    power_w: Annotated[float, Within(1.0, 1e6)] = 65.0
+    """Power that is assumed, in watts, where the machine has no counter of energy that can be read: no measurement of
+    this machine. docs/provenance.md says what is read."""
     max_embedded_mesh_bytes: Annotated[int, Within(0, 1 << 40)] = 24_000_000
     """A larger mesh.glb is linked from the report, not embedded."""
 

@@ -5,5 +5,21 @@ from __future__ import annotations
 from nerf2mesh.rights.gate import Material, Verdict, check, gate_table, judged
 from nerf2mesh.rights.licenses import LICENSES, USES, License, Use
 from nerf2mesh.rights.reading import license_of
+from nerf2mesh.rights.record import Record
+from nerf2mesh.rights.seal import Signer, read_key
 
-__all__ = ["LICENSES", "USES", "License", "Material", "Use", "Verdict", "check", "gate_table", "judged", "license_of"]
+__all__ = [
+    "LICENSES",
+    "USES",
+    "License",
+    "Material",
+    "Record",
+    "Signer",
+    "Use",
+    "Verdict",
+    "check",
+    "gate_table",
+    "judged",
+    "license_of",
+    "read_key",
+]

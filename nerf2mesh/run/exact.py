@@ -23,9 +23,11 @@ from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
 from nerf2mesh.report import StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import save_files
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
+from nerf2mesh.run.record import run_record
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
@@ -73,7 +75,7 @@ def run_exact(config: Config, overrides: Sequence[str] = (), rights: Rights | No
         result = Result(merged(model.parts), None, None, observations, config, dict(model.metrics), warnings=said)
         result.parts, result.facts = model.parts, _facts(model.parts)
         if folder is not None:
-            _write(result, model, folder, clock)
+            _write(result, model, folder, clock, rights)
     return result
 
 
@@ -176,7 +178,7 @@ def _warnings(model: Model) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
-def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock) -> None:
+def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock, rights: Rights) -> None:
     """All files of the run folder."""
     config, image = result.config, Path(result.config.input.image or "")
     origin = provenance(
@@ -184,7 +186,9 @@ def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock) -
     )
     origin |= {"changes": changed} if (changed := folder.history()) else {}
     write_json(folder / "provenance.json", origin)
-    result.metadata = {"generator": "nerf2mesh", "provenance": origin, **model.extras}
+    result.record = run_record(config, rights, origin, result.observations)
+    result.attribution = attribution_page(rights.materials, config.use)
+    result.metadata = {"generator": "nerf2mesh", **model.extras}
     save_files(result, folder)
     for name, value in {**model.tables, "metrics.json": result.metrics, "mesh.json": result.facts}.items():
         write_json(folder / name, value)

@@ -14,6 +14,7 @@ _ENDINGS = (".glb", ".obj", ".mtl", ".png", "_normal.png", ".ply", ".stl", ".3mf
 WRITTEN = (
     *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
     *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "turntable.*", "report.html"),
+    "ATTRIBUTION.md",
     *(f"{stem}{ending}" for stem in ("mesh", "mesh_lod[0-9]*") for ending in _ENDINGS),
     *("rooms.json", "open_walls.png"),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +25,7 @@ from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 METRIC_PX = 256
 """The given view is compared at about this size."""
@@ -34,7 +34,7 @@ MAX_LOSS = 0.05
 
 
 def made_from(
-    config: Config, observations: Observations, priors: dict[str, Prior], folder: RunFolder
+    config: Config, observations: Observations, priors: dict[str, Prior], folder: RunFolder | None
 ) -> dict[str, object]:
     """For provenance.json: what the run is made from, and that the folder's run is made from the same.
 
@@ -45,10 +45,11 @@ def made_from(
         ValueError: the run in the folder was made with other weights.
     """
     abouts = {name: prior.about() for name, prior in priors.items()}
-    folder.settle(config, abouts)
+    if folder is not None:
+        folder.settle(config, abouts)
     adapters = {f"lora/{i}": str(located(Path(p).expanduser())) for i, p in enumerate(config.lora.adapters)}
     record = provenance(inputs=_inputs(config, observations), weights={**abouts, **adapters}, seed=config.seed)
-    return record | ({"changes": changed} if (changed := folder.history()) else {})
+    return record | ({"changes": changed} if folder is not None and (changed := folder.history()) else {})
 
 
 def _inputs(config: Config, observations: Observations) -> dict[str, str | Mapping[str, object]]:
@@ -80,10 +81,6 @@ def finish(
     if folder is None:
         return
     write_json(folder / "provenance.json", origin)
-    metadata = {"generator": "nerf2mesh", "provenance": origin}
-    assert result.mesh is not None
-    result.mesh = replace(result.mesh, metadata=metadata)
-    result.lods = [replace(mesh, metadata={**metadata, "lod": k}) for k, mesh in enumerate(result.lods, start=1)]
     save_files(result, folder)
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
@@ -97,8 +94,9 @@ def finish(
 
 
 def save_files(result: Result, folder: RunFolder) -> None:
-    """mesh.glb, without which there is no result, then the other formats, whose failures are noted."""
+    """mesh.glb, without which there is no result, ATTRIBUTION.md, then the other formats, whose failures are noted."""
     result.save(folder.path)
+    atomic_write_text(folder / "ATTRIBUTION.md", result.attribution)
     others = [name for name in dict.fromkeys(result.config.mesh.formats) if name != "glb"]
     try:
         if others:

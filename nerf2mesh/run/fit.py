@@ -18,6 +18,7 @@ from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import StageClock
+from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance
@@ -25,6 +26,7 @@ from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
+from nerf2mesh.run.record import run_record
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
@@ -117,7 +119,8 @@ def _run(
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*rights.notices, *of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
-        origin = made_from(config, observations, guidance.priors, folder) | named(own) if folder else {}
+        origin = made_from(config, observations, guidance.priors, folder) | named(own) if ranks.is_first else {}
+        record = run_record(config, rights, origin, observations) if ranks.is_first else None
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
     check_ready(config, field, folder.path if folder else None)
@@ -150,11 +153,12 @@ def _run(
         guidance.prior, guidance.condition, n_views=asked.n_views, n_branches=asked.n_branches, field=field, quiet=quiet
     )
     with watched, clock.stage("optimize"):
-        run_loop(state, problem, config, folder, ranks)
+        run_loop(state, problem, config, folder, ranks, record)
     ranks.leave()
 
     result = Result(None, field, renderer, observations, config, warnings=[*notes, *state.events])
     if ranks.is_first:
+        result.record, result.attribution = record, attribution_page(rights.materials, config.use)
         warn(state.events)
         finish(result, guidance.prior, origin, folder, clock)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nerf2mesh.config import Config
 from nerf2mesh.optimize import LAST, LoopState, Problem, optimize
 from nerf2mesh.report import Progress
+from nerf2mesh.rights import Record
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import save_row
 from nerf2mesh.run.preemption import Checkpoints
@@ -13,8 +14,17 @@ from nerf2mesh.run.subject_adapter import refresher
 from nerf2mesh.types import Rendering
 
 
-def run_loop(state: LoopState, problem: Problem, config: Config, folder: RunFolder | None, ranks: Ranks) -> None:
+def run_loop(
+    state: LoopState,
+    problem: Problem,
+    config: Config,
+    folder: RunFolder | None,
+    ranks: Ranks,
+    record: Record | None = None,
+) -> None:
     """Runs the loop from `state.step` to the end; everything that it writes goes into `folder`.
+
+    record: what the previews carry.
 
     Raises:
         Preempted: a signal asked the run to stop; the checkpoint is written.
@@ -34,7 +44,7 @@ def run_loop(state: LoopState, problem: Problem, config: Config, folder: RunFold
 
     def save_preview(views: Rendering, step: int) -> None:
         assert folder is not None
-        save_row(folder / f"previews/step_{step:06d}.png", views)
+        save_row(folder / f"previews/step_{step:06d}.png", views, record)
 
     with save.between_steps():
         optimize(

@@ -17,6 +17,7 @@ from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import viewer_iframe
+from nerf2mesh.rights import Record
 from nerf2mesh.types import Camera, Observations, Rendering
 
 
@@ -45,6 +46,10 @@ class Result:
     """Of a plan or a drawing: its named closed parts in metres; `mesh` is all of them."""
     metadata: dict[str, object] = new(default_factory=dict)
     """What travels in the GLB of `parts`."""
+    record: Record | None = new(default=None, repr=False)
+    """What the mesh was made of; `save` puts it into the files that can carry it."""
+    attribution: str = ""
+    """The text of ATTRIBUTION.md."""
 
     def __repr__(self) -> str:
         mesh = "no mesh" if self.mesh is None else f"{len(self.mesh.vertices)} vertices, {len(self.mesh.faces)} faces"
@@ -85,12 +90,13 @@ class Result:
         scale = scale_to(self.mesh, metres)
         names = ["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))]
         written, failed = [], []
-        for lod, mesh in zip(names, [self.mesh, *self.lods]):
+        for k, (lod, mesh) in enumerate(zip(names, [self.mesh, *self.lods])):
+            record = self.record.plus(lod=k) if self.record and k else self.record
             for ending in endings:
                 in_mm = metres and ending.lower() in IN_MILLIMETRES
                 try:
-                    file = save_mesh(mesh, f"{stem}{lod}{ending}", scale=scale * 1000.0 if in_mm else scale)
-                    written.append(file)
+                    size = scale * 1000.0 if in_mm else scale
+                    written.append(save_mesh(mesh, f"{stem}{lod}{ending}", scale=size, record=record))
                 except Exception as error:  # of any writer: the other formats are written in any case
                     failed.append((f"{stem.name}{lod}{ending}", error))
         if failed:
@@ -101,9 +107,14 @@ class Result:
         """A node for each part in a GLB; one mesh in other formats. They are in metres, STL and 3MF in millimetres."""
         assert self.mesh is not None
         return [
-            save_scene(self.parts, f"{stem}{ending}", self.metadata)
+            save_scene(self.parts, f"{stem}{ending}", self.metadata, self.record)
             if ending.lower() == ".glb"
-            else save_mesh(self.mesh, f"{stem}{ending}", scale=1000.0 if ending.lower() in IN_MILLIMETRES else 1.0)
+            else save_mesh(
+                self.mesh,
+                f"{stem}{ending}",
+                scale=1000.0 if ending.lower() in IN_MILLIMETRES else 1.0,
+                record=self.record,
+            )
             for ending in endings
         ]
 

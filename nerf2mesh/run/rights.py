@@ -11,7 +11,7 @@ from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.lora.io.materials import adapter_materials
 from nerf2mesh.priors.materials import prior_materials
-from nerf2mesh.rights import Material, Use, check
+from nerf2mesh.rights import Material, Signer, Use, check, read_key
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Rights:
 
     materials: list[Material]
     notices: list[str]
+    signer: Signer | None = None
 
 
 def run_materials(config: Config, own_prior: str | None = None, *, exact: bool = False) -> list[Material]:
@@ -56,7 +57,10 @@ def pass_gate(config: Config, own_prior: str | None = None, *, exact: bool = Fal
     """The gate before the first step; arguments as for `run_materials`.
 
     Raises:
-        ValueError: in one line, which licence forbids `config.use`, in which clause; errors of `run_materials`.
+        ValueError: in one line, which licence forbids `config.use`, in which clause, or that the
+            key in `report.sign_key` cannot be read; errors of `run_materials`.
     """
     materials = run_materials(config, own_prior, exact=exact)
-    return Rights(materials, check(materials, cast("Use | None", config.use)))
+    notices = check(materials, cast("Use | None", config.use))
+    signer = read_key(config.report.sign_key) if config.report.sign_key else None
+    return Rights(materials, notices, signer)

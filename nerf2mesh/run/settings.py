@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import yaml
@@ -17,6 +19,8 @@ UNTOLD = ("output_dir", "overwrite", "threads")
 """Change nothing in the result, and are not noted."""
 AFTERWARDS = ("report", "mesh", "use")
 """Groups that are read after the optimization or beside it."""
+PLACES = ("input.images", "report.sign_key")
+"""Further settings that say where something lies; they are compared as they stand."""
 STATED = ("input.author", "input.licence")
 """Said of the input for the record; nothing is computed from them."""
 CONTENT = (
@@ -62,6 +66,13 @@ def changes(path: Path, config: Config, remedy: str) -> Changes:
     if isinstance(old, int) and new < old:
         raise ValueError(f"optimize.steps: expected {old} or more, as in the run in {path.parent}, got {new}; {remedy}")
     return differing
+
+
+def settings_digest(config: Config) -> str:
+    """SHA-256 of the settings without those that say where something lies, who made it or who signs."""
+    every = _flat(yaml.safe_load(to_yaml(config)))
+    left = {name: value for name, value in every.items() if name not in (*CONTENT, *UNTOLD, *STATED, *PLACES)}
+    return hashlib.sha256(json.dumps(left, sort_keys=True).encode()).hexdigest()
 
 
 def told(changed: Changes) -> list[str]:

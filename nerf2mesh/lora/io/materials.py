@@ -15,6 +15,9 @@ from nerf2mesh.utils.names import printable
 
 HEADER_KEYS = ("modelspec.license", "license", "ss_license")
 """Where other tools' files say their licence; ours say it in the manifest."""
+MOST_VALUE = 10_000
+"""Letters of a manifest's entry that a record takes over."""
+MOST_LICENSES = 50
 MOST_KINDS = 1000
 """Different licences of one adapter's training data; more is no honest manifest."""
 
@@ -32,6 +35,19 @@ def adapter_materials(path: str | Path, setting: str) -> list[Material]:
         shown = f"{name} ({n} of {source})" if source else f"{name} ({n} pictures)"
         found.append(Material("training data of adapter", shown, kind, setting, source))
     return found
+
+
+def adapter_summary(path: Path) -> dict[str, object]:
+    """For the record of a mesh: the file's digest and its manifest, its sources counted by licence."""
+    file = located(path)
+    manifest = manifest_in(read_header(file))
+    kept = {key: manifest[key] for key in ("title", "licence", "base", "base_sha256", "settings") if key in manifest}
+    kept = {key: value for key, value in kept.items() if len(json.dumps(value)) < MOST_VALUE}
+    licences: Counter[str] = Counter()
+    for (licence, _), n in source_counts(manifest).items():
+        licences[licence[:200] or "not stated"] += n
+    about: dict[str, object] = {"file": file.name, "sha256": sha256_file(file), "manifest": kept}
+    return about | {"trained_on": dict(licences.most_common(MOST_LICENSES)) or "not stated"}
 
 
 def source_counts(manifest: Mapping[str, Any]) -> Counter[tuple[str, str]]:

@@ -5,6 +5,8 @@ World (x, y, z) becomes file (y, z, x).
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +22,9 @@ from nerf2mesh.mesh.export.threemf import write_3mf
 from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
+from nerf2mesh.rights import Record
+from nerf2mesh.rights.containers import CARRIERS, comment_lines
+from nerf2mesh.rights.seal import BLANK, sealed
 from nerf2mesh.utils.atomic_write import atomic_write
 from nerf2mesh.utils.scratch import scratch
 
@@ -35,11 +40,13 @@ def save_mesh(
     scale: float = 1.0,
     frames: list[np.ndarray] | None = None,
     frames_per_second: float = 8.0,
+    record: Record | None = None,
 ) -> Path:
     """Writes `mesh` in the format that the suffix of `path` names and returns the path.
 
     scale: metres (millimetres for the habits of STL printers) per world unit.
     frames: later positions [V, 3] of an animation in the world frame, GLB only; they become morph targets.
+    record: what the mesh was made of, which GLB, OBJ, PLY and USDZ carry and are sealed with (`rights.containers`).
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
     """
     path = Path(path)
@@ -55,24 +62,24 @@ def save_mesh(
     turned = to_file_axes(mesh, scale)
     if suffix == ".glb":
         moved = [to_file_positions(frame, scale) for frame in frames or []]
-        with written(path) as stream:
-            write_glb(turned, stream, frames=moved, frames_per_second=frames_per_second)
+        with sealed_file(path, record) as stream:
+            write_glb(turned, stream, frames=moved, frames_per_second=frames_per_second, record=record)
     else:
-        _write_others(turned, path, suffix)
+        _write_others(turned, path, suffix, record)
     return path
 
 
-def _write_others(mesh: TriangleMesh, path: Path, suffix: str) -> None:
+def _write_others(mesh: TriangleMesh, path: Path, suffix: str, record: Record | None) -> None:
     if suffix == ".obj":
-        return _write_obj(mesh, path)
+        return _write_obj(mesh, path, record)
     if suffix == ".fbx":
         return _write_fbx(mesh, path)
-    with written(path) as stream:
+    with sealed_file(path, record if suffix in CARRIERS else None) as stream:
         if suffix == ".usdz":
-            return write_usdz(mesh, stream)
+            return write_usdz(mesh, stream, record)
         if suffix == ".3mf":
             return write_3mf(mesh, stream)
-        return _write_ply(mesh, stream) if suffix == ".ply" else _write_stl(mesh, stream)
+        return _write_ply(mesh, stream, record) if suffix == ".ply" else _write_stl(mesh, stream)
 
 
 def scale_to(mesh: TriangleMesh, longest_m: float) -> float:
@@ -108,11 +115,26 @@ def written(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def _write_obj(mesh: TriangleMesh, path: Path) -> None:
+@contextmanager
+def sealed_file(path: Path, record: Record | None) -> Iterator[BinaryIO]:
+    """As `written`; a file that carries the record is sealed before it is there."""
+    if record is None:
+        with written(path) as stream:
+            yield stream
+        return
+    buffer = io.BytesIO()
+    yield buffer
+    with written(path) as stream:
+        stream.write(sealed(buffer.getvalue(), path.suffix.lower(), record.signer))
+
+
+def _write_obj(mesh: TriangleMesh, path: Path, record: Record | None) -> None:
     """OBJ keeps positions welded: `v` and `vt` are indexed apart. Vertex colors follow the position, as in Blender."""
     stem = path.stem.replace(" ", "_")
     texture = mesh.texture if mesh.uv is not None else None
-    lines = ["# nerf2mesh: +Y up, +Z front", f"mtllib {stem}.mtl", "o mesh"]
+    record = _with_side_files(mesh, path, stem, record)
+    carried = comment_lines(record.text(), BLANK, "#") if record else []
+    lines = ["# nerf2mesh: +Y up, +Z front", *carried, f"mtllib {stem}.mtl", "o mesh"]
     if mesh.vertex_colors is not None and texture is None:
         rows = np.concatenate([mesh.vertices, mesh.vertex_colors], axis=1).tolist()
         lines += [f"v {x:.8g} {y:.8g} {z:.8g} {r:.4f} {g:.4f} {b:.4f}" for x, y, z, r, g, b in rows]
@@ -129,19 +151,26 @@ def _write_obj(mesh: TriangleMesh, path: Path) -> None:
     else:
         lines += ["usemtl material"]
         lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in faces]
-    material = ["newmtl material", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1"]
-    if texture is not None:
-        material.append(f"map_Kd {stem}.png")
-        with written(path.with_name(f"{stem}.png")) as stream:
-            stream.write(png_bytes(texture))
-    if texture is not None and mesh.normal_map is not None:
-        material.append(f"norm {stem}_normal.png")
-        with written(path.with_name(f"{stem}_normal.png")) as stream:
-            stream.write(png_bytes(mesh.normal_map))
-    with written(path.with_name(f"{stem}.mtl")) as stream:
-        stream.write("\n".join([*material, ""]).encode())
-    with written(path) as stream:
+    with sealed_file(path, record) as stream:
         stream.write("\n".join([*lines, ""]).encode())
+
+
+def _with_side_files(mesh: TriangleMesh, path: Path, stem: str, record: Record | None) -> Record | None:
+    """Writes an OBJ's material and textures; the record with their digests."""
+    files: dict[str, bytes] = {}
+    material = ["newmtl material", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1"]
+    if mesh.texture is not None and mesh.uv is not None:
+        material.append(f"map_Kd {stem}.png")
+        files[f"{stem}.png"] = png_bytes(mesh.texture)
+        if mesh.normal_map is not None:
+            material.append(f"norm {stem}_normal.png")
+            files[f"{stem}_normal.png"] = png_bytes(mesh.normal_map)
+    files[f"{stem}.mtl"] = "\n".join([*material, ""]).encode()
+    for name, data in files.items():
+        with written(path.with_name(name)) as stream:
+            stream.write(data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return record.plus(files=digests) if record else None
 
 
 def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
@@ -154,7 +183,7 @@ def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
             stream.write(made.read_bytes())
 
 
-def _write_ply(mesh: TriangleMesh, stream: BinaryIO) -> None:
+def _write_ply(mesh: TriangleMesh, stream: BinaryIO, record: Record | None) -> None:
     """Binary, welded; a textured mesh gets the texture's color at each vertex."""
     colors = vertex_colors(mesh)
     kinds = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("nx", "<f4"), ("ny", "<f4"), ("nz", "<f4")]
@@ -167,6 +196,7 @@ def _write_ply(mesh: TriangleMesh, stream: BinaryIO) -> None:
     faces = np.empty(mesh.n_faces, dtype=[("n", "u1"), ("index", "<i4", 3)])
     faces["n"], faces["index"] = 3, mesh.faces
     header = ["ply", "format binary_little_endian 1.0", "comment nerf2mesh: +Y up, +Z front"]
+    header += comment_lines(record.text(), BLANK, "comment") if record else []
     header += [f"element vertex {mesh.n_vertices}"]
     header += [f"property {'uchar' if kind == 'u1' else 'float'} {name}" for name, kind in kinds]
     header += [f"element face {mesh.n_faces}", "property list uchar int vertex_indices", "end_header", ""]

@@ -18,6 +18,9 @@ from nerf2mesh.mesh.color_space import srgb_to_linear
 from nerf2mesh.mesh.texture.tangents import corner_tangents
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.mesh.vectors import unit
+from nerf2mesh.rights import Record
+from nerf2mesh.rights.containers import RECORD_NAME, SEAL_NAME
+from nerf2mesh.rights.seal import BLANK
 
 FLOAT, UINT16, UINT32 = 5126, 5123, 5125
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
@@ -77,8 +80,9 @@ def write_glb(
     *,
     frames: list[np.ndarray] | None = None,
     frames_per_second: float = 8.0,
+    record: Record | None = None,
 ) -> None:
-    """Writes a mesh whose axes are already glTF's. `mesh.metadata` goes to asset.extras.
+    """Writes a mesh whose axes are already glTF's. `mesh.metadata` goes to asset.extras; the record is not sealed yet.
 
     frames: positions [V, 3] of the same vertices at later times; they become morph targets and a linear animation of
     their weights, the mesh itself being the first frame.
@@ -101,7 +105,19 @@ def write_glb(
     tree["materials"] = [_material(document, mesh)]
     if frames:
         _add_frames(document, mesh, source.vertex, frames, frames_per_second)
+    if record is not None:
+        add_record(tree, record)
     document.write(stream)
+
+
+def add_record(tree: dict, record: Record) -> None:
+    """Puts the record into a glTF's tree: an XMP packet of the asset, and a copy in the extras of the first scene,
+    which Blender keeps."""
+    name = "KHR_xmp_json_ld"
+    tree.setdefault("extensionsUsed", []).append(name)
+    tree.setdefault("extensions", {})[name] = {"packets": [record.xmp_packet()]}
+    tree["asset"].setdefault("extensions", {})[name] = {"packet": 0}
+    tree["scenes"][0].setdefault("extras", {}).update({RECORD_NAME: record.text(), SEAL_NAME: BLANK})
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 
 from nerf2mesh.mesh.color_space import srgb_to_linear
-from nerf2mesh.mesh.export.files import to_file_axes, written
-from nerf2mesh.mesh.export.gltf import ELEMENT_ARRAY_BUFFER, GENERATOR, Document, plain
+from nerf2mesh.mesh.export.files import sealed_file, to_file_axes
+from nerf2mesh.mesh.export.gltf import ELEMENT_ARRAY_BUFFER, GENERATOR, Document, add_record, plain
 from nerf2mesh.mesh.solid.parts import Part, faceted
+from nerf2mesh.rights import Record
 
 
-def save_scene(parts: Sequence[Part], path: str | Path, extras: Mapping[str, object] | None = None) -> Path:
-    """Writes the parts to a .glb file and returns its path; `extras` go to asset.extras.
+def save_scene(
+    parts: Sequence[Part],
+    path: str | Path,
+    extras: Mapping[str, object] | None = None,
+    record: Record | None = None,
+) -> Path:
+    """Writes the parts to a .glb file, sealed with the record, and returns its path; `extras` go to asset.extras.
 
     Raises ValueError where there are no parts, or the file cannot be written.
     """
@@ -32,7 +38,9 @@ def save_scene(parts: Sequence[Part], path: str | Path, extras: Mapping[str, obj
         primitive = {**_arrays(document, part), "material": materials[part.material]}
         tree["meshes"].append({"name": part.name, "primitives": [primitive]})
         tree["nodes"].append({"name": part.name, "mesh": k})
-    with written(Path(path)) as stream:
+    if record is not None:
+        add_record(tree, record)
+    with sealed_file(Path(path), record) as stream:
         document.write(stream)
     return Path(path)
 

@@ -14,15 +14,19 @@ import numpy as np
 from nerf2mesh.mesh.color_space import srgb_to_linear
 from nerf2mesh.mesh.export.gltf import png_bytes
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
+from nerf2mesh.rights import Record
+from nerf2mesh.rights.containers import RECORD_NAME, SEAL_NAME, usd_string
+from nerf2mesh.rights.seal import BLANK
 
 ALIGNMENT = 64
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_usdz(mesh: TriangleMesh, stream: BinaryIO) -> None:
-    """Writes a mesh whose axes are already +Y up, +Z front."""
+def write_usdz(mesh: TriangleMesh, stream: BinaryIO, record: Record | None = None) -> None:
+    """Writes a mesh whose axes are already +Y up, +Z front; the record, in customLayerData, is not sealed yet."""
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, "mesh.usda", _layer(mesh, mesh.texture is not None and mesh.uv is not None).encode())
+        textured = mesh.texture is not None and mesh.uv is not None
+        _store(archive, "mesh.usda", _layer(mesh, textured, record).encode())
         if mesh.texture is not None and mesh.uv is not None:
             _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
             if mesh.normal_map is not None:
@@ -39,11 +43,22 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(info, data)
 
 
-def _layer(mesh: TriangleMesh, textured: bool) -> str:
+def _layer(mesh: TriangleMesh, textured: bool, record: Record | None) -> str:
+    data = (
+        []
+        if record is None
+        else [
+            "    customLayerData = {",
+            f"        string {RECORD_NAME} = {usd_string(record.text())}",
+            f"        string {SEAL_NAME} = {usd_string(BLANK)}",
+            "    }",
+        ]
+    )
     return "\n".join(
         [
             "#usda 1.0",
             "(",
+            *data,
             '    defaultPrim = "Root"',
             '    doc = "nerf2mesh: +Y up, +Z front"',
             "    metersPerUnit = 1",
