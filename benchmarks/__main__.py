@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: sampled_views, foreground, photos, maps, kernels, meshes, extraction, gpu, step_time, prior_memory.
+NAME: sampled_views, foreground, photos, sheets, maps, kernels, meshes, extraction, gpu, step_time, prior_memory.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 NAMES = (
-    *("sampled_views", "foreground", "photos", "maps", "kernels", "meshes", "extraction", "gpu", "step_time"),
-    "prior_memory",
+    *("sampled_views", "foreground", "photos", "sheets", "maps", "kernels"),
+    *("meshes", "extraction", "gpu", "step_time", "prior_memory"),
 )
 
 

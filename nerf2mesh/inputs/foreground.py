@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from nerf2mesh.inputs.candidates import UncertainMask
-from nerf2mesh.inputs.config import CANDIDATES, InputConfig
+from nerf2mesh.inputs.config import CANDIDATES, DRAWINGS, InputConfig
 from nerf2mesh.inputs.downloaded import birefnet_probability, rembg_matte
 from nerf2mesh.inputs.hypotheses import PLAIN_BORDER, Answers, study
 from nerf2mesh.inputs.masks import matte, parts, tidy
@@ -54,7 +54,7 @@ def find_foreground(picture: Picture, config: InputConfig) -> Foreground:
     if method == "alpha" or (method == "auto" and _is_cut_out(picture) and not (config.box or config.points)):
         found = _alpha(picture)
     elif method == "plain":
-        found = _plain(picture, config.plain_tolerance)
+        found = _plain(picture, config)
     elif method == "rembg":
         found = Foreground(rembg_matte(rgb), method, [_guessed(method)])
     elif method == "birefnet":
@@ -136,13 +136,14 @@ def _alpha(picture: Picture) -> Foreground:
     return Foreground(rgba, "alpha", [said])
 
 
-def _plain(picture: Picture, tolerance: float) -> Foreground:
+def _plain(picture: Picture, config: InputConfig) -> Foreground:
     rgb = _unit(picture.rgba[..., :3])
     distance, fitting = background_plane(rgb)
     warnings = []
     if fitting < 0.6:
         warnings.append(f"only {fitting:.0%} of the picture's border fits a plain background; look at the mask")
-    return Foreground(matte(rgb, plain_mask(distance, tolerance)), "plain", warnings)
+    mask = plain_mask(distance, config.plain_tolerance, holes=config.domain not in DRAWINGS)
+    return Foreground(matte(rgb, mask), "plain", warnings)
 
 
 def _check_mask(picture: Picture, found: Foreground) -> None:

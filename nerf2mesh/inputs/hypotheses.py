@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from nerf2mesh.inputs import grabcut
 from nerf2mesh.inputs.bars import Window, content_window
-from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.config import DRAWINGS, InputConfig
 from nerf2mesh.inputs.hints import Hints
 from nerf2mesh.inputs.mask_quality import EdgeMap, agreement, connectedness, overlap
 from nerf2mesh.inputs.masks import tidy
@@ -99,7 +99,7 @@ class Study:
             found.append(("grabcut", grabcut.centered(self.small, self.box) & ~self.sure[1]))
         distance, fitting = self.plane
         if fitting > PLAIN_BORDER and not self.hints:
-            flooded = plain_mask(distance, self.config.plain_tolerance)
+            flooded = plain_mask(distance, self.config.plain_tolerance, holes=self.config.domain not in DRAWINGS)
             found += [("plain", flooded), ("plain+network", self._joined(flooded))]
         return found
 

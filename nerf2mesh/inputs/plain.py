@@ -34,12 +34,16 @@ def background_plane(rgb: Float[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray,
     return np.full((height, width), np.inf, np.float32), 0.0
 
 
-def plain_mask(distance: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.ndarray, "h w"]:
-    """What is left when the plain background is flooded from the border; `distance` is that of `background_plane`."""
-    return tidy(~_flooded(distance, tolerance))
+def plain_mask(distance: Float[np.ndarray, "h w"], tolerance: float, *, holes: bool = True) -> Bool[np.ndarray, "h w"]:
+    """What is left when the plain background is flooded from the border; `distance` is that of `background_plane`.
+
+    holes: large enclosed regions of the background's color are background too. False for strokes on paper, which
+    enclose the object.
+    """
+    return tidy(~_flooded(distance, tolerance, holes))
 
 
-def _flooded(distance: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.ndarray, "h w"]:
+def _flooded(distance: Float[np.ndarray, "h w"], tolerance: float, holes: bool) -> Bool[np.ndarray, "h w"]:
     """Background-like pixels connected to the border, and large enclosed regions of nearly the exact background."""
     from scipy import ndimage
 
@@ -47,7 +51,7 @@ def _flooded(distance: Float[np.ndarray, "h w"], tolerance: float) -> Bool[np.nd
     touching = np.unique(labels[border(*labels.shape)])
     is_background = np.zeros(count + 1, bool)
     is_background[touching[touching > 0]] = True
-    if count and is_background.any():
+    if holes and count and is_background.any():
         noise = float(np.median(distance[is_background[labels]]))
         index = np.arange(1, count + 1)
         area = ndimage.sum_labels(np.ones_like(distance), labels, index)

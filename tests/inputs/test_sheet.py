@@ -132,6 +132,22 @@ def test_figures_that_cannot_be_one_object_are_refused(tmp_path: Path) -> None:
         _load(image=str(path), views=["front", "right", "back"])
 
 
+@pytest.mark.parametrize(("domain", "is_solid"), [("lineart", True), ("photo", False)])
+def test_paper_that_strokes_enclose_is_the_object_where_it_is_drawn(
+    tmp_path: Path, domain: str, is_solid: bool
+) -> None:
+    page = Image.new("RGB", (600, 400), (255, 255, 255))
+    pen = ImageDraw.Draw(page)
+    for x in (150, 450):
+        pen.ellipse((x - 70, 60, x + 70, 340), outline=(0, 0, 0), width=3)
+    page.save(tmp_path / "outlines.png")
+    views = _load(image=str(tmp_path / "outlines.png"), views=["front", "back"], domain=domain)
+    shares = [float((view.image[..., 3] > 0.5).float().mean()) for view in views]
+    fill = 0.7  # the ellipse is 0.7 of the frame high and half as wide
+    expected = np.pi / 4 * fill * fill * 141 / 281 if is_solid else 0.0
+    assert shares == pytest.approx([expected, expected], rel=0.03, abs=0.04)
+
+
 def test_settings_of_other_kinds_are_refused() -> None:
     with pytest.raises(ValueError, match=r"input\.views: expected none"):
         load_config(["input.views=[front]"])
