@@ -161,7 +161,16 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
 
 OUTPUTS = (
     *("overrides.yaml", "versions.json", "provenance.json", "timings.json", "metrics.json", "metrics.jsonl"),
-    *("warnings.json", "mesh.json", "turntable.mp4", "turntable.gif", "report.html", "previews/step_000002.png"),
+    *(
+        "warnings.json",
+        "mesh.json",
+        "cost.json",
+        "ATTRIBUTION.md",
+        "turntable.mp4",
+        "turntable.gif",
+        "report.html",
+        "previews/step_000002.png",
+    ),
 )
 REPLACED = ("config.yaml", "inputs.json", "changes.json", "mesh.glb", LAST, BEFORE, "adapters/subject.safetensors")
 

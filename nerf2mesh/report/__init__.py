@@ -2,6 +2,7 @@
 
 from nerf2mesh.report.clock import StageClock
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.report.energy import EnergyMeter, cost_metrics
 from nerf2mesh.report.html import write_report
 from nerf2mesh.report.loggers import RunLogs
 from nerf2mesh.report.metrics_log import MetricsLog, read_metrics
@@ -11,11 +12,13 @@ from nerf2mesh.report.turntable import write_turntable
 from nerf2mesh.report.viewer import viewer_iframe, viewer_page
 
 __all__ = [
+    "EnergyMeter",
     "MetricsLog",
     "Progress",
     "ReportConfig",
     "RunLogs",
     "StageClock",
+    "cost_metrics",
     "file_facts",
     "provenance",
     "read_metrics",

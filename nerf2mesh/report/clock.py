@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nerf2mesh.report.energy import EnergyMeter, Ledger
+
 
 @dataclass
 class Stage:
@@ -31,8 +33,10 @@ class Stage:
 class StageClock:
     """Collects stages; entering a name again adds to it."""
 
-    def __init__(self, *, synchronize: bool = False) -> None:
+    def __init__(self, *, synchronize: bool = False, meter: EnergyMeter | None = None) -> None:
         self.stages: dict[str, Stage] = {}
+        self.ledger = Ledger.of(meter) if meter else None
+        """Energy by outermost stage."""
         self._synchronize = synchronize
         self._current: Stage | None = None
 
@@ -44,6 +48,8 @@ class StageClock:
         """
         stage = self.stages.setdefault(name, Stage(name))
         outer, self._current = self._current, stage
+        books = self.ledger if outer is None else None
+        before = books.meter.read() if books else None
         reset_peak_memory()
         start = time.perf_counter()
         try:
@@ -53,6 +59,8 @@ class StageClock:
             cpu, gpu = peak_memory_bytes()
             stage.peak_bytes, stage.peak_gpu_bytes = max(stage.peak_bytes, cpu), max(stage.peak_gpu_bytes, gpu)
             self._current = outer
+            if books is not None and before is not None:
+                books.add(name, before, books.meter.read())
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

@@ -44,8 +44,8 @@ def write_report(
 
     Args:
         folder: the run folder. Read from it, where present: config.yaml, overrides.yaml or overrides, versions.json,
-            provenance.json, metrics.jsonl, metrics.json, timings.json, warnings.json, rooms.json, previews/*.png,
-            mesh.glb, turntable.mp4|gif|png.
+            provenance.json, metrics.jsonl, metrics.json, timings.json, cost.json, warnings.json, rooms.json,
+            previews/*.png, mesh.glb, turntable.mp4|gif|png.
         title: by default the input's name, else the folder's.
         observations: the views and notes that `load_observations` returned.
         facts: about the mesh: what `build_mesh` reports, or `inspect_mesh` alone.
@@ -78,6 +78,7 @@ def write_report(
         sections.section("Along the run", sections.timeline(_previews(folder))),
         sections.section("Curves", sections.curve_panels(series(files.rows))),
         sections.section("Time and memory", sections.stage_table(clocked)),
+        sections.section("Energy and cost", sections.cost_table(files.cost)),
         sections.section("How it was made", _making(files)),
     ]
     text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")

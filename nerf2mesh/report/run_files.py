@@ -37,6 +37,8 @@ class RunFiles:
     rows: list[dict[str, float]]
     """Of metrics.jsonl."""
     config_text: str
+    cost: dict[str, Any]
+    """Of cost.json: method, stages and total; see `energy`."""
 
     @staticmethod
     def read(folder: Path) -> RunFiles:
@@ -60,6 +62,7 @@ class RunFiles:
             overrides=or_empty(read_overrides, "overrides.yaml", []) or or_empty(read_overrides, "overrides", []),
             rows=or_empty(read_metrics, "metrics.jsonl", []),
             config_text=or_empty(shown_yaml, "config.yaml", ""),
+            cost=or_empty(read_cost, "cost.json", {}),
         )
         found.warnings = unusable + found.warnings
         return found
@@ -75,6 +78,17 @@ def read_stages(path: Path) -> dict[str, dict[str, Any]]:
             numbers += [stage.get("seconds"), *(stage.get(key, 0) for key in ("peak_bytes", "peak_gpu_bytes"))]
         fits = isinstance(stage, dict) and isinstance(parts, dict | None) and all(map(is_number, numbers))
         _check(path, fits, f"seconds and bytes of stage {name[:40]!r}", stage)
+    return found
+
+
+def read_cost(path: Path) -> dict[str, Any]:
+    """cost.json, as `energy.Ledger.to_dict` gives it."""
+    found: dict[str, Any] = read_json(path, {})
+    stages = found.get("stages", {})
+    rows = [*stages.values(), found.get("total", {})] if isinstance(stages, dict) else [None]
+    fits = all(isinstance(row, dict) and all(is_number(value) for value in row.values()) for row in rows)
+    fits = fits and isinstance(found.get("method", ""), str) and isinstance(found.get("currency", ""), str)
+    _check(path, fits, "seconds, energy_wh and price of each stage", found)
     return found
 
 

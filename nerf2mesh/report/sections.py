@@ -182,6 +182,21 @@ def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
     return f"<table>{''.join(rows)}</table>" if stages else ""
 
 
+def cost_table(cost: Mapping[str, Any]) -> str:
+    """Energy and price by stage with their sum, and how the energy was found; as cost.json has them."""
+    if not cost.get("stages"):
+        return ""
+    total, priced = cost.get("total", {}), "price" in cost.get("total", {})
+    price = f'<th class="number">price ({escape(str(cost.get("currency", "")))})</th>' if priced else ""
+    rows = [f'<tr><th>stage</th><th class="number">time</th><th class="number">energy</th>{price}</tr>']
+    for name, row in [*cost["stages"].items(), ("all", total)]:
+        cells = f'<td class="number">{show_seconds(float(row.get("seconds", 0.0)))}</td>'
+        cells += f'<td class="number">{float(row.get("energy_wh", 0.0)):.4g} Wh</td>'
+        cells += f'<td class="number">{float(row.get("price", 0.0)):.4g}</td>' if priced else ""
+        rows.append(f"<tr><th>{escape(str(name))}</th>{cells}</tr>")
+    return f"<table>{''.join(rows)}</table><p>Energy {escape(str(cost.get('method', '')))}.</p>"
+
+
 def folded(title: str, text: str) -> str:
     """Plain text, escaped, behind a title that opens on a click; empty where the text is blank."""
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text.strip() else ""

@@ -22,9 +22,9 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
-from nerf2mesh.report import StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.report import EnergyMeter, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.rights.record import attribution_page
-from nerf2mesh.run.finish import save_files
+from nerf2mesh.run.finish import save_files, write_times
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import run_record
@@ -64,7 +64,7 @@ def run_exact(config: Config, overrides: Sequence[str] = (), rights: Rights | No
             place is in the run folder.
     """
     rights = rights or pass_gate(config, exact=True)
-    clock = StageClock()
+    clock = StageClock(meter=EnergyMeter(config.report.power_w))
     with clock.stage("input"):
         model = plan_model(config) if config.input.kind == "plan" else drawing_model(config)
     observations = Observations((), config.input.prompt, model.notes)
@@ -196,7 +196,7 @@ def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock, r
     with clock.stage("turntable"):
         if config.report.turntable_frames:
             write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
-    write_json(folder / "timings.json", clock.to_dict())
+    write_times(result, folder, clock)
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
 

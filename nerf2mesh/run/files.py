@@ -15,6 +15,7 @@ WRITTEN = (
     *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
     *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "turntable.*", "report.html"),
     "ATTRIBUTION.md",
+    "cost.json",
     *(f"{stem}{ending}" for stem in ("mesh", "mesh_lod[0-9]*") for ending in _ENDINGS),
     *("rooms.json", "open_walls.png"),
 )

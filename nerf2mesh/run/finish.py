@@ -19,7 +19,7 @@ from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
-from nerf2mesh.report import Progress, StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
@@ -88,9 +88,19 @@ def finish(
     with clock.stage("turntable"):
         if config.report.turntable_frames:
             write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)
-    write_json(folder / "timings.json", clock.to_dict())
+    write_times(result, folder, clock)
     if config.report.html:
         write_report(folder.path, observations=result.observations, facts=result.facts, config=config.report)
+
+
+def write_times(result: Result, folder: RunFolder, clock: StageClock) -> None:
+    """timings.json and, where energy was metered, cost.json with its totals in metrics.json: of this start of the run
+    alone, up to here (the report is left out)."""
+    write_json(folder / "timings.json", clock.to_dict())
+    if clock.ledger is not None:
+        cost = clock.ledger.to_dict(result.config.report.price_per_hour, result.config.report.currency)
+        write_json(folder / "cost.json", cost)
+        write_json(folder / "metrics.json", {**result.metrics, **cost_metrics(cost)})
 
 
 def save_files(result: Result, folder: RunFolder) -> None:

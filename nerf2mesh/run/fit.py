@@ -17,7 +17,7 @@ from nerf2mesh.optimize import EARLIER, LAST, GivenPixels, GuidanceInputs, Laten
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
-from nerf2mesh.report import StageClock
+from nerf2mesh.report import EnergyMeter, StageClock
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
@@ -89,7 +89,7 @@ def run_fit(
         from nerf2mesh.run.exact import run_exact  # its packages are an extra
 
         return run_exact(config, overrides, rights)
-    clock = StageClock()
+    clock = StageClock(meter=EnergyMeter(config.report.power_w))
     if observations is None:
         with clock.stage("input"), candidates_in(config.output_dir):
             observations = load_observations(config.input)

@@ -179,9 +179,9 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
         text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=notes)
         for other in names[1:]:
             text += f"\n## {other} against {first}\n\n{tables.verdict(records, other, names[:1])}\n"
-    if config.price_per_hour:
-        cost = tables.price_rows(records, names, config.price_per_hour, config.currency)
-        text += "\n## Price\n\n" + formats.markdown(*cost) + "\n"
+    cost = tables.price_rows(records, names, config.price_per_hour, config.currency, config.power_w)
+    if cost[1]:
+        text += f"\n## {'Price and energy' if config.price_per_hour else 'Energy'}\n\n" + formats.markdown(*cost) + "\n"
     atomic_write_text(folder / "table.md", text)
     atomic_write_text(folder / "table.tex", tables.latex_means(results) + "\n")
     atomic_write_text(folder / "results.csv", formats.csv_text(records))

@@ -133,6 +133,8 @@ class BenchConfig:
     price_per_hour: Annotated[float, Within(0.0, 1e6)] = 0.0
     """Of one worker; 0 leaves the cost out."""
     currency: Name = "EUR"
+    power_w: Annotated[float, Within(1.0, 1e6)] = 65.0
+    """Power of one worker that is assumed, in watts, where its machine has no counter of energy that can be read."""
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
 

@@ -17,6 +17,7 @@ TEXTS = {
     "timings.json": ['{"a": 1}', '{"a": {}}', '{"a": {"seconds": "1"}}', '{"a": {"seconds": Infinity}}', "[]"],
     "metrics.json": ['{"a": {"value": "x", "baseline": 1}}', '{"a": {"baseline": []}}', "3"],
     "provenance.json": ['{"code": 1}', '{"code": {"commit": 3}}', '{"versions": []}', "{"],
+    "cost.json": ['{"stages": 1}', '{"stages": {"a": {"seconds": "1"}}}', '{"stages": {}, "method": 3}', "[]"],
     "warnings.json": ['{"a": 1}', "[1]", '["a"'],
     "versions.json": ["[1]", "[" * 5000],
     "overrides.yaml": ["a: [", "*a"],

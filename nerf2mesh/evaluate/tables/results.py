@@ -25,6 +25,7 @@ from nerf2mesh.evaluate.protocols.baselines import BLIND, ORACLES, background
 from nerf2mesh.evaluate.protocols.names import split_yaw
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
 from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
+from nerf2mesh.report.energy import EnergyMeter
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
 FORMAT = 1
@@ -41,6 +42,8 @@ class Record:
     failed: str = ""
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+    energy_j: float = 0.0
+    """By the machine's counters; 0 where none covers the processor (`report.energy`)."""
 
     @property
     def thing(self) -> str:
@@ -116,17 +119,19 @@ def run_case(
 ) -> Record:
     """Run and score one method on one case. A baseline is called with the case, a method with what `case.given` is."""
     reset_peak_memory()
-    start, failed, prediction = time.perf_counter(), "", None
+    meter = EnergyMeter(0.0)
+    before, start, failed, prediction = meter.read(), time.perf_counter(), "", None
     try:
         prediction = method(*((case,) if is_baseline else case.given))
     except Exception as error:  # whatever a method raises is a result
         failed = f"{type(error).__name__}: {error}"
         traceback.print_exc(file=sys.stderr)
     seconds, memory = time.perf_counter() - start, peak_memory_bytes()[0]
+    joules = meter.joules(before, meter.read()) if meter.is_whole else 0.0
     if not failed:
         failed = _what_is_missing(prediction, is_baseline)
     metrics = score_case(case, background(case) if failed else prediction, judge)
-    return Record(name, case.name, seed, metrics, failed, seconds, memory)
+    return Record(name, case.name, seed, metrics, failed, seconds, memory, joules)
 
 
 def machine_kind() -> dict[str, object]:

@@ -170,9 +170,10 @@ def cost_rows(records: Sequence[Record], method: str) -> tuple[list[str], list[l
 
 
 def price_rows(
-    records: Sequence[Record], methods: Sequence[str], price_per_hour: float, currency: str
+    records: Sequence[Record], methods: Sequence[str], price_per_hour: float, currency: str, power_w: float
 ) -> tuple[list[str], list[list[str]]]:
-    """What one asset takes of each method: mean time, largest memory, mean price; failures are paid for too."""
+    """What one asset takes of each method: mean time, largest memory, mean energy and, with a price per hour, mean
+    price; failures are paid for too. Energy is read from counters, or time x power_w, as the last column says."""
     rows = []
     for method in methods:
         runs = [r for r in records if r.method == method]
@@ -180,8 +181,13 @@ def price_rows(
             continue
         seconds = sum(r.seconds for r in runs) / len(runs)
         memory = max(r.peak_memory_bytes for r in runs) / 2**30
-        rows.append([method, f"{seconds:.1f}", f"{memory:.2f}", f"{seconds / 3600 * price_per_hour:.4f}"])
-    return ["method", "time (s)", "peak memory (GiB)", f"price ({currency})"], rows
+        counted = all(r.energy_j > 0 for r in runs)
+        joules = sum(r.energy_j for r in runs) / len(runs) if counted else seconds * power_w
+        how = "measured (RAPL)" if counted else f"estimated, {power_w:g} W"
+        price = [f"{seconds / 3600 * price_per_hour:.4f}"] if price_per_hour else []
+        rows.append([method, f"{seconds:.1f}", f"{memory:.2f}", *price, f"{joules / 3600:.3g}", how])
+    head = ["method", "time (s)", "peak memory (GiB)", *([f"price ({currency})"] if price_per_hour else [])]
+    return [*head, "energy (Wh)", "energy by"], rows
 
 
 def failures(records: Sequence[Record]) -> str:
