@@ -16,11 +16,11 @@ from nerf2mesh.evaluate.protocols.objects import drawn_names
 from nerf2mesh.evaluate.protocols.published import published_markdown
 from nerf2mesh.evaluate.protocols.reference_meshes import require_meshes
 from nerf2mesh.evaluate.tables import formats, tables
-from nerf2mesh.evaluate.tables.page import write_page
+from nerf2mesh.evaluate.tables.page import Pictures, write_page
 from nerf2mesh.evaluate.tables.results import Record, Results, machine_kind, score_case, today
 from nerf2mesh.evaluate.tables.split_tables import split_report
 from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
-from nerf2mesh.sweep.jobs import RUN_JOB, VIEWS, case_of
+from nerf2mesh.sweep.jobs import GIVEN, RUN_JOB, TURNTABLES, VIEWS, case_of
 from nerf2mesh.sweep.launchers import JoblibLauncher, Launcher, LocalLauncher, RayLauncher, WorkerSpec
 from nerf2mesh.sweep.origin import check_origin
 from nerf2mesh.sweep.queue import Payload, Queue, job_id
@@ -192,7 +192,7 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     )
     atomic_write_text(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
     with atomic_write(folder / "page.html") as part:
-        write_page(part, results, _sheets(queue), method=first, baselines=blind)
+        write_page(part, results, _pictures(queue), method=first, baselines=blind)
     return text
 
 
@@ -206,12 +206,24 @@ def _notes(config: BenchConfig) -> list[str]:
     return ["Weights: " + "; ".join(said) + "."] if said else []
 
 
-def _sheets(queue: Queue) -> dict[tuple[str, str], Path]:
-    found = {}
+def _pictures(queue: Queue) -> Pictures:
+    """What the jobs have drawn; of an object given from several sides and with several seeds, the first."""
+    sheets, turntables, given = {}, {}, {}
     for job, payload in queue.payloads.items():
-        for path in sorted((queue.folder / "runs" / job / VIEWS).glob("*.png")):
-            found.setdefault((path.stem, payload["object"]), path)
-    return found
+        views, name = queue.folder / "runs" / job / VIEWS, split_yaw(payload["object"])[0]
+        for path in sorted(views.glob("*.png")):
+            owner = _owner(path, payload)
+            sheets.setdefault((owner, name), path)
+        for path in sorted((views / TURNTABLES).glob("*.jpg")):
+            turntables.setdefault((_owner(path, payload), name), path)
+        if (views / TURNTABLES / GIVEN).is_file():
+            given.setdefault(name, views / TURNTABLES / GIVEN)
+    return Pictures(sheets, turntables, given)
+
+
+def _owner(path: Path, payload: Payload) -> str:
+    """The method that a picture is of: a job of a fit has one, whose name need not be one of a file."""
+    return payload["method"] if payload["kind"] == "fit" else path.stem
 
 
 def _failed(payload: Payload, why: str, sweep: Path) -> Record:

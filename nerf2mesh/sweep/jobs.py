@@ -24,17 +24,20 @@ from nerf2mesh.evaluate.metrics.perceptual import Judges
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols.baselines import baselines_of
 from nerf2mesh.evaluate.protocols.cases import load_case
-from nerf2mesh.evaluate.protocols.scoring import Case, Prediction
-from nerf2mesh.evaluate.tables.page import write_png, write_sheet
+from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, as_prediction
+from nerf2mesh.evaluate.tables.pictures import write_png, write_sheet, write_turntable
 from nerf2mesh.evaluate.tables.results import run_case
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.sweep.queue import Payload
 from nerf2mesh.sweep.worker import Context
 from nerf2mesh.types import Camera, Observations
 from nerf2mesh.utils.foreign_yaml import check_overrides
 
 RUN_JOB = "nerf2mesh.sweep.jobs:run_job"
-VIEWS, TRUTH = "views", "truth"
-"""Folders: of a job, its pictures; of a sweep, what its jobs share of the objects."""
+VIEWS, TURNTABLES, TRUTH = "views", "turntables", "truth"
+"""Folders: of a job, its pictures, and in it the strips of frames; of a sweep, what its jobs share of the objects."""
+GIVEN = "given.png"
+"""In a job's turntables: the picture that a method was given."""
 ONLY_THE_MESH = ("report.quiet=true", "report.turntable_frames=0", "report.html=false")
 OWN_FOLDER = ("overwrite=true",)
 """A job's run folder is its own: what does not fit there is damaged, and the run starts anew."""
@@ -140,7 +143,7 @@ def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> lis
         records.append(asdict(run_case(name, baseline, case, is_baseline=True, judge=judge)))
         _sheet(context.folder, name, case, baseline(case))
     if isinstance(case, Case):
-        _sheet(context.folder, "truth", case, Prediction(render=lambda _: case.truth))
+        _truth(context.folder, case)
     return records
 
 
@@ -155,4 +158,22 @@ def _judges(weights: str) -> Judges:
 
 
 def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: Any) -> None:
-    write_sheet(folder / VIEWS / f"{method.replace('/', '-')}.png", case, prediction)
+    """The compared views of a result, and of a mesh its turntable."""
+    name, found = method.replace("/", "-"), as_prediction(prediction)
+    write_sheet(folder / VIEWS / f"{name}.png", case, found)
+    if found.mesh is not None:
+        _turntable(folder, name, case, found.mesh)
+
+
+def _turntable(folder: Path, name: str, case: Case | TextCase, mesh: TriangleMesh) -> None:
+    frame = case.frame if isinstance(case, TextCase) else None
+    write_turntable(folder / VIEWS / TURNTABLES / f"{name}.jpg", frame(mesh) if frame else mesh, case.settings)
+
+
+def _truth(folder: Path, case: Case) -> None:
+    """The true views, the true shape's turntable where there is one, and the given picture on the background."""
+    _sheet(folder, "truth", case, Prediction(render=lambda _: case.truth))
+    if case.mesh is not None:
+        _turntable(folder, "truth", case, case.mesh)
+    color, alpha = case.image[..., :3], case.image[..., 3:]
+    write_png(folder / VIEWS / TURNTABLES / GIVEN, color * alpha + (1 - alpha) * case.settings.background)

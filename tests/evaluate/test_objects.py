@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nerf2mesh.evaluate.protocols import objects
 from nerf2mesh.evaluate.protocols.cases import load_case, object_names
@@ -18,7 +19,8 @@ from nerf2mesh.evaluate.protocols.names import groups, split_yaw, with_yaws
 from nerf2mesh.evaluate.protocols.objects import draw, drawn_names, object_case
 from nerf2mesh.evaluate.protocols.procedural_objects import turned_scene
 from nerf2mesh.evaluate.protocols.scoring import Settings, score
-from nerf2mesh.evaluate.tables.page import write_page
+from nerf2mesh.evaluate.tables.page import Pictures, write_page
+from nerf2mesh.evaluate.tables.pictures import TURN_FRAMES, TURN_PX, write_turntable
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.split_tables import best_baseline, paired_rows, shared_cases, split_report
 from nerf2mesh.evaluate.tables.statistics import by_object, compare, estimate
@@ -237,9 +239,26 @@ def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
 
 def test_a_page_of_many_objects_shows_the_worst_and_the_best(tmp_path: Path) -> None:
     records = [Record("m", f"o{k:02d}", 0, {"volume_iou": 0.01 * k, "normal_consistency": 1.0}) for k in range(40)]
-    write_page(tmp_path / "page.html", Results("objects", tuple(records)), {}, method="m")
-    found = re.findall(r"<h2>(o\d\d)</h2>", (tmp_path / "page.html").read_text())
-    assert found == [f"o{k:02d}" for k in (*range(12), *range(28, 40))]
+    write_page(tmp_path / "page.html", Results("objects", tuple(records)), Pictures(), method="m")
+    page = (tmp_path / "page.html").read_text()
+    shown = re.findall(r"<h[23]>(o\d\d|The \w+ 10)</h", page)
+    assert shown == [
+        "The worst 10",
+        *(f"o{k:02d}" for k in range(10)),
+        "The best 10",
+        *(f"o{k}" for k in range(39, 29, -1)),
+    ]
+    assert re.findall(r"<td>(o\d\d)</td><td>-</td><td>m</td>", page) == [f"o{k:02d}" for k in range(40)]
+
+
+def test_a_turntable_turns_the_side_at_y_to_the_viewer_after_a_quarter(tmp_path: Path) -> None:
+    write_turntable(tmp_path / "cube.jpg", colored_cube(), Settings())
+    strip = np.asarray(Image.open(tmp_path / "cube.jpg"), dtype=float)
+    assert strip.shape == (TURN_PX, TURN_FRAMES * TURN_PX, 3)
+    middles = strip.reshape(TURN_PX, TURN_FRAMES, TURN_PX, 3)[TURN_PX // 2, :: TURN_FRAMES // 4, TURN_PX // 2]
+    redness = middles[:, 0] - middles[:, 1]
+    assert redness[1] > 60 and np.abs(redness[[0, 2, 3]]).max() < 20
+    assert strip[:4].min() > 245
 
 
 def test_a_committed_file_gets_the_table_of_splits(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_two_settings_meet_on_the_same_objects(tmp_path: Path, monkeypatch: pyte
     assert first == pytest.approx(0.5**3, abs=0.02) and other == pytest.approx(0.8**3, abs=0.04)
     assert "2 of 2" in row
     assert len(list((tmp_path / "out" / "truth").glob("objects-*.npz"))) == 1, "equal meshes share their truth"
+    assert (tmp_path / "out" / "page.html").read_text().count('class="turn"') == 8, "four objects, two settings"
 
 
 def test_slurm_is_asked_for_what_the_configuration_says() -> None:

@@ -1,61 +1,64 @@
-"""Results as one HTML page that needs no network: a row of pictures and figures per object and method."""
+"""Results as one HTML page that needs no network: tables that sort, and pictures of the worst and the best objects."""
 
 from __future__ import annotations
 
 import base64
 import html
+import importlib.resources
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from nerf2mesh.evaluate.metrics.text_metrics import TextCase
-from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, as_prediction, render_views
+from nerf2mesh.evaluate.protocols.names import split_yaw
+from nerf2mesh.evaluate.tables.pictures import TURN_FRAMES
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import per_object
 from nerf2mesh.evaluate.tables.tables import (
     INTERVALS,
     LEGEND,
     failures,
+    line_rows,
     margin_rows,
     mean_rows,
     object_rows,
     parts_of,
     seed_rows,
 )
-from nerf2mesh.mesh import TriangleMesh
-from nerf2mesh.utils.atomic_write import atomic_write
 
-SHEET_VIEWS = 32
-MOST = 24
-"""Objects with pictures of their own on a page."""
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: #1c2024;
-  background: #fff; }
-h1, h2 { font-weight: 600; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #dde1e6; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.lost { color: #a3361f; } .won { color: #1d6b3a; }
-figure { margin: .6rem 0; } figure img { max-width: 100%; border: 1px solid #dde1e6; background: #fff; }
-figcaption { color: #5a6470; } .wide { overflow-x: auto; }
-@media (prefers-color-scheme: dark) { body { background: #15181b; color: #e3e6e9; } th, td { border-color: #343a41; }
-  .lost { color: #ef8d75; } .won { color: #7fcf9b; } figcaption { color: #98a2ad; }
-  figure img { border-color: #343a41; } }
-"""
+MOST = 10
+"""So many of the worst and of the best objects have pictures of their own; of twice as many or fewer, all."""
+_HERE = importlib.resources.files("nerf2mesh.evaluate.tables")
+_ANGLE = (
+    '<p class="angle"><label>Angle <input type="range" id="angle" min="0" max="{last}" value="0"></label>'
+    '<span id="degrees">0\u00b0</span><label><input type="checkbox" id="turning"> turn</label></p>'
+)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What there is to show, as files by (method, object); ("truth", object) is the true object."""
+
+    sheets: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    """The compared views."""
+    turntables: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    """Strips of frames (`pictures.write_turntable`)."""
+    given: Mapping[str, Path] = field(default_factory=dict)
+    """The picture that a method was given, by object."""
 
 
 def write_page(
     path: Path | str,
     results: Results,
-    sheets: Mapping[tuple[str, str], Path],
+    pictures: Pictures,
     *,
     method: str | None = None,
     baselines: Sequence[str] = (),
 ) -> None:
-    """The page at `path`. `sheets` names a picture per (method, object); ("truth", object) is shown first."""
+    """The page at `path`: means, all objects in one table that sorts, the worst and the best with their pictures.
+
+    method: the one that objects are ranked by and whose margins over `baselines` are shown.
+    """
     records = results.records
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
     about = f"{results.created}; {machine}. {LEGEND} {INTERVALS}"
@@ -64,52 +67,56 @@ def write_page(
         body += [f"<h2>{_text(heading)}</h2>", _table(*mean_rows(some))]
     if seed_rows(records)[1]:
         body += ["<h2>What seeds move</h2>", _table(*seed_rows(records))]
+    body += ["<h2>All objects</h2>", _table(*_all_rows(results))]
     if method is not None:
-        body += [f"<h2>Margins of {_text(method)}</h2>", _table(*margin_rows(records, method, baselines))]
-    for name in _told(records, method):
-        body += [f"<h2>{_text(name)}</h2>", _table(*object_rows(records, name))]
-        owners = ["truth", *dict.fromkeys(r.method for r in records if r.thing == name)]
-        body += [_figure(owner, sheets[owner, name]) for owner in owners if (owner, name) in sheets]
+        folded = _table(*margin_rows(records, method, baselines))
+        body.append(f"<details><summary>Margins of {_text(method)}, object by object</summary>{folded}</details>")
+    if pictures.turntables:
+        body.append(_ANGLE.format(last=TURN_FRAMES - 1))
+    for heading, names in _told(records, method):
+        body.append(f"<h2>{_text(heading)}</h2>")
+        body += [_object(name, records, pictures) for name in names]
     body.append("<pre>" + _text(failures(records)) + "</pre>")
-    title = f"<title>{_text(results.protocol)}</title><style>{_STYLE}</style>"
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
-    Path(path).write_text(
-        f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n', encoding="utf-8"
-    )
+    Path(path).write_text(_whole(results.protocol, "".join(body)), encoding="utf-8")
 
 
-def _told(records: Sequence[Record], method: str | None) -> list[str]:
-    """The objects that have a section: all, or of more than MOST the worst and the best by the method's volume IoU."""
+def _whole(title: str, body: str) -> str:
+    style, script = (_HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += f"<title>{_text(title)}</title><style>{style}</style>"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}<script>{script}</script></body></html>\n'
+
+
+def _all_rows(results: Results) -> tuple[list[str], list[list[str]]]:
+    """A row for each object and method that is no trivial baseline, with the object's kind where it is known."""
+    kinds = {split_yaw(name)[0]: str(known.get("kind", "-")) for name, known in results.about.items()}
+    heading, rows = ["object"], []
+    for method in results.methods() or results.blind_baselines():
+        heading, lines = line_rows(results.records, method)
+        rows += [[line[0], kinds.get(line[0], "-"), method, *line[1:]] for line in lines]
+    return [heading[0], "kind", "method", *heading[1:]], rows
+
+
+def _told(records: Sequence[Record], method: str | None) -> list[tuple[str, list[str]]]:
+    """The objects that have a section: all, or the worst and the best by volume IoU, or by PSNR without a shape."""
     names = list(dict.fromkeys(r.thing for r in records))
-    found = per_object(records, method or "", "volume_iou")
-    if len(names) <= MOST:
-        return names
-    ranked = sorted(found, key=lambda name: found[name]) or names
-    return ranked[: MOST // 2] + ranked[MOST // 2 :][-(MOST // 2) :]
+    found = next((f for key in ("volume_iou", "psnr") if (f := per_object(records, method or "", key))), {})
+    ranked = sorted(found, key=lambda name: found[name] if math.isfinite(found[name]) else -math.inf)
+    if len(ranked) <= 2 * MOST:
+        return [("Every object", names)] if len(names) <= 2 * MOST else []
+    return [(f"The worst {MOST}", ranked[:MOST]), (f"The best {MOST}", ranked[: -MOST - 1 : -1])]
 
 
-def write_png(path: Path, image: Float[Tensor, "h w c"]) -> None:
-    """An image in [0, 1] with 3 or 4 channels as an 8-bit PNG."""
-    from PIL import Image
-
-    with atomic_write(path) as part:
-        Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy()).save(part, "PNG")
-
-
-def write_sheet(path: Path, case: Case | TextCase, prediction: Prediction | TriangleMesh) -> None:
-    """A Prediction or a mesh in the protocol's novel views (of many, evenly some), eight in a row, each 128 px wide."""
-    prediction, cameras = as_prediction(prediction), case.novel_cameras
-    if len(cameras.camera_to_world) > SHEET_VIEWS:
-        cameras = cameras[:: -(-len(cameras.camera_to_world) // SHEET_VIEWS)]
-    if prediction.mesh is None:
-        views = prediction.rendered(cameras)
-    else:
-        views = render_views(prediction.mesh, cameras, case.settings)
-    images = views.over(case.settings.background).cpu().movedim(-1, 1)
-    small = torch.nn.functional.interpolate(images, size=(128, 128), mode="area").movedim(1, -1)
-    blank = torch.ones(-len(small) % 8, 128, 128, 3)
-    rows = torch.cat([small, blank]).split(8)
-    write_png(path, torch.cat([torch.cat(list(row), dim=1) for row in rows]))
+def _object(name: str, records: Sequence[Record], pictures: Pictures) -> str:
+    """Turntables side by side, the figures, and the compared views folded away (open where there is no turntable)."""
+    owners = ["truth", *dict.fromkeys(r.method for r in records if r.thing == name)]
+    there = [owner for owner in owners if (owner, name) in pictures.turntables]
+    row = [_image("given", pictures.given[name], "")] if name in pictures.given and there else []
+    row += [_turn(owner, pictures.turntables[owner, name]) for owner in there]
+    sheets = [_image(owner, pictures.sheets[owner, name]) for owner in owners if (owner, name) in pictures.sheets]
+    folded = f"<details{'' if row else ' open'}><summary>Compared views</summary>{''.join(sheets)}</details>"
+    turns = f'<div class="row">{"".join(row)}</div>' if row else ""
+    return f"<h3>{_text(name)}</h3>{turns}{_table(*object_rows(records, name))}{folded if sheets else ''}"
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -122,12 +129,19 @@ def _mark(cell: str) -> str:
     return next((f' class="{word}"' for word in ("won", "lost") if cell.endswith(f" {word}")), "")
 
 
-def _figure(owner: str, sheet: Path) -> str:
-    data = base64.b64encode(sheet.read_bytes()).decode()
-    alt = _text(f"novel views, {owner}")
-    return (
-        f'<figure><figcaption>{_text(owner)}</figcaption><img alt="{alt}" src="data:image/png;base64,{data}"></figure>'
-    )
+def _image(owner: str, picture: Path, what: str = "compared views, ") -> str:
+    alt = _text(f"{what}{owner}")
+    return f'<figure><figcaption>{_text(owner)}</figcaption><img alt="{alt}" src="{_data(picture, "png")}"></figure>'
+
+
+def _turn(owner: str, strip: Path) -> str:
+    style = f"background-image:url({_data(strip, 'jpeg')})"
+    box = f'<div class="turn" role="img" aria-label="{_text(f"turntable, {owner}")}" style="{style}"></div>'
+    return f"<figure>{box}<figcaption>{_text(owner)}</figcaption></figure>"
+
+
+def _data(picture: Path, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def _text(value: object) -> str:
