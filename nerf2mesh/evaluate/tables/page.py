@@ -131,7 +131,7 @@ def _mark(cell: str) -> str:
 
 def _image(owner: str, picture: Path, what: str = "compared views, ") -> str:
     alt = _text(f"{what}{owner}")
-    return f'<figure><figcaption>{_text(owner)}</figcaption><img alt="{alt}" src="{_data(picture, "png")}"></figure>'
+    return f'<figure><img alt="{alt}" src="{_data(picture, "png")}"><figcaption>{_text(owner)}</figcaption></figure>'
 
 
 def _turn(owner: str, strip: Path) -> str:
