@@ -13,13 +13,14 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nerf2mesh.api import Result, fit
+    from nerf2mesh.api import BackgroundRun, Result, fit, start
     from nerf2mesh.config import Config, load_config
     from nerf2mesh.inputs import InputConfig, demo_picture, load_observations
     from nerf2mesh.mesh import TriangleMesh, save_mesh
     from nerf2mesh.types import Camera, Observations, Rays, Rendering, View
 
 __all__ = [
+    "BackgroundRun",
     "Camera",
     "Config",
     "InputConfig",
@@ -35,9 +36,10 @@ __all__ = [
     "load_config",
     "load_observations",
     "save_mesh",
+    "start",
 ]
 _ROOMS = {
-    "api": ("Result", "fit"),
+    "api": ("BackgroundRun", "Result", "fit", "start"),
     "config": ("Config", "load_config"),
     "inputs": ("InputConfig", "demo_picture", "load_observations"),
     "mesh": ("TriangleMesh", "save_mesh"),

@@ -9,12 +9,15 @@ from pathlib import Path
 from nerf2mesh.config import Config, load_config
 from nerf2mesh.inputs import PictureInMemory, candidates_in, load_observations, picture_bytes
 from nerf2mesh.inputs.config import EXACT_KINDS
-from nerf2mesh.optimize import GuidanceInputs, LatentGradient
+from nerf2mesh.optimize import GuidanceInputs, LatentGradient, RunControl
 from nerf2mesh.priors import Prior
+from nerf2mesh.report.progress import in_notebook
+from nerf2mesh.run.background import BackgroundRun, new_widget
 from nerf2mesh.run.fit import run_fit
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.caller_state import usual_state
+from nerf2mesh.view.watch import Watch
 
 
 def fit(
@@ -45,22 +48,89 @@ def fit(
         ValueError: in one line, what is wrong with the arguments, the input, a setting, a file or the run, and what to
             do about it.
     """
+    with usual_state():
+        work, config = _prepared(image, observations, config, overrides, output_dir, prior, loss)
+        control = RunControl()
+        widget = new_widget(control, buttons=False) if in_notebook() and not config.report.quiet else None
+        if widget is None:
+            return work(control, None)
+        from IPython.display import display
+
+        display(widget.face)
+        try:
+            return work(control, widget)
+        except BaseException as error:
+            widget.failed(error)
+            raise
+
+
+def start(
+    image: str | Path | PictureInMemory | None = None,
+    *,
+    observations: Observations | None = None,
+    config: Config | None = None,
+    overrides: Sequence[str] = (),
+    output_dir: str | Path | None = None,
+    prior: Prior | None = None,
+    loss: Callable[[GuidanceInputs], LatentGradient] | None = None,
+) -> BackgroundRun:
+    """`fit` in a thread of its own: returns at once.
+
+        run = nerf2mesh.start("cup.png", output_dir="outputs/cup")
+        run                 # in a notebook: progress, four views, a curve, buttons (the extra `notebook`)
+        run.stop()          # enough: the mesh is made from what is there
+        run.result()        # waits, and gives what `fit` gives
+
+    Arguments as of `fit`. torch's global random state is the run's until it ends. A run whose process ends goes on from
+    its last checkpoint with the same call, where it has an `output_dir`.
+
+    Raises:
+        ValueError: what is wrong with the arguments, a setting or a picture in memory; what is found later, `result`
+            raises.
+    """
+    with usual_state():
+        work, config = _prepared(image, observations, config, overrides, output_dir, prior, loss, quiet=True)
+
+    def in_thread(control: RunControl, watch: Watch | None) -> Result:
+        with usual_state():
+            return work(control, watch)
+
+    return BackgroundRun(in_thread, config.optimize.steps)
+
+
+def _prepared(
+    image: str | Path | PictureInMemory | None,
+    observations: Observations | None,
+    config: Config | None,
+    overrides: Sequence[str],
+    output_dir: str | Path | None,
+    prior: Prior | None,
+    loss: Callable[[GuidanceInputs], LatentGradient] | None,
+    *,
+    quiet: bool = False,
+) -> tuple[Callable[[RunControl, Watch | None], Result], Config]:
+    """The run that the arguments describe, ready to be called, and its configuration; ValueError as in `fit`."""
     path = image if isinstance(image, str | Path) else None
     in_memory = image if path is None else None
-    with usual_state():
-        config = _configured(path, config, overrides, output_dir)
-        if observations is not None:
-            _refuse_other_input(config)
-            if in_memory is not None:
-                raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
+    config = _configured(path, config, overrides, output_dir)
+    config = replace(config, report=replace(config.report, quiet=True)) if quiet else config
+    if observations is not None:
+        _refuse_other_input(config)
         if in_memory is not None:
-            if config.input.kind in EXACT_KINDS:
-                kind, got = config.input.kind, type(in_memory).__name__
-                raise ValueError(f"image: expected a file for input={kind}, got {got}; save it first")
-            config = replace(config, input=replace(config.input, image=None))
-            with candidates_in(config.output_dir):
-                observations = load_observations(config.input, picture_bytes(in_memory))
-        return run_fit(config, overrides, observations, prior=prior, loss=loss)
+            raise ValueError("image: expected none beside observations=, got a picture; leave one of the two out")
+    if in_memory is not None:
+        if config.input.kind in EXACT_KINDS:
+            kind, got = config.input.kind, type(in_memory).__name__
+            raise ValueError(f"image: expected a file for input={kind}, got {got}; save it first")
+        config = replace(config, input=replace(config.input, image=None))
+        with candidates_in(config.output_dir):
+            observations = load_observations(config.input, picture_bytes(in_memory))
+    ready = config
+
+    def work(control: RunControl, watch: Watch | None) -> Result:
+        return run_fit(ready, overrides, observations, prior=prior, loss=loss, control=control, watch=watch)
+
+    return work, config
 
 
 def _configured(
@@ -87,4 +157,4 @@ def _refuse_other_input(config: Config) -> None:
             )
 
 
-__all__ = ["Result", "fit"]
+__all__ = ["BackgroundRun", "Result", "fit", "start"]

@@ -123,6 +123,12 @@ def provenance() -> None:
     sys.exit(code or outcome[0])
 
 
+def view() -> None:
+    """nerf2mesh-view: a run folder or a mesh in the browser."""
+    start_up()
+    sys.exit(_guarded(_view))
+
+
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
     start_up()
@@ -306,6 +312,23 @@ def _fit(composed: DictConfig) -> None:
         print(_summary(folder, result))
     if result.failures:
         raise ValueError("; ".join(result.failures))
+
+
+def _view() -> None:
+    import argparse
+    from importlib.util import find_spec
+
+    parser = argparse.ArgumentParser("nerf2mesh-view", description="A run folder or a mesh in the browser.")
+    parser.add_argument("path", type=Path, help="a run folder, or a .glb file")
+    parser.add_argument("--host", default="127.0.0.1", help="others than this machine's own need the printed token")
+    parser.add_argument("--port", type=int, default=8080, help="0: any free one")
+    parser.add_argument("--version", action="version", version=f"nerf2mesh {__version__}")
+    asked = parser.parse_args()
+    if find_spec("viser") is None:
+        raise ValueError("nerf2mesh-view: expected the package viser, got none; pip install 'nerf2mesh[viewer]'")
+    from nerf2mesh.view.afterwards import open_viewer, wait_until_closed
+
+    wait_until_closed(open_viewer(asked.path, host=asked.host, port=asked.port))
 
 
 def _fit_many() -> None:

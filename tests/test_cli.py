@@ -132,7 +132,7 @@ def test_interrupt_says_how_to_go_on(run: Callable[..., int], capfd: pytest.Capt
     ("override", "said"),
     [
         ("inptu.image=x", "did you mean input.image"),
-        ("preset=ultra", "expected one of demo, high, preview, standard, tiny"),
+        ("preset=ultra", "expected one of demo, high, instant, preview, standard, tiny"),
         ("nogroup=x", "no such setting"),
         ("seed=-1", "seed: expected an integer of 0 to"),
         ("seed=a=b", "quote special characters"),
@@ -148,7 +148,7 @@ def test_wrong_overrides(override: str, said: str, run: Callable[..., int], capf
 def test_help_names_every_preset(run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--help") == 0
     text = capsys.readouterr().out
-    presets = "preset: demo, high, preview, standard, tiny"
+    presets = "preset: demo, high, instant, preview, standard, tiny"
     for part in ("nerf2mesh input.image=PICTURE", presets, "elevation_deg:", "resumes"):
         assert part in text
     shown = re.search(r"\[preset=([\w|]+)\]", text)

@@ -1,9 +1,11 @@
 """The optimization loop over an explicit state."""
 
 from nerf2mesh.optimize.config import OptimizeConfig
+from nerf2mesh.optimize.control import RunControl
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
+from nerf2mesh.optimize.guess import guess_cameras, guess_views
 from nerf2mesh.optimize.loop import optimize, step
-from nerf2mesh.optimize.problem import Problem, SecondPrior
+from nerf2mesh.optimize.problem import Problem, SecondPrior, reference_of
 from nerf2mesh.optimize.state import EARLIER, LAST, LoopState
 from nerf2mesh.optimize.views import GivenPixels
 
@@ -16,7 +18,11 @@ __all__ = [
     "LoopState",
     "OptimizeConfig",
     "Problem",
+    "RunControl",
     "SecondPrior",
+    "guess_cameras",
+    "guess_views",
     "optimize",
+    "reference_of",
     "step",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated
 
+from nerf2mesh.optimize.interventions import parsed
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Count, Length, Positive, Rate, Share, Weight, Within
+from nerf2mesh.utils.ranges import Count, Length, Positive, Rate, Share, Weight, Within, Words
 
 
 @dataclass(kw_only=True)
@@ -23,6 +24,11 @@ class OptimizeConfig:
     levels_full_at: Annotated[float, Within(0.0, 1000.0)] = 0.5
     """Share of the steps after which all are. Above 1 the run ends before."""
 
+    guessed_views: Annotated[int, Within(0, 64)] = 0
+    """Views around the object that the prior guesses in one step at the start and that are fitted like given pictures;
+    with distill.weight=0 a first shape in seconds (preset=instant). 0: none."""
+    guessed_weight: Weight = 1.0
+    """How often their rays are drawn; a given picture has input.weight or 1."""
     rays: Annotated[int, Within(1, 100_000_000)] = 1024
     """Rays a step through the given pictures."""
     weight_color: Weight = 30.0
@@ -55,6 +61,9 @@ class OptimizeConfig:
     """Weights that move, such as {weight_orientation: [0.0, 10.0, 1000.0, 0.5]}: from 10 to 1000, linearly, between the
     shares 0 and 0.5 of the steps. The name's own setting then counts for nothing."""
 
+    interventions: Annotated[tuple[Words, ...], Length(0, 10_000)] = ()
+    """Changes during the run, such as "100 distill.weight=0.5" or "180 stop of 240": after so many steps. A watched run
+    writes what was changed by hand into interventions.json in this form."""
     log_every: Count = 10
     preview_every: Count = 100
     preview_size_px: Annotated[int, Within(8, 2048)] = 96
@@ -76,6 +85,8 @@ class OptimizeConfig:
                 f"optimize.levels_from: expected 0 to levels_full_at ({self.levels_full_at}), got {self.levels_from}; "
                 "lower it"
             )
+        for line in self.interventions:
+            parsed(line)
         known = [item.name for item in fields(self) if item.name.startswith("weight_")]
         for name, ramp in self.ramps.items():
             if name not in known:

@@ -160,12 +160,13 @@ def optimize(
     folder: Path | None = None,
     progress: Progress | None = None,
     on_preview: Callable[[Rendering, int], None] | None = None,
-    on_step: Callable[[LoopState], None] | None = None,
+    on_step: Callable[[LoopState], bool | None] | None = None,
 ) -> list[str]:
     """Runs the loop from `state.step` to the end. Returns what the health watch did.
 
     folder: checkpoints and metrics.jsonl go there. on_preview gets a rendering of four sides [4, h, w] and the step.
-    on_step is called after each step, for callers with plans of their own (adapting the prior again, stopping).
+    on_step is called after each step, for callers with plans of their own (adapting the prior again); True ends the
+    loop there.
     """
     c = problem.config
     if folder:
@@ -192,10 +193,11 @@ def optimize(
                 _report(problem, numbers, passed, log, progress)
             if on_preview and (at % c.preview_every == 0 or last):
                 on_preview(problem.renderer.render(preview_cameras(problem, c.preview_size_px)), at)
-            if on_step:
-                on_step(state)
-            if folder is not None and saves:
+            ended = bool(on_step and on_step(state))
+            if folder is not None and (saves or ended):
                 state.save(folder / LAST)
+            if ended:
+                break
     if log:
         log.close()
     return state.events

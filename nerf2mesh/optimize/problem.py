@@ -68,8 +68,12 @@ class Problem:
     @property
     def reference(self) -> Camera:
         """The first given view's camera, or the default one in front of the object."""
-        views = self.observations.views
-        return views[0].camera if views else default_reference()
+        return reference_of(self.observations)
+
+
+def reference_of(observations: Observations) -> Camera:
+    """The first given view's camera, or the default one in front of the object."""
+    return observations.views[0].camera if observations.views else default_reference()
 
 
 def prepare(state: LoopState, problem: Problem) -> Distiller:

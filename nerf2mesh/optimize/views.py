@@ -51,13 +51,19 @@ def distillation_cameras(
     height = torch.rand(rings, 1 if ring else n, generator=generator).expand(rings, n)
     elevation = torch.rad2deg(torch.asin(low + (high - low) * height))
     order = torch.arange(n) if ring else torch.randperm(n, generator=generator)
+    return like_reference(reference, azimuth[:, order], elevation, size_px)
+
+
+def like_reference(reference: Camera, azimuth_deg: Tensor, elevation_deg: Tensor, size_px: int) -> Camera:
+    """Square cameras that look at the origin from these angles (their shape is the batch's), at the reference camera's
+    distance, field of view and projection."""
     distance = reference.position.norm().cpu()
     focal = (reference.focal_px[..., 1] / reference.height_px).cpu()
     slope = 0.5 / focal / (distance if reference.orthographic else 1.0)
     fov = torch.rad2deg(2.0 * torch.atan(slope))
     return Camera.orbit(
-        azimuth[:, order],
-        elevation,
+        azimuth_deg,
+        elevation_deg,
         distance=distance,
         fov_deg=fov,
         width_px=size_px,

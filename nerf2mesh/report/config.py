@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Elevation, FilePath, Length, Name, OneOf, Within
+from nerf2mesh.utils.ranges import Elevation, FilePath, Length, Name, OneOf, Text, Within
 
 LOGGERS = ("tensorboard", "wandb")
 
@@ -34,6 +34,12 @@ class ReportConfig:
     power_w: Annotated[float, Within(1.0, 1e6)] = 65.0
     """Power that is assumed, in watts, where the machine has no counter of energy that can be read: no measurement of
     this machine. docs/provenance.md says what is read."""
+    viewer: bool = False
+    """A live view of the run in the browser; needs the extra `viewer`. Its address is printed."""
+    viewer_port: Annotated[int, Within(0, 65_535)] = 8080
+    """0: any free one. A port that is taken is passed over for the next."""
+    viewer_host: Annotated[str, Text(255, what="an address of this machine")] = "127.0.0.1"
+    """Any other than this machine's own (127.0.0.1, localhost, ::1) is open to the network, by a token alone."""
     max_embedded_mesh_bytes: Annotated[int, Within(0, 1 << 40)] = 24_000_000
     """A larger mesh.glb is linked from the report, not embedded."""
 

@@ -94,7 +94,7 @@ class Progress:
             initial=self.done,
             desc=self.label or None,
             unit=self.unit,
-            file=self.stream if not _in_notebook() else None,
+            file=self.stream if not in_notebook() else None,
             dynamic_ncols=True,
             mininterval=0.2,
             smoothing=0.1,
@@ -112,7 +112,7 @@ class Progress:
 
 def _bar_class() -> type:
     """tqdm's widget where a notebook has ipywidgets, else its text bar (tqdm.auto would warn about the widget)."""
-    if _in_notebook():
+    if in_notebook():
         try:
             import ipywidgets  # noqa: F401
             from tqdm.notebook import tqdm
@@ -125,14 +125,15 @@ def _bar_class() -> type:
     return tqdm
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def _is_live(stream: TextIO) -> bool:
-    return _in_notebook() or bool(getattr(stream, "isatty", lambda: False)())
+    return in_notebook() or bool(getattr(stream, "isatty", lambda: False)())
 
 
 def _short(value: float | int | str) -> str:

@@ -12,7 +12,8 @@ from nerf2mesh.utils.scratch import NAME as SCRATCH
 
 _ENDINGS = (".glb", ".obj", ".mtl", ".png", "_normal.png", ".ply", ".stl", ".3mf", ".usdz", ".fbx")
 WRITTEN = (
-    *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "provenance.json", "timings.json"),
+    *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "interventions.json", "provenance.json"),
+    "timings.json",
     *("metrics.json", "metrics.jsonl", "warnings.json", "mesh.json", "turntable.*", "report.html"),
     "ATTRIBUTION.md",
     "cost.json",

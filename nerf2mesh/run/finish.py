@@ -76,12 +76,13 @@ def finish(
     with clock.stage("mesh"):
         _make_mesh(result, prior)
     result.warnings += warn([*mesh_losses(result), *other_charts(result.facts)])
+    if folder is not None:  # before all that only describes them
+        write_json(folder / "provenance.json", origin)
+        save_files(result, folder)
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
     if folder is None:
         return
-    write_json(folder / "provenance.json", origin)
-    save_files(result, folder)
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
     write_json(folder / "warnings.json", result.warnings)
@@ -165,7 +166,8 @@ def _silhouette_iou(result: Result) -> float:
     from nerf2mesh.render import rasterize_mesh
 
     cameras = view_ring(8, result.config.mesh.calibration_size_px)
-    field = torch.stack([result.render(camera).opacity.cpu() for camera in (cameras[k] for k in range(8))]) > 0.5
+    assert result.renderer is not None
+    field = torch.stack([result.renderer.render(cameras[k]).opacity.cpu() for k in range(8)]) > 0.5
     mesh = rasterize_mesh(result.mesh, cameras, smooth=False).opacity > 0.5
     both, either = (field & mesh).sum((1, 2)), (field | mesh).sum((1, 2))
     return float((both / either.clamp_min(1)).mean())

@@ -13,7 +13,16 @@ from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.inputs import candidates_in, load_observations
 from nerf2mesh.inputs.config import EXACT_KINDS
-from nerf2mesh.optimize import EARLIER, LAST, GivenPixels, GuidanceInputs, LatentGradient, LoopState, Problem
+from nerf2mesh.optimize import (
+    EARLIER,
+    LAST,
+    GivenPixels,
+    GuidanceInputs,
+    LatentGradient,
+    LoopState,
+    Problem,
+    RunControl,
+)
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
@@ -21,7 +30,7 @@ from nerf2mesh.report import EnergyMeter, StageClock
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
-from nerf2mesh.run.guidance import load_guidance
+from nerf2mesh.run.guidance import load_guidance, with_guesses
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.ranks import Ranks
@@ -32,11 +41,13 @@ from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
+from nerf2mesh.run.watched import by_hand, shown
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.checkpoint import has_checkpoint
 from nerf2mesh.utils.locks import alone_in
 from nerf2mesh.utils.range_check import check_again
 from nerf2mesh.utils.scratch import scratch_in
+from nerf2mesh.view.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ def run_fit(
     *,
     prior: Prior | None = None,
     loss: Callable[[GuidanceInputs], LatentGradient] | None = None,
+    control: RunControl | None = None,
+    watch: Watch | None = None,
 ) -> Result:
     """The whole run that `config` describes.
 
@@ -74,6 +87,7 @@ def run_fit(
         overrides: what `config` was composed from, noted in the run folder.
         observations: the input where it is ready; None reads the one that `config.input` names.
         prior, loss: instead of those that `config` names; see `api.fit`.
+        control: to pause, stop or change the loop from another thread. watch: is shown the field as it comes.
 
     Raises:
         ValueError: in one line, what is wrong with the input, a setting, a file or the run, and what to do about it.
@@ -99,7 +113,7 @@ def run_fit(
     check_memory(config, device)
     own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
     with alone_in(own_folder), scratch_in(own_folder):
-        return _run(config, overrides, observations, ranks, device, clock, own, rights)
+        return _run(config, overrides, observations, ranks, device, clock, own, rights, control or RunControl(), watch)
 
 
 def _run(
@@ -111,6 +125,8 @@ def _run(
     clock: StageClock,
     own: OwnCode,
     rights: Rights,
+    control: RunControl,
+    watch: Watch | None,
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
     folder = RunFolder.open(config, overrides, observations, own.names()) if ranks.is_first else None
@@ -140,7 +156,7 @@ def _run(
         condition=guidance.condition,
         second=guidance.second,
         renderer=renderer,
-        pixels=GivenPixels(observations, torch.device(device)),
+        pixels=GivenPixels(with_guesses(config, observations, guidance), torch.device(device)),
         config=config.optimize,
         distill=config.distill,
         clock=clock,
@@ -152,13 +168,21 @@ def _run(
     watched = memory.watched(
         guidance.prior, guidance.condition, n_views=asked.n_views, n_branches=asked.n_branches, field=field, quiet=quiet
     )
-    with watched, clock.stage("optimize"):
-        run_loop(state, problem, config, folder, ranks, record)
-    ranks.leave()
-
-    result = Result(None, field, renderer, observations, config, warnings=[*notes, *state.events])
-    if ranks.is_first:
-        result.record, result.attribution = record, attribution_page(rights.materials, config.use)
-        warn(state.events)
-        finish(result, guidance.prior, origin, folder, clock)
+    with shown(watch, config, problem, control, folder, ranks) as watch:
+        with watched, clock.stage("optimize"):
+            run_loop(state, problem, config, folder, ranks, control, watch, record)
+        ranks.leave()
+        if watch:
+            watch.finishing()
+        said = [*state.events, *by_hand(control, state)]
+        if control.made and ranks.is_first:
+            origin |= {"interventions": [str(item) for item in control.made]}
+            record = run_record(config, rights, origin, observations)
+        result = Result(None, field, renderer, observations, config, warnings=[*notes, *said])
+        if ranks.is_first:
+            result.record, result.attribution = record, attribution_page(rights.materials, config.use)
+            warn(said)
+            finish(result, guidance.prior, origin, folder, clock)
+        if watch:
+            watch.finished()
     return result

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nerf2mesh.config import Config
 from nerf2mesh.lora import LoraConfig, active, load_adapter, stack, style_name
-from nerf2mesh.optimize import SecondPrior
+from nerf2mesh.optimize import SecondPrior, guess_cameras, guess_views, reference_of
 from nerf2mesh.priors import Condition, Prior, load_prior
 from nerf2mesh.types import Observations
+
+LEAST_SEEN = 0.05
+"""A guess that is nowhere more opaque shows nothing to fit."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,16 @@ def load_styles(prior: Prior, config: LoraConfig) -> None:
         load_adapter(prior, style_name(i), path, text_weight=weight)
     if config.adapters:
         stack(prior.network, active(prior.network, config))
+
+
+def with_guesses(config: Config, observations: Observations, guidance: Guidance) -> Observations:
+    """The observations and, after them, the views that the prior guesses (`optimize.guessed_views`)."""
+    c = config.optimize
+    if not c.guessed_views:
+        return observations
+    cameras = guess_cameras(c.guessed_views, reference_of(observations), guidance.prior.image_size)
+    guessed = guess_views(
+        guidance.prior, guidance.condition, config.distill, cameras, weight=c.guessed_weight, seed=config.seed
+    )
+    seen = [view for view in guessed if bool((view.image[..., 3] > LEAST_SEEN).any())]
+    return replace(observations, views=(*observations.views, *seen))

@@ -41,6 +41,10 @@ def check_ready(config: Config, field: HashGridField, folder: Path | None) -> No
             f"mesh.remesh: expected the package {package} for {config.mesh.remesh}, got none; "
             "pip install 'nerf2mesh[remesh]', or set mesh.remesh=none"
         )
+    if config.report.viewer and find_spec("viser") is None:
+        raise ValueError(
+            "report.viewer: expected the package viser, got none; pip install 'nerf2mesh[viewer]', or set it to false"
+        )
     if folder is None:
         return
     check_formats(config.mesh.formats)

@@ -17,6 +17,8 @@ Changes = dict[str, tuple[object, object]]
 
 UNTOLD = ("output_dir", "overwrite", "threads")
 """Change nothing in the result, and are not noted."""
+SHOWN = ("report.viewer", "report.viewer_port", "report.viewer_host")
+"""How a run is looked at while it goes on: not noted either."""
 AFTERWARDS = ("report", "mesh", "use")
 """Groups that are read after the optimization or beside it."""
 PLACES = ("input.images", "report.sign_key")
@@ -84,7 +86,7 @@ def told(changed: Changes) -> list[str]:
 def _kind(name: str) -> str:
     """untold, free or fixed."""
     group, _, rest = name.partition(".")
-    if group in UNTOLD or name in CONTENT:
+    if group in UNTOLD or name in (*CONTENT, *SHOWN):
         return "untold"
     if group in AFTERWARDS or name in STATED or (group == "optimize" and rest.split(".")[0] in GROWING):
         return "free"

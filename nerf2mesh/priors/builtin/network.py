@@ -116,10 +116,12 @@ class WordBag(nn.Module):
 
     def __init__(self, n_words: int, embedding: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(n_words + 1, embedding, padding_idx=0)
+        self.table = nn.Embedding.from_pretrained(standard_normal(n_words + 1, embedding), freeze=False, padding_idx=0)
         self.hidden = nn.Linear(embedding, embedding, bias=False)
         self.out = nn.Linear(embedding, embedding, bias=False)
         nn.init.zeros_(self.out.weight)
+        if not self.table.weight.is_meta:
+            nn.init.zeros_(self.table.weight[0])
 
     def forward(self, words: Tensor) -> Tensor:
         """Embedding [B, e] of word numbers [B, L], filled up with 0. Without biases no words are exactly zero."""
@@ -144,7 +146,7 @@ class MultiViewDenoiser(nn.Module):
         self.gather = nn.Conv3d(2 * c + 9, vc, 1)
         self.near_in = Modulated(vc, e, 3)
         self.deepen = nn.Conv3d(vc, dc, 2, stride=2)
-        self.place = nn.Parameter(0.02 * torch.randn(dc, *(config.volume_size // 2,) * 3))
+        self.place = nn.Parameter(standard_normal(dc, *(config.volume_size // 2,) * 3, scale=0.02))
         self.deep = nn.ModuleList(Modulated(dc, e, 3) for _ in range(config.n_deep))
         self.attend = nn.ModuleList(VolumeAttention(dc) for _ in range(config.n_deep))
         self.widen = nn.ConvTranspose3d(dc, vc, 2, stride=2)
@@ -238,6 +240,13 @@ class MultiViewDenoiser(nn.Module):
         depth = (weights * offset).sum(-1, keepdim=True).transpose(-1, -2)
         pixels = torch.cat([features, 2 * opacity - 1, depth], dim=2)
         return pixels.flatten(0, 1).unflatten(-1, (size, size))
+
+
+def standard_normal(*shape: int, scale: float = 1.0) -> Tensor:
+    """Random numbers times `scale`; under the device "meta", where only shapes are asked for, none: drawing would load
+    torch._dynamo, which takes over a second."""
+    values = torch.empty(shape)
+    return values if values.is_meta else values.normal_().mul_(scale)
 
 
 def _without_first(x: Tensor, n_scenes: int, n: int) -> Tensor:

@@ -1,0 +1,82 @@
+"""The live view of a run: `report.viewer=true`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nerf2mesh.config import Config
+from nerf2mesh.optimize import LoopState, Problem, RunControl
+from nerf2mesh.optimize.interventions import ADAPTERS, PROMPT
+from nerf2mesh.view.copies import FieldCopy, keep_state
+from nerf2mesh.view.server import Viewer
+
+
+class LiveView:
+    """A `Watch` that shows a run to visitors; a context manager around it."""
+
+    def __init__(self, config: Config, problem: Problem, control: RunControl, folder: Path | None) -> None:
+        self.copy = FieldCopy(config, problem.device)
+        self.steps, self.control, self.folder = config.optimize.steps, control, folder
+        weights = config.lora.weights or [1.0] * len(config.lora.adapters)
+        settings: dict[str, Any] = {
+            "distill.weight": config.distill.weight,
+            "distill.guidance_scale": config.distill.guidance_scale,
+            PROMPT: problem.observations.prompt,
+            ADAPTERS: tuple(weights),
+        }
+        host, port = config.report.viewer_host, config.report.viewer_port
+        self.viewer = Viewer(self.copy, host=host, port=port, folder=folder, control=control, settings=settings)
+        self.viewer.stage.show_views(problem.observations)
+        self._started, self._first = time.monotonic(), -1
+
+    def __enter__(self) -> LiveView:
+        print(f"viewer: {self.viewer.address}", file=sys.stderr, flush=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.viewer.close()
+
+    def step(self, state: LoopState, problem: Problem) -> None:
+        """Gives the painter the present field where it wants one and is not at work."""
+        del problem
+        if self._first < 0:
+            self._first, self._started = state.step, time.monotonic()
+        panel, painter = self.viewer.panel, self.viewer.painter
+        panel.said = self._progress(state.step)
+        if not panel.live or not painter.wants_copy.is_set() or self.copy.step == state.step:
+            return
+        is_first = self.copy.step < 0
+        if self.copy.take(state.field, state.occupancy, state.step, wait=False):
+            painter.wants_copy.clear()
+            if is_first:
+                painter.repaint()
+                panel.cutter.ask(None)
+
+    def keep(self, state: LoopState, folder: Path) -> None:
+        """Writes the state for the slider, and cuts the mesh anew where somebody looks."""
+        keep_state(folder, state.field, state.occupancy, state.step)
+        panel = self.viewer.panel
+        if self.viewer.painter.n_visitors and panel.live:
+            self.copy.take(state.field, state.occupancy, state.step)
+            panel.cutter.ask(None)
+
+    def finishing(self) -> None:
+        """The loop has ended."""
+        self.viewer.panel.said = "making the mesh"
+
+    def finished(self) -> None:
+        """The files are written."""
+        self.viewer.panel.said = "done; nerf2mesh-view shows the run's folder from now on"
+        self.viewer.panel.show_result()
+
+    def _progress(self, step: int) -> str:
+        done = step - self._first
+        rate = done / max(1e-9, time.monotonic() - self._started)
+        speed = f", {rate:.1f} steps a second" if done > 2 else ""
+        return f"step {step} of {self.steps}{speed}"
