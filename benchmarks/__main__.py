@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: sampled_views, foreground, photos, sheets, maps, kernels, meshes, extraction, gpu, step_time, prior_memory.
+NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, kernels, meshes, extraction, gpu,
+step_time, prior_memory.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 NAMES = (
-    *("sampled_views", "foreground", "photos", "sheets", "maps", "kernels"),
-    *("meshes", "extraction", "gpu", "step_time", "prior_memory"),
+    *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint"),
+    *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory"),
 )
 
 

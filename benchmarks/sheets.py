@@ -7,6 +7,7 @@ ones first) are drawn from the front, the right and the back by `procedural.draw
 onto one white page, which `input=sheet` reads. Of one and two views the page has the first ones. The object has the
 same size in the world for any number of views, that at which all three fit; nothing is aligned afterwards. Solids are
 those of `benchmarks.solid`. Objects that are too thin for them, or whose page is refused, are named and left out.
+The same command with the same FILE.json goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -100,6 +101,16 @@ def measured(mesh: TriangleMesh, n_views: int, look: str, overrides: Sequence[st
     return {"views": n_views, "volume_iou": found, "seconds": time.perf_counter() - start}
 
 
+def kept_rows(path: Path | None, settings: dict[str, object]) -> list[dict[str, object]]:
+    """The rows of a file of figures that was made with these settings; ValueError where it was made with others."""
+    if path is None or not path.is_file():
+        return []
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if {name: kept.get(name) for name in settings} != settings:
+        raise ValueError(f"out: expected a file of the same settings, got {path}; name another file")
+    return kept["rows"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs all, prints a line for each and the means with their intervals, and writes them as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks sheets", description=(__doc__ or "").split("\n\n")[0])
@@ -112,10 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every object")
     asked = parser.parse_args(argv)
     folder = ObjectFolder(asked.objects)
-    rows: list[dict[str, object]] = []
+    rows = kept_rows(asked.out, {"look": asked.look, "overrides": asked.overrides})
+    done = {row["object"] for row in rows}
     for entry in chosen(folder, asked.kinds, asked.n):
         if len(rows) == asked.n * len(asked.views):
             break
+        if entry.path.stem in done:
+            continue
         mesh = sized(lit_mesh(folder.read(entry), entry.path.name))
         if float(hidden_solid(mesh).float().mean()) < THIN:
             print(f"{entry.path.stem} is left out: it is too thin", flush=True)

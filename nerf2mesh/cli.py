@@ -113,6 +113,20 @@ def train_foreground() -> None:
     sys.exit(run_app(_train_foreground, "train_foreground", prepare=register))
 
 
+def train_viewpoint() -> None:
+    """nerf2mesh-train-viewpoint: train the network that tells a picture's elevation and field of view."""
+    start_up()
+
+    def register() -> None:
+        from hydra.core.config_store import ConfigStore
+
+        from nerf2mesh.viewpoint.config import ViewpointTrainConfig
+
+        ConfigStore.instance().store(name="train_viewpoint_schema", node=ViewpointTrainConfig)
+
+    sys.exit(run_app(_train_viewpoint, "train_viewpoint", prepare=register))
+
+
 def provenance() -> None:
     """nerf2mesh-provenance: show and verify the record inside a file, make a key, print the gate of licences."""
     start_up()
@@ -413,6 +427,15 @@ def _train_foreground(composed: DictConfig) -> None:
 
     path = train_foreground(to_dataclass(composed, ForegroundTrainConfig))
     print(f"done\n  {path}\nnerf2mesh input.image=PICTURE input.foreground_weights={path}")
+
+
+def _train_viewpoint(composed: DictConfig) -> None:
+    from nerf2mesh.config import to_dataclass
+    from nerf2mesh.viewpoint.config import ViewpointTrainConfig
+    from nerf2mesh.viewpoint.train import train_viewpoint
+
+    path = train_viewpoint(to_dataclass(composed, ViewpointTrainConfig))
+    print(f"done\n  {path}")
 
 
 def _bench(composed: DictConfig) -> None:

@@ -191,7 +191,9 @@ def test_a_picture_alone_is_enough(run: Callable[..., int]) -> None:
     assert Path(run.calls[0]["config"].output_dir) == Path("outputs/cup-tiny")
 
 
-@pytest.mark.parametrize("entry", [cli.main, cli.train_prior, cli.train_lora, cli.train_foreground, cli.bench])
+@pytest.mark.parametrize(
+    "entry", [cli.main, cli.train_prior, cli.train_lora, cli.train_foreground, cli.train_viewpoint, cli.bench]
+)
 def test_version(entry: Callable[[], None], run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--version", entry=entry) == 0
     assert capsys.readouterr().out == f"nerf2mesh {nerf2mesh.__version__}\n"

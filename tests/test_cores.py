@@ -28,7 +28,9 @@ def spin_count(monkeypatch: pytest.MonkeyPatch, command: str = "main", **environ
     return seen[0]
 
 
-@pytest.mark.parametrize("command", ["main", "bench", "train_prior", "train_lora", "train_foreground"])
+@pytest.mark.parametrize(
+    "command", ["main", "bench", "train_prior", "train_lora", "train_foreground", "train_viewpoint"]
+)
 def test_commands_shorten_the_spinning(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     assert spin_count(monkeypatch, command) == "1000"
 

@@ -26,6 +26,7 @@ from nerf2mesh.sweep.config import BenchConfig
 from nerf2mesh.utils.config_errors import describe
 from nerf2mesh.utils.range_check import Form, check_ranges, checked, form_of, hints_of
 from nerf2mesh.utils.ranges import Length, Within
+from nerf2mesh.viewpoint.config import ViewpointTrainConfig
 
 ROOTS = {
     "nerf2mesh": Config,
@@ -33,6 +34,7 @@ ROOTS = {
     "train_prior": MeshTrainConfig,
     "train_lora": StyleTrainConfig,
     "train_foreground": ForegroundTrainConfig,
+    "train_viewpoint": ViewpointTrainConfig,
 }
 ABSURD = (
     0,

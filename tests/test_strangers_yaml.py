@@ -128,7 +128,9 @@ def evil(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("entry", [cli.main, cli.bench, cli.train_prior, cli.train_lora, cli.train_foreground])
+@pytest.mark.parametrize(
+    "entry", [cli.main, cli.bench, cli.train_prior, cli.train_lora, cli.train_foreground, cli.train_viewpoint]
+)
 def test_no_command_runs_what_a_folder_of_configs_names(
     entry: Callable[[], None], evil: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:

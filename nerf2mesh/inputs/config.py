@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG
 from nerf2mesh.utils.range_check import check_ranges, checked
-from nerf2mesh.utils.ranges import Elevation, FilePath, Length, OneOf, Share, Within, Words
+from nerf2mesh.utils.ranges import AutoElevation, AutoFov, Elevation, FilePath, Length, OneOf, Share, Within, Words
 
 DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
 DOMAINS = ("photo", *DRAWINGS)
@@ -42,6 +42,9 @@ class PhotosConfig:
     cameras see; auto takes the first of these that is there."""
     min_registered: Share = 0.5
     """Share of photographs without poses that structure from motion has to place; fewer are refused."""
+    poses: Annotated[str, OneOf("auto", "motion", "prior")] = "auto"
+    """Photographs without poses and without input.azimuths_deg: motion (structure from motion), prior (the built-in
+    prior finds the azimuths of 2 to 5), or auto: prior for 2 to 5, motion for more."""
     turntable: bool = False
     """The object turned before a camera that stood still: structure from motion then looks at the object alone."""
     matching: Annotated[str, OneOf("auto", "exhaustive", "sequential")] = "auto"
@@ -72,15 +75,17 @@ class InputConfig:
     azimuths_deg: Annotated[list[Annotated[float, Within(-360.0, 360.0)]], Length(0, 10_000)] = field(
         default_factory=list
     )
-    """With input=photos and no poses: from where each picture was taken, instead of structure from motion."""
+    """With input=photos and no poses: from where each picture was taken, instead of structure from motion or the
+    prior's guess."""
     elevations_deg: Annotated[list[Elevation], Length(0, 10_000)] = field(default_factory=list)
     """The elevations that belong to azimuths_deg; empty takes elevation_deg for all."""
-    elevation_deg: Elevation = 10.0
-    """How far above the horizon the picture was taken from."""
+    elevation_deg: AutoElevation = 10.0
+    """How far above the horizon the picture was taken from; auto lets a small network tell (docs/viewpoint.md)."""
     azimuth_deg: Annotated[float, Within(-360.0, 360.0)] = 0.0
     """0 looks at the object's front, 90 at the side that lies to its left (+Y)."""
-    fov_deg: Annotated[float, Within(1.0, 150.0)] = DEFAULT_FOV_DEG
-    """Vertical field of view of the square frame; it is assumed, a picture does not tell it."""
+    fov_deg: AutoFov = DEFAULT_FOV_DEG
+    """Vertical field of view of the square frame; a picture hardly tells it. With auto a small network guesses it, and
+    the distance follows, so that the object keeps its size."""
     distance: Annotated[float, Within(1.1, 1000.0)] = DEFAULT_DISTANCE
     """From the camera to the middle of the object, in world units (the object's box is 2 wide)."""
     size_px: Annotated[int, Within(16, 2048)] = 512

@@ -15,6 +15,7 @@ from nerf2mesh.inputs.maps import read_maps
 from nerf2mesh.inputs.photos import load_photos
 from nerf2mesh.inputs.picture import IN_MEMORY, Picture, read_picture
 from nerf2mesh.inputs.sheet import load_sheet
+from nerf2mesh.inputs.viewpoint.told import with_viewpoint
 from nerf2mesh.types import Camera, Observations, View
 
 NOTE_SIDE_PX = 512
@@ -29,7 +30,8 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
     With `recenter` the object is centered and scaled; without, the picture's framing is kept, padded to a square.
     Notes for the report: path, sha256, format, file_size_px, foreground (the method), mask_share, window (left, top,
-    side in pixels of the picture as read), picture (uint8 [h, w, 3], over white), mask (uint8 [h, w]), warnings.
+    side in pixels of the picture as read), picture (uint8 [h, w, 3], over white), mask (uint8 [h, w]), warnings; and
+    where `elevation_deg` or `fov_deg` is auto, viewpoint (see `viewpoint.told.with_viewpoint`).
 
     data: the bytes of a picture file, instead of the configured one.
 
@@ -49,6 +51,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     check_downloaded(config)
     picture = read_picture(config.image if data is None else IN_MEMORY, data)
     found = find_foreground(picture, config)
+    config, guessed = with_viewpoint(config, found.rgba)
     window, warnings = _window(picture, found, config)
     image = resample(found.rgba, window, config.size_px)
     camera = Camera.orbit(
@@ -60,7 +63,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     )
     maps = read_maps(config, picture, found.rgba[..., 3], window, camera)
     view = View(torch.from_numpy(image), camera, domain=config.domain, depth=maps.depth, normal=maps.normal)
-    notes = _notes(picture, found, window) | maps.notes
+    notes = _notes(picture, found, window) | maps.notes | guessed
     notes["warnings"] = [*found.warnings, *warnings, *maps.warnings]
     return Observations((view,), config.prompt, notes, config.negative_prompt)
 

@@ -16,6 +16,7 @@ from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.figures import LEVEL_DEG, USUAL, figure_views, side_cameras
 from nerf2mesh.inputs.foreground import Foreground, find_figures
 from nerf2mesh.inputs.picture import Picture, read_picture
+from nerf2mesh.inputs.viewpoint.told import usual_fov
 from nerf2mesh.types import Observations
 
 NEAR = 0.008
@@ -64,7 +65,7 @@ def load_sheet(config: InputConfig) -> Observations:
     if len(pages) == 1:
         warnings += _height_warnings(boxes, elevations)
     figures = [figure for page in pages for figure in page.figures()]
-    made = figure_views(figures, azimuths, elevations, config, orthographic=True)
+    made = figure_views(figures, azimuths, elevations, usual_fov(config), orthographic=True)
     said = dict.fromkeys(warning for page in pages for warning in page.found.warnings)
     facts = {
         "figures": len(boxes),

@@ -44,7 +44,11 @@ class ObjectViews:
 def draw_views(mesh: ObjectMesh, rng: np.random.Generator, views: ViewConfig, augment: AugmentConfig) -> ObjectViews:
     """`views.n_views` views of a mesh; view 0 is the one that a user would give."""
     placed = place(mesh, rng, augment)
-    camera = draw_cameras(rng, views, augment)
+    return show(placed, draw_cameras(rng, views, augment), rng, augment)
+
+
+def show(placed: MeshArrays, camera: Camera, rng: np.random.Generator, augment: AugmentConfig) -> ObjectViews:
+    """Views [V] of a placed mesh: its paint, its light and the given picture's look are drawn from `rng`."""
     surface = see(placed, camera)
     albedo = _repainted(surface, rng, augment)
     colors = albedo * _light(surface, rng, augment)[:, None]

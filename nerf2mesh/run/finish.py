@@ -62,7 +62,8 @@ def _inputs(config: Config, observations: Observations) -> dict[str, str | Mappi
     path, digest = Path(config.input.image), observations.notes.get("sha256")
     if digest is None:
         return {"image": str(path)}
-    return {"image": {"file": path.name, "sha256": digest}}
+    guessed = {"viewpoint": notes["viewpoint"]} if "viewpoint" in (notes := observations.notes) else {}
+    return {"image": {"file": path.name, "sha256": digest, **guessed}}
 
 
 def finish(

@@ -11,7 +11,7 @@ import torch
 
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
-from nerf2mesh.inputs import candidates_in, load_observations
+from nerf2mesh.inputs import candidates_in
 from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import (
     EARLIER,
@@ -33,6 +33,7 @@ from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance, with_guesses
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
+from nerf2mesh.run.placing import observe
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.record import run_record
@@ -106,7 +107,7 @@ def run_fit(
     clock = StageClock(meter=EnergyMeter(config.report.power_w))
     if observations is None:
         with clock.stage("input"), candidates_in(config.output_dir):
-            observations = load_observations(config.input)
+            observations = observe(config)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from nerf2mesh.utils.ranges import Length, OneOf, Text, Within, shown
+from nerf2mesh.utils.ranges import Length, OneOf, Text, Within, WordOr, shown
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Form:
 
     def said(self) -> str:
         """What is expected, with an article."""
-        if self.kind in (int, float):
+        if isinstance(self.note, WordOr):
+            text = self.note.said()
+        elif self.kind in (int, float):
             text = self.note.said(self.kind)
         elif self.kind is str:
             text = self.note.said()
@@ -104,6 +106,10 @@ def check_again(config: Any) -> None:
 def checked(path: str, hint: Any, value: Any, remedy: str = "correct it") -> Any:
     """The value as its annotation has it; ValueError in one line, which begins with `path`, where it is not within."""
     form = form_of(hint)
+    if isinstance(form.note, WordOr):
+        if not form.note.holds(value):
+            raise ValueError(f"{path}: expected {form.said()}, got {shown(value)}; {remedy}")
+        return value if isinstance(value, str) else float(value)
     if (value is None and form.optional) or form.kind is Any:
         return value
     converted = _converted(form, value)

@@ -2,16 +2,20 @@
 
     steps: Annotated[int, Within(1, 10_000_000)] = 240
 
-Numbers have `Within`, texts `OneOf` or `Text`, lists and mappings of any length `Length`, in this order of wrapping:
+Numbers have `Within`, numbers or a word `WordOr`, texts `OneOf` or `Text`, lists and mappings of any length `Length`,
+in this order of wrapping:
 `Annotated[tuple[Share, ...], Length(0, 64)]`, `Annotated[int, Within(1, 8)] | None`. nan and infinity
 are within no range. `range_check` holds values to them.
 """
 
 from __future__ import annotations
 
+import numbers
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
+
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,26 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class WordOr:
+    """A word, or a number: `Annotated[Any, WordOr("auto", Within(-90.0, 90.0))]`."""
+
+    word: str
+    number: Within
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is the word, or a number that is within."""
+        if isinstance(value, str):
+            return value == self.word
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        number: Any = value
+        return is_number and abs(number) <= _LARGEST and self.number.holds(float(number))
+
+    def said(self) -> str:
+        """Such as "a number from -90 to 90, or auto"."""
+        return f"{self.number.said(float)}, or {self.word}"
+
+
+@dataclass(frozen=True)
 class Text:
     """Up to `most` characters, none of them NUL; a `pattern` has to match the whole, as `what` says."""
 
@@ -96,6 +120,8 @@ Share = Annotated[float, Within(0.0, 1.0)]
 Weight = Annotated[float, Within(0.0, 1e9)]
 Rate = Annotated[float, Within(0.0, 10.0, above=True)]
 Elevation = Annotated[float, Within(-90.0, 90.0)]
+AutoElevation = Annotated[Any, WordOr("auto", Within(-90.0, 90.0))]
+AutoFov = Annotated[Any, WordOr("auto", Within(1.0, 150.0))]
 Positive = Annotated[float, Within(0.0, 1e9, above=True)]
 Count = Annotated[int, Within(1, 10_000_000)]
 Seed = Annotated[int, Within(0, 2**40)]
