@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nerf2mesh.report.metrics_log import MetricsLog
@@ -50,7 +52,8 @@ class TensorBoardLog:
         from torch.utils.tensorboard import SummaryWriter
 
         purge = resume_step + 1 if resume_step else None
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        with _nameless():
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def write(self, step: int, numbers: Numbers) -> None:
         """Adds one point to the curve of each number, and flushes the file."""
@@ -88,6 +91,16 @@ class WandbLog:
     def close(self) -> None:
         """Ends the run at Weights & Biases and waits until its files are written."""
         self._run.finish()
+
+
+@contextmanager
+def _nameless() -> Iterator[None]:
+    """Inside, the machine has no name: TensorBoard would put it into the name of its file."""
+    real, socket.gethostname = socket.gethostname, lambda: "host"
+    try:
+        yield
+    finally:
+        socket.gethostname = real
 
 
 def _wandb_id(path: Path) -> str:

@@ -23,6 +23,7 @@ from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
 from nerf2mesh.report import EnergyMeter, StageClock, provenance, write_json, write_report, write_turntable
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import save_files, write_times
 from nerf2mesh.run.folder import RunFolder
@@ -192,7 +193,7 @@ def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock, r
     save_files(result, folder)
     for name, value in {**model.tables, "metrics.json": result.metrics, "mesh.json": result.facts}.items():
         write_json(folder / name, value)
-    write_json(folder / "warnings.json", result.warnings)
+    write_json(folder / "warnings.json", without_paths(result.warnings))
     with clock.stage("turntable"):
         if config.report.turntable_frames:
             write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)

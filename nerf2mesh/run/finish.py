@@ -20,6 +20,7 @@ from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.result import Result
@@ -86,7 +87,7 @@ def finish(
         return
     write_json(folder / "metrics.json", result.metrics)
     write_json(folder / "mesh.json", result.facts)
-    write_json(folder / "warnings.json", result.warnings)
+    write_json(folder / "warnings.json", without_paths(result.warnings))
     with clock.stage("turntable"):
         if config.report.turntable_frames:
             write_turntable(folder / "turntable.mp4", _turntable(result), fps=config.report.turntable_fps)

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.config import Config
 from nerf2mesh.optimize import EARLIER, LAST
 from nerf2mesh.report import versions, write_json
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.files import check_folders, remove_leftovers, remove_run
 from nerf2mesh.run.identity import MODEL, PICTURE, VIEWS, content, model_digest, model_setting, named_file
-from nerf2mesh.run.settings import Changes, changes
+from nerf2mesh.run.settings import Changes, changes, shareable_yaml
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.checkpoint import before
@@ -59,12 +60,15 @@ class RunFolder:
             changed = _enter(folder, config, content(config, observations))
             remove_leftovers(folder)
             if changed:
-                record = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "settings": changed}
+                record = {
+                    "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    "settings": without_paths(changed),
+                }
                 write_json(folder / "changes.json", [*read_json(folder / "changes.json", []), record])
             brought = (own or {}).items()
             said = [f"# The caller's own {what}, {name}, instead of the one below.\n" for what, name in brought]
-            atomic_write_text(folder / "config.yaml", "".join(said) + to_yaml(config))
-            atomic_write_text(folder / "overrides.yaml", "".join(f"- {line}\n" for line in overrides))
+            atomic_write_text(folder / "config.yaml", "".join(said) + shareable_yaml(config))
+            atomic_write_text(folder / "overrides.yaml", "".join(f"- {without_paths(line)}\n" for line in overrides))
             write_json(folder / "versions.json", versions())
             made = RunFolder(folder, changed)
             made._make_folders()

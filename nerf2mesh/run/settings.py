@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import yaml
 
@@ -52,7 +54,7 @@ def changes(path: Path, config: Config, remedy: str) -> Changes:
     Raises:
         ValueError: settings differ that make it another run, which are named with both values; `remedy` ends the line.
     """
-    before, now = _read(path), _flat(yaml.safe_load(to_yaml(config)))
+    before, now = _read(path), _flat(shareable(yaml.safe_load(to_yaml(config))))
     defaults = _flat(yaml.safe_load(to_yaml(Config())))
     pairs = {name: (before.get(name, defaults.get(name)), now.get(name)) for name in sorted({*before, *now})}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and _kind(name) != "untold"}
@@ -104,7 +106,25 @@ def _read(path: Path) -> dict[str, object]:
             f"output_dir: expected the settings of the run in {path.parent}, got no readable {path.name}; "
             "choose another output_dir=, or set overwrite=true to start anew"
         )
-    return _flat(values)
+    return _flat(shareable(values))
+
+
+def shareable_yaml(config: Config) -> str:
+    """The settings for config.yaml: absolute paths, and those that lead out of the folder, cut to the last name, since
+    run folders are handed on."""
+    values = shareable(yaml.safe_load(to_yaml(config)))
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def shareable(value: Any) -> Any:
+    """Values whose texts are no absolute paths; texts of several lines and all others stay as they are."""
+    if isinstance(value, dict):
+        return {name: shareable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shareable(item) for item in value]
+    if isinstance(value, str) and re.match(r"/\w|~|\.\./|[A-Za-z]:[\\/]|\\\\", value) and "\n" not in value:
+        return PureWindowsPath(value).name or "/"
+    return value
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, object]:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import threading
 import time
 import uuid
@@ -28,10 +27,10 @@ SIZE_BYTES = 512
 
 
 def new_name() -> str:
-    """A worker's name: machine, SLURM job if it is one, process, and four digits: no two workers ever share one."""
-    words = [socket.gethostname().split(".")[0], os.environ.get("SLURM_JOB_ID", ""), str(os.getpid())]
-    name = "-".join([*(word for word in words if word), uuid.uuid4().hex[:4]])
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name).lstrip("-")
+    """A worker's name: SLURM job if it is one, process, and twelve digits, so that no two workers share one. The
+    machine is not named: a sweep's folder may be handed on, and SLURM's accounting knows the node of a job."""
+    words = [os.environ.get("SLURM_JOB_ID", ""), str(os.getpid()), uuid.uuid4().hex[:12]]
+    return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(["worker", *filter(None, words)]))
 
 
 class Heartbeat:

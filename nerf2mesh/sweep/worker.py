@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
 from nerf2mesh.sweep.event_log import NO_SPACE
 from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
@@ -127,7 +128,7 @@ def _run(queue: Queue, claim: Claim, name: str, function: JobFunction, heartbeat
                 queue.release(claim, name, "no space is left")
             raise
         traceback.print_exc(file=sys.stderr)
-        queue.fail(claim, name, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        queue.fail(claim, name, without_paths(f"{type(error).__name__}: {' '.join(str(error).split())}"))
 
 
 def _scheduler_handler(signals: Signals) -> Callable[[], object] | None:

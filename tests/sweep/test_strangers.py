@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,10 +55,12 @@ def test_a_job_with_such_a_name_is_refused(job: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
 
 
-def test_our_own_names_pass_whatever_the_host_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    for host in ("node-7.cluster", "bücher", "-x", "a b/c", ""):
-        monkeypatch.setattr(heartbeat.socket, "gethostname", lambda host=host: host)
-        checked_name(heartbeat.new_name(), "worker")
+def test_our_own_names_pass_and_do_not_name_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "annas-workstation")
+    for job in ("", "123_4", "-x", "a b/c"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        assert "annas" not in checked_name(heartbeat.new_name(), "worker")
+    assert len({heartbeat.new_name() for _ in range(100)}) == 100
 
 
 def test_overrides_of_a_received_job_are_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from nerf2mesh.evaluate.protocols.names import split_yaw
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
 from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 from nerf2mesh.report.energy import EnergyMeter
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
 FORMAT = 1
@@ -124,7 +125,7 @@ def run_case(
     try:
         prediction = method(*((case,) if is_baseline else case.given))
     except Exception as error:  # whatever a method raises is a result
-        failed = f"{type(error).__name__}: {error}"
+        failed = without_paths(f"{type(error).__name__}: {error}")
         traceback.print_exc(file=sys.stderr)
     seconds, memory = time.perf_counter() - start, peak_memory_bytes()[0]
     joules = meter.joules(before, meter.read()) if meter.is_whole else 0.0

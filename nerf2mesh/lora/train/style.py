@@ -29,6 +29,7 @@ from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.materials import prior_materials
 from nerf2mesh.report import Progress, sha256_file
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.rights import USES, Material, Use, check
 from nerf2mesh.utils.atomic_write import append_text
 from nerf2mesh.utils.checkpoint import has_checkpoint, restore_newest, write_checkpoint
@@ -264,4 +265,4 @@ def _fingerprint(config: StyleTrainConfig, pairs: list[Pair]) -> str:
     """What must be the same for a run to go on."""
     free = ("output_dir", "data", "title", "licence", "use", "quiet", "checkpoint_every", "threads", "device")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
-    return json.dumps([settings, [pair.sha256 for pair in pairs]], sort_keys=True)
+    return json.dumps([without_paths(settings), [pair.sha256 for pair in pairs]], sort_keys=True)
