@@ -78,7 +78,7 @@ class BackgroundRun:
             return {"text/plain": repr(self), "text/html": self._result._repr_html_()}
         if self._widget is None:
             return {"text/plain": f"{self!r}; pip install 'nerf2mesh[notebook]' shows it"}
-        return self._widget.face._repr_mimebundle_()
+        return {**self._widget.face._repr_mimebundle_(), "text/plain": repr(self)}
 
     def _do(self, work: Callable[[RunControl, Watch | None], Result]) -> None:
         try:

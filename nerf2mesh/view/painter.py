@@ -134,7 +134,7 @@ class Painter:
         return int(min(MOST_PX, max(LEAST_PX, self._speed * seconds)))
 
     def _paint(self, job: Job) -> None:
-        visitor, started = job.visitor, time.monotonic()
+        visitor, started, worked = job.visitor, time.monotonic(), time.thread_time()
         n_pixels = self._pixels(job.seconds)
         try:
             self._send(visitor, n_pixels)
@@ -145,7 +145,8 @@ class Painter:
             return
         took = max(1e-4, time.monotonic() - started)
         self._speed = 0.5 * self._speed + 0.5 * n_pixels / took
-        self._idle_after = max(self._idle_after, time.monotonic() + took / IDLE_SHARE if job.idle else 0.0)
+        rest = (time.thread_time() - worked) / IDLE_SHARE if job.idle else 0.0
+        self._idle_after = max(self._idle_after, time.monotonic() + rest)
         visitor.drawn_at, visitor.drawn_px = started, max(n_pixels, visitor.drawn_px if job.idle else 0)
 
     def _send(self, visitor: Visitor, n_pixels: int) -> None:

@@ -38,7 +38,8 @@ class RunWidget:
         self._bar = widgets.IntProgress(0, 0, 1, layout=widgets.Layout(width=f"{WIDTH}px"))
         self._label, self._curve = widgets.HTML(self.text), widgets.HTML()
         self._views = widgets.Image(format="png", layout=widgets.Layout(width=f"{WIDTH}px", visibility="hidden"))
-        self._pause, self._stop = widgets.Button(description="Pause"), widgets.Button(description="Stop, make the mesh")
+        self._pause = widgets.Button(description="Pause")
+        self._stop = widgets.Button(description="Stop, make the mesh", layout=widgets.Layout(width="auto"))
         self._pause.on_click(lambda _: self._toggle())
         self._stop.on_click(lambda _: self._end())
         shown = [widgets.HBox([self._pause, self._stop])] if buttons else []
@@ -54,9 +55,9 @@ class RunWidget:
             self._said_at = now
             self._count(state.step, problem.config.steps, now)
         if now > self._due:
+            before = time.thread_time()
             self._picture(state.step, problem)
-            took = time.monotonic() - now
-            self._due = time.monotonic() + max(LEAST_S, took / SHARE)
+            self._due = time.monotonic() + max(LEAST_S, (time.thread_time() - before) / SHARE)
 
     def keep(self, state: LoopState, folder: Path) -> None:
         """Nothing is kept."""

@@ -120,9 +120,15 @@ def test_idle_visitors_wait_their_share() -> None:
     painter._visitors = {1: watcher}
     job = painter._next(now)
     assert job is not None and job.idle and painter.wants_copy.is_set()
-    painter._send = lambda visitor, n_pixels: time.sleep(0.05)
+
+    def work(visitor: Visitor, n_pixels: int) -> None:
+        before = time.thread_time()
+        while time.thread_time() - before < 0.05:
+            pass
+
+    painter._send = work
     painter._paint(job)
-    assert painter._idle_after - time.monotonic() > 0.05 / 0.02
+    assert painter._idle_after - time.monotonic() > 0.05 / 0.03
     watcher.drawn_step = 6
     assert painter._next(time.monotonic()) is None
 
