@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, kernels, meshes, extraction, gpu,
+NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
 step_time, prior_memory.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 NAMES = (
-    *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint"),
+    *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory"),
 )
 

@@ -9,8 +9,9 @@ from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG
 from nerf2mesh.utils.range_check import check_ranges, checked
 from nerf2mesh.utils.ranges import AutoElevation, AutoFov, Elevation, FilePath, Length, OneOf, Share, Within, Words
 
-DRAWINGS = ("sketch", "lineart", "drawing", "scribble")
-DOMAINS = ("photo", *DRAWINGS)
+DRAWINGS = ("sketch", "lineart", "drawing", "scribble", "pencil", "blueprint")
+"""Pictures made of strokes, whose paper is not the object's color."""
+DOMAINS = ("auto", "photo", "cel", "pixelart", *DRAWINGS)
 EXACT_KINDS = ("plan", "drawing")
 """Sheets whose geometry is read, not optimized."""
 DEPTH_KINDS = ("auto", "world", "metric", "relative", "inverse")
@@ -125,8 +126,9 @@ class InputConfig:
     normal_frame: Annotated[str, OneOf("auto", "camera", "world")] = "auto"
     """The axes in which normals are given: the camera's, the world's (+Z up, front +X), or auto."""
     domain: Annotated[str, OneOf(*DOMAINS)] = "photo"
-    """photo, or for a picture made of strokes sketch, lineart, drawing or scribble: a ControlNet then reads the strokes
-    themselves, and the paper's colors are not taken for the object's."""
+    """photo, cel or pixelart; or for a picture made of strokes sketch, lineart, drawing, scribble, pencil or blueprint:
+    a ControlNet then reads the strokes themselves, and the paper's colors are not taken for the object's. auto looks at
+    the picture, and takes it for a photo where it is not sure (docs/kinds-of-pictures.md)."""
     prompt: Words = ""
     """What the object is, for priors that read words; directions such as "side view" are added by the prior."""
     negative_prompt: Words = ""

@@ -40,7 +40,8 @@ class Foreground:
 
 
 def find_foreground(picture: Picture, config: InputConfig) -> Foreground:
-    """The object, by the configured method; `auto` takes alpha, else the best of several answers (`hypotheses`).
+    """The object, by the configured method; `auto` takes alpha, a drawing's paper by flooding, else the best of
+    several answers (`hypotheses`).
 
     Raises:
         UncertainMask: `auto` has no answer that is sure enough; it holds the candidates.
@@ -53,7 +54,7 @@ def find_foreground(picture: Picture, config: InputConfig) -> Foreground:
         return Foreground(np.concatenate([_unit(rgb), opaque], -1), method)
     if method == "alpha" or (method == "auto" and _is_cut_out(picture) and not (config.box or config.points)):
         found = _alpha(picture)
-    elif method == "plain":
+    elif method == "plain" or (method == "auto" and _is_on_paper(picture, config)):
         found = _plain(picture, config)
     elif method == "rembg":
         found = Foreground(rembg_matte(rgb), method, [_guessed(method)])
@@ -77,6 +78,14 @@ def find_figures(picture: Picture, config: InputConfig) -> Foreground:
 
 def _is_cut_out(picture: Picture) -> bool:
     return picture.has_alpha and bool((picture.rgba[..., 3] < 128).mean() > 1e-3)
+
+
+def _is_on_paper(picture: Picture, config: InputConfig) -> bool:
+    """Whether it is a drawing on a plain ground: flooding finds it, where the methods for photographs take its strokes
+    for the object."""
+    if config.domain not in DRAWINGS or config.box or config.points:
+        return False
+    return background_plane(_unit(picture.rgba[..., :3]))[1] > PLAIN_BORDER
 
 
 def _answered(picture: Picture, config: InputConfig) -> Foreground:

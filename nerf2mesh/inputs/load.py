@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.config import DRAWINGS, InputConfig
+from nerf2mesh.inputs.domain import SUPPOSED, understood
 from nerf2mesh.inputs.downloaded import check_downloaded
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
@@ -40,7 +42,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         ValueError: in one line what is wrong with the picture and what to do.
     """
     if config.kind == "photos" and data is None:
-        return load_photos(config)
+        return load_photos(replace(config, domain="photo") if config.domain == "auto" else config)
     if config.kind == "sheet" and data is None:
         return load_sheet(config)
     if data is None and not config.image and config.prompt.strip():
@@ -50,7 +52,7 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         return Observations((), config.prompt, {"warnings": []}, config.negative_prompt)
     check_downloaded(config)
     picture = read_picture(config.image if data is None else IN_MEMORY, data)
-    found = find_foreground(picture, config)
+    found, domain, kind, said = _cut_out(picture, config)
     config, guessed = with_viewpoint(config, found.rgba)
     window, warnings = _window(picture, found, config)
     image = resample(found.rgba, window, config.size_px)
@@ -62,10 +64,23 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         width_px=config.size_px,
     )
     maps = read_maps(config, picture, found.rgba[..., 3], window, camera)
-    view = View(torch.from_numpy(image), camera, domain=config.domain, depth=maps.depth, normal=maps.normal)
-    notes = _notes(picture, found, window) | maps.notes | guessed
-    notes["warnings"] = [*found.warnings, *warnings, *maps.warnings]
+    view = View(torch.from_numpy(image), camera, domain=domain, depth=maps.depth, normal=maps.normal)
+    notes = _notes(picture, found, window) | maps.notes | guessed | kind
+    notes["warnings"] = [*found.warnings, *warnings, *maps.warnings, *said]
     return Observations((view,), config.prompt, notes, config.negative_prompt)
+
+
+def _cut_out(picture: Picture, config: InputConfig) -> tuple[Foreground, str, dict[str, object], list[str]]:
+    """The object, the kind of the picture, its note for the report and its warnings.
+
+    With auto the kind is asked of the object with the paper that its strokes enclose; what is no drawing is cut again.
+    """
+    asked = replace(config, domain=SUPPOSED) if config.domain == "auto" else config
+    found = find_foreground(picture, asked)
+    domain, kind, said = understood(config.domain, found.rgba)
+    if asked is not config and domain not in DRAWINGS:
+        found = find_foreground(picture, replace(config, domain=domain))
+    return found, domain, kind, said
 
 
 def _window(picture: Picture, found: Foreground, config: InputConfig) -> tuple[Window, list[str]]:

@@ -7,12 +7,13 @@ arrows) are none. Figures are read in rows from the left, and are brought to one
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.config import DRAWINGS, InputConfig
+from nerf2mesh.inputs.domain import SUPPOSED, understood
 from nerf2mesh.inputs.figures import LEVEL_DEG, USUAL, figure_views, side_cameras
 from nerf2mesh.inputs.foreground import Foreground, find_figures
 from nerf2mesh.inputs.picture import Picture, read_picture
@@ -58,14 +59,16 @@ def load_sheet(config: InputConfig) -> Observations:
         ValueError: in one line, another number of figures than of views, or heights that cannot be one object's.
     """
     names = config.images or [config.image]
-    pages = [_page(read_picture(name), config, single=len(names) > 1) for name in names]
+    pictures = [read_picture(name) for name in names]
+    pages, domain, kind, of_kind = _pages(pictures, config)
     boxes = [box for page in pages for box in page.boxes]
     views, warnings = _named(list(config.views), len(boxes))
     azimuths, elevations = side_cameras(views)
     if len(pages) == 1:
         warnings += _height_warnings(boxes, elevations)
     figures = [figure for page in pages for figure in page.figures()]
-    made = figure_views(figures, azimuths, elevations, usual_fov(config), orthographic=True)
+    told = replace(usual_fov(config), domain=domain)
+    made = figure_views(figures, azimuths, elevations, told, orthographic=True)
     said = dict.fromkeys(warning for page in pages for warning in page.found.warnings)
     facts = {
         "figures": len(boxes),
@@ -83,7 +86,8 @@ def load_sheet(config: InputConfig) -> Observations:
         "picture": annotated(first, views[: len(first.boxes)]),
         "mask": np.round(first.found.rgba[..., 3] * 255.0).astype(np.uint8),
         "sheet": facts,
-        "warnings": [*said, *warnings],
+        "warnings": [*said, *warnings, *of_kind],
+        **kind,
     }
     return Observations(made, config.prompt, notes, config.negative_prompt)
 
@@ -127,6 +131,20 @@ def _in_rows(boxes: list[Box]) -> list[Box]:
         ordered += sorted(row, key=lambda box: box[2] + box[3])
         left_over = [box for box in left_over if box not in row]
     return ordered
+
+
+def _pages(pictures: list[Picture], config: InputConfig) -> tuple[list[Page], str, dict[str, object], list[str]]:
+    """The pages, the kind of their pictures (asked of the first figure), its note for the report and its warnings."""
+    asked = replace(config, domain=SUPPOSED) if config.domain == "auto" else config
+    single = len(pictures) > 1
+    pages = [_page(picture, asked, single=single) for picture in pictures]
+    figures = pages[0].figures()
+    if asked is config or not figures:
+        return pages, asked.domain, {}, []
+    domain, kind, said = understood(config.domain, figures[0])
+    if domain not in DRAWINGS:
+        pages = [_page(picture, replace(config, domain=domain), single=single) for picture in pictures]
+    return pages, domain, kind, said
 
 
 def _page(picture: Picture, config: InputConfig, *, single: bool) -> Page:

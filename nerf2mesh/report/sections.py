@@ -73,6 +73,7 @@ def input_pictures(notes: Mapping[str, Any], framed: object | None) -> str:
         figures.append(picture(framed, "The view that was fitted", checker=True))
     guessed = {"viewpoint": notes["viewpoint"]} if "viewpoint" in notes else {}
     understood = {**notes.get("photos", {}), **notes.get("sheet", {}), **notes.get("maps", {}), **guessed}
+    understood |= notes.get("kind", {})
     about = {name: value for name, value in understood.items() if not isinstance(value, list)}
     return (f'<div class="pictures">{"".join(figures)}</div>' if figures else "") + fact_table(about)
 

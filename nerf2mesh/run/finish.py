@@ -54,17 +54,20 @@ def made_from(
 
 
 def _inputs(config: Config, observations: Observations) -> dict[str, str | Mapping[str, object]]:
-    """The picture with the hash of the bytes that were read; of photographs also how their cameras were found."""
+    """The picture with the hash of the bytes that were read, and its maps; of photographs also how their cameras were
+    found."""
     if config.input.kind == "photos" and "photos" in observations.notes:
         about = cast(Mapping[str, object], observations.notes["photos"])
         return {"photographs": {"sha256": observations.notes["sha256"], **about}}
+    named = {"depth": config.input.depth, "normal": config.input.normal}
+    maps: dict[str, str | Mapping[str, object]] = {name: path for name, path in named.items() if path}
     if not config.input.image:
-        return {}
+        return maps
     path, digest = Path(config.input.image), observations.notes.get("sha256")
     if digest is None:
-        return {"image": str(path)}
+        return {"image": str(path), **maps}
     guessed = {"viewpoint": notes["viewpoint"]} if "viewpoint" in (notes := observations.notes) else {}
-    return {"image": {"file": path.name, "sha256": digest, **guessed}}
+    return {"image": {"file": path.name, "sha256": digest, **guessed}, **maps}
 
 
 def finish(

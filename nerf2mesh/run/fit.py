@@ -30,7 +30,7 @@ from nerf2mesh.report import EnergyMeter, StageClock
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
-from nerf2mesh.run.guidance import load_guidance, with_guesses
+from nerf2mesh.run.guidance import load_guidance, with_adapter_of_kind, with_guesses
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.placing import observe
@@ -108,6 +108,7 @@ def run_fit(
     if observations is None:
         with clock.stage("input"), candidates_in(config.output_dir):
             observations = observe(config)
+    config = with_adapter_of_kind(config, observations)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)

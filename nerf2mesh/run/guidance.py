@@ -66,3 +66,14 @@ def with_guesses(config: Config, observations: Observations, guidance: Guidance)
     )
     seen = [view for view in guessed if bool((view.image[..., 3] > LEAST_SEEN).any())]
     return replace(observations, views=(*observations.views, *seen))
+
+
+def with_adapter_of_kind(config: Config, observations: Observations) -> Config:
+    """The configuration with the adapter of `lora.by_domain` for the first view's kind behind `lora.adapters`."""
+    lora = config.lora
+    kind = observations.views[0].domain if observations.views else ""
+    path = lora.by_domain.get(kind)
+    if path is None or path in lora.adapters:
+        return config
+    weights = [*lora.weights, 1.0] if lora.weights else []
+    return replace(config, lora=replace(lora, adapters=[*lora.adapters, path], weights=weights))

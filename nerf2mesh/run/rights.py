@@ -40,6 +40,8 @@ def run_materials(config: Config, own_prior: str | None = None, *, exact: bool =
         found += prior_materials(config.second.prior, "second.prior")
     for i, path in enumerate(config.lora.adapters):
         found += adapter_materials(path, f"lora.adapters[{i}]")
+    for kind, path in config.lora.by_domain.items():
+        found += adapter_materials(path, f"lora.by_domain.{kind}")
     return found
 
 

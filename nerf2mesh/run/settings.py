@@ -28,7 +28,7 @@ PLACES = ("input.images", "report.sign_key")
 STATED = ("input.author", "input.licence")
 """Said of the input for the record; nothing is computed from them."""
 CONTENT = (
-    *("input.image", "lora.adapters", "distill.source"),
+    *("input.image", "input.depth", "input.normal", "lora.adapters", "distill.source"),
     *(
         f"{group}.{name}"
         for group in ("prior", "second.prior")

@@ -39,7 +39,14 @@ def fit_pictures(pictures: Sequence[str], settings: Sequence[str], root: Path, l
     """Fits every picture with the same settings; None where the workers were only queued (launch.wait=false).
 
     The same call goes on: pictures whose mesh is there are not fitted again, those that failed are.
+
+    Raises:
+        ValueError: the settings name a depth or normal map, which belongs to one picture.
     """
+    maps = [setting for setting in settings if setting.lstrip("+").startswith(("input.depth=", "input.normal="))]
+    if maps and len(pictures) > 1:
+        name = maps[0].lstrip("+").partition("=")[0]
+        raise ValueError(f"{name}: expected one picture beside a map, got {len(pictures)}; run them one by one")
     queue = _queue(pictures, settings, root, launch)
     if not queue.is_over():
         workers = min(launch.workers, len(queue.jobs))

@@ -72,7 +72,7 @@ def test_large_picture_is_averaged_down(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"input\.domain: expected one of photo, sketch, .*, got 'skecth'"):
+    with pytest.raises(ValueError, match=r"input\.domain: expected one of auto, photo, cel, .*, got 'skecth'"):
         InputConfig(domain="skecth")
 
 

@@ -105,3 +105,10 @@ def test_which_commands_are_meant(run: Callable[..., int]) -> None:
 def test_folders_of_pictures_of_one_name() -> None:
     names = ["x/a.png", "x/a.jpg", "y/a.png", "x/b.png", "y/.b.webp"]
     assert pictures.folder_names(names) == ["x-a.png", "a.jpg", "y-a.png", "b.png", "b.webp"]
+
+
+def test_a_map_belongs_to_one_picture(tmp_path: Path) -> None:
+    launch = SimpleNamespace(workers=1, wait=True)
+    with pytest.raises(ValueError, match=r"^input\.depth: expected one picture beside a map, got 2; "):
+        pictures.fit_pictures(["a.png", "b.png"], ["input.depth=z.png"], tmp_path, launch)
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_regular
@@ -93,8 +94,10 @@ def _png(setting: str, path: str, data: bytes, size_px: tuple[int, int]) -> tupl
     size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     check_size(setting, path, size, size_px)
     try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as whole:
+            whole.load()  # OpenCV, which alone reads colors of 16 bits, fills what is missing and prints a line
         read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except Exception:  # both raise whatever the bytes lead them to
         read = None
     if read is None or read.shape[:2] != size[::-1]:
         raise ValueError(f"{setting}: expected a whole PNG, got {printable(path)}, which is damaged; export it again")

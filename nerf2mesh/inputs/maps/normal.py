@@ -148,11 +148,11 @@ def _decoded(file: MapFile, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"input.normal: expected normals over the object, got them at {share:.0%} of its pixels in {name}; give "
             "the map of this picture"
         )
-    typical = float(np.median(length[known]))
-    if _away(decoded, known) > 0.25:
+    wrong = _away(decoded, known)
+    if wrong > 0.25:
         raise ValueError(
-            f"input.normal: expected normals of length 1, got {typical:.2f} (median) in {name}; give raw normals, not "
-            "a shaded or gamma-corrected picture"
+            f"input.normal: expected normals of length 1, got other lengths at {wrong:.0%} of the object in {name}; "
+            "give raw normals, not a shaded or gamma-corrected picture"
         )
     return decoded, length
 

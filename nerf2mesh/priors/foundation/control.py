@@ -60,7 +60,8 @@ def of_reference(kind: str, observations: Observations, size: int) -> Tensor:
     rgba = _resized(view.image.permute(2, 0, 1)[None], size)
     rgb = rgba[:, :3] * rgba[:, 3:] + 1.0 - rgba[:, 3:]
     if view.domain in DRAWINGS and kind != "canny":
-        ink = 1.0 - luminance(rgb)
+        pale = view.domain == "blueprint"  # lines are paler than the paper
+        ink = luminance(rgba[:, :3] * rgba[:, 3:]) if pale else 1.0 - luminance(rgb)
         return (ink > 0.4).float().expand(-1, 3, -1, -1) if kind == "scribble" else ink.expand(-1, 3, -1, -1)
     return edges(kind, rgb)
 
