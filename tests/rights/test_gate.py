@@ -18,6 +18,7 @@ from nerf2mesh.lora.io.manifest import Manifest, Source
 from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 from nerf2mesh.priors.foundation.zoo import MODEL_ZOO
 from nerf2mesh.rights import USES, Material, check, judged
+from nerf2mesh.run.provenance_command import main as provenance_command
 from nerf2mesh.run.rights import pass_gate, run_materials
 from tests.lora.test_style import line, write
 
@@ -136,3 +137,11 @@ def test_training_on_pictures_that_forbid_the_use_is_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"data: .*1 pictures.*NonCommercial purposes only"):
         train_style(config)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_docs_have_the_table_that_the_command_prints(capsys: pytest.CaptureFixture) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/provenance.md").read_text(encoding="utf-8")
+    for arguments in (["gate"], ["gate", "--licenses"]):
+        assert provenance_command(arguments) == 0
+        printed = capsys.readouterr().out
+        assert printed in page and len(printed.splitlines()) > 19
