@@ -24,7 +24,7 @@ from PIL import Image
 from nerf2mesh.api import fit
 from nerf2mesh.evaluate.protocols.objects import drawn_names, object_case
 from nerf2mesh.evaluate.protocols.scoring import Case, score
-from nerf2mesh.evaluate.tables.page import write_png
+from nerf2mesh.evaluate.tables.pictures import write_png
 from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
 from nerf2mesh.render import rasterize_mesh
 
