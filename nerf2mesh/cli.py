@@ -23,7 +23,7 @@ from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.names import printable
-from nerf2mesh.utils.override_text import many_pictures, pictures_of
+from nerf2mesh.utils.override_text import many_pictures, pictures_of, with_folder
 from nerf2mesh.utils.streams import outlive_readers
 from nerf2mesh.utils.utf8 import speak_utf8
 
@@ -97,6 +97,21 @@ def train_lora() -> None:
         ConfigStore.instance().store(name="train_lora_schema", node=StyleTrainConfig)
 
     sys.exit(run_app(_train_lora, "train_lora", prepare=register))
+
+
+def curate() -> None:
+    """nerf2mesh-curate: look through the pictures and models that a style adapter is to learn from."""
+    start_up()
+
+    def register() -> None:
+        from hydra.core.config_store import ConfigStore
+
+        from nerf2mesh.lora.curate.config import CurateConfig
+
+        ConfigStore.instance().store(name="curate_schema", node=CurateConfig)
+
+    sys.argv[1:] = with_folder(sys.argv[1:])
+    sys.exit(run_app(_curate, "curate", prepare=register))
 
 
 def train_foreground() -> None:
@@ -418,6 +433,14 @@ def _train_lora(composed: DictConfig) -> None:
 
     path = train_style(to_dataclass(composed, StyleTrainConfig))
     print(f"done\n  {path}\nnerf2mesh input.image=PICTURE 'lora=[{path}]'")
+
+
+def _curate(composed: DictConfig) -> None:
+    from nerf2mesh.config import to_dataclass
+    from nerf2mesh.lora.curate.config import CurateConfig
+    from nerf2mesh.lora.curate.curate import curate, summary
+
+    print("\n".join(summary(curate(to_dataclass(composed, CurateConfig)))))
 
 
 def _train_foreground(composed: DictConfig) -> None:

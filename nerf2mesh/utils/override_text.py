@@ -24,6 +24,8 @@ PATHS += (
     "foreground_weights",
     "foreground_model",
     "sign_key",
+    "ticks",
+    "held_out",
 )
 WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence", "author", "currency")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
@@ -53,6 +55,16 @@ def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> li
                 ready.insert(0, "--multirun")
             ready.append(f"input.image={','.join(map(_quoted, many))}" if many else written_out(named, sweep=sweep))
         before = argument
+    return ready
+
+
+def with_folder(arguments: Sequence[str]) -> list[str]:
+    """The arguments with data=FOLDER for the one that is no key=value and no flag, or that is a folder of that name."""
+    ready: list[str] = []
+    for before, argument in zip(["", *arguments], arguments):
+        plain = argument and not argument.startswith(("-", "~", "+", "data=")) and before not in _WITH_VALUE
+        named = re.match(r"[\w./@:]+=", argument) is not None
+        ready.append(f"data={argument}" if plain and (not named or Path(argument).is_dir()) else argument)
     return ready
 
 

@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(data: Path, weights: Path, output: Path, **more: object) -> StyleTrainConfig:
-    small = {"rank": 2, "steps": 6, "batch_pairs": 2, "views_per_model": 3, "warmup_steps": 1}
+    small = {"rank": 2, "steps": 6, "batch_pairs": 2, "views_per_model": 3, "warmup_steps": 1, "memorization_probes": 0}
     prior = PriorConfig(weights=str(weights))
     return StyleTrainConfig(data=str(data), output_dir=str(output), prior=prior, quiet=True, **(small | more))
 
@@ -165,6 +165,7 @@ def test_the_command(folder: Path, weights: Path, tmp_path: Path, monkeypatch, c
     from nerf2mesh import cli
 
     more = [f"prior.weights={weights}", "rank=2", "steps=2", "batch_pairs=1", "views_per_model=2", "quiet=true"]
+    more += ["memorization_probes=0"]
     monkeypatch.setattr("sys.argv", ["nerf2mesh-train-lora", f"data={folder}", f"output_dir={tmp_path / 'o'}", *more])
     with pytest.raises(SystemExit) as ended:
         cli.train_lora()

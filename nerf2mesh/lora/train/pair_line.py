@@ -42,10 +42,19 @@ def checked_entry(folder: Path, text: str) -> dict[str, Any]:
             entry.pop(name, None)
         elif not isinstance(entry[name], str) or len(entry[name]) > 10_000:
             raise LineError(f"expected text as {name}, got {_shown(entry[name])}; correct the line")
+    _check_texts(entry)
     _check_angles(entry)
     _check_files(folder, entry)
     _check_cameras(entry)
     return entry
+
+
+def _check_texts(entry: Mapping[str, Any]) -> None:
+    for name in ("author", "caption", "kind", "sha256"):
+        if not isinstance(entry.get(name, ""), str) or len(entry.get(name, "")) > 10_000:
+            raise LineError(f"expected text as {name}, got {_shown(entry[name])}; correct the line")
+    if entry.get("split", "train") not in ("train", "heldout"):
+        raise LineError(f"expected a split of train or heldout, got {_shown(entry['split'])}; correct the line")
 
 
 def _check_angles(entry: Mapping[str, Any]) -> None:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nerf2mesh.lora import adapters
 from nerf2mesh.lora.io.export import save_adapter
 from nerf2mesh.lora.io.manifest import Manifest
+from nerf2mesh.lora.train.curated import CURATED, curation_note
 from nerf2mesh.lora.train.pairs import Pair, load_pairs, read_pairs
 from nerf2mesh.lora.train.style_batch import draw, measure, split, style_loss
 from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
@@ -46,7 +47,7 @@ class StyleTrainConfig:
     """How a style adapter is trained."""
 
     data: FilePath | None = None
-    """The folder with the pairs; see `lora.pairs`."""
+    """The folder with the pairs (`nerf2mesh-curate`'s curated.jsonl comes before items.jsonl), or a file of items."""
     output_dir: FilePath = "outputs/style"
     title: Annotated[str, Text(200, r"[^./\\\x00]+", "a name without dots and slashes")] = "style"
     """Names the file and stands in its header."""
@@ -75,6 +76,8 @@ class StyleTrainConfig:
     """This share of the times is drawn from [0.6, 1], where distillation works, the rest from [0, 1]."""
     held_out_share: Annotated[float, Within(0.0, 1.0, below=True)] = 0.1
     """Share of the pairs that is only measured on."""
+    memorization_probes: Annotated[int, Within(0, 1000)] = 8
+    """Pictures on which the finished adapter is tried for giving training items back; 0 leaves that out."""
     checkpoint_every: Count = 100
     device: Device = "cpu"
     threads: Annotated[int, Within(0, 1024)] = 0
@@ -148,7 +151,7 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
         for note in notes:
             bar.note(f"data: {note}")
         frames = load_pairs(pairs, prior.image_size, config.views_per_model, config.seed, lambda: bar.update())
-    learning, held_out = split(len(frames), config.held_out_share, config.seed)
+    learning, held_out = _split(pairs, config)
     state = _fresh(prior.network, config)
     fingerprint = _fingerprint(config, pairs)
     if has_checkpoint(folder / STATE, folder / "state.pt"):
@@ -162,7 +165,28 @@ def train_style(config: StyleTrainConfig, *, stop_after: int | None = None) -> P
             measured["held_out_base"] = measure(prior.network, frames[held_out])
         manifest = _manifest(config, prior, pairs, measured)
         save_adapter(path, adapters.adapter_state(prior.network, STYLE), manifest)
+        if config.memorization_probes:
+            _check_memorization(prior, frames, learning, held_out, pairs, config)
     return path
+
+
+def _check_memorization(
+    prior: BuiltinPrior, frames: Frames, learning: Tensor, held_out: Tensor, pairs: list[Pair], config: StyleTrainConfig
+) -> None:
+    """Tries the adapter on what it has not learnt from, and writes how near its outputs come to single items."""
+    from nerf2mesh.lora.memorization.check import check_memorization
+    from nerf2mesh.lora.memorization.page import write_check
+    from nerf2mesh.lora.memorization.probes import probes_of
+
+    n = config.memorization_probes
+    with Progress(n, "memorization", quiet=config.quiet, unit="probe") as bar:
+        probes = probes_of(frames[held_out], n, prior.image_size)
+        found = check_memorization(prior, frames[learning], probes, config.seed, lambda: bar.update())
+        names = [str(pairs[i].entry["picture"]) for i in learning.tolist()]
+        page = write_check(Path(config.output_dir), found, names)
+        bar.note(f"memorization: {found.line()}; {page}")
+    if found.flagged:
+        warnings.warn(f"memorization: {found.line()}; see {page}, and train for fewer steps or on more", stacklevel=3)
 
 
 def rate(config: StyleTrainConfig, step: int) -> float:
@@ -251,6 +275,8 @@ def _manifest(config: StyleTrainConfig, prior: BuiltinPrior, pairs: list[Pair], 
     kept = ("rank", "steps", "batch_pairs", "n_noisy", "learning_rate", "drop_condition", "seed", "targets")
     settings: dict[str, object] = {name: getattr(config, name) for name in kept}
     settings |= {"v_loss": measured, "image_size": prior.image_size}
+    curation = curation_note(pairs[0].folder) if pairs[0].file == CURATED else {}
+    settings |= {"curation": curation} if curation else {}
     return Manifest(
         title=config.title,
         base=prior.source.name if prior.source else "builtin",
@@ -261,8 +287,20 @@ def _manifest(config: StyleTrainConfig, prior: BuiltinPrior, pairs: list[Pair], 
     )
 
 
+def _split(pairs: list[Pair], config: StyleTrainConfig) -> tuple[Tensor, Tensor]:
+    """Numbers of the pairs to learn from and of those to measure on: as the lines say, else by the seed."""
+    said = torch.tensor([bool(pair.held_out) for pair in pairs])
+    if all(pair.held_out is None for pair in pairs):
+        return split(len(pairs), config.held_out_share, config.seed)
+    if said.all():
+        raise ValueError('data: expected pairs to learn from, got a split of heldout in every line; write "train"')
+    return (~said).nonzero()[:, 0], said.nonzero()[:, 0]
+
+
 def _fingerprint(config: StyleTrainConfig, pairs: list[Pair]) -> str:
     """What must be the same for a run to go on."""
     free = ("output_dir", "data", "title", "licence", "use", "quiet", "checkpoint_every", "threads", "device")
+    free += ("memorization_probes",)
     settings = {name: value for name, value in asdict(config).items() if name not in free}
-    return json.dumps([without_paths(settings), [pair.sha256 for pair in pairs]], sort_keys=True)
+    said = [[i for i, pair in enumerate(pairs) if pair.held_out]] if any(pair.held_out for pair in pairs) else []
+    return json.dumps([without_paths(settings), [pair.sha256 for pair in pairs], *said], sort_keys=True)
