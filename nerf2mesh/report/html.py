@@ -79,6 +79,7 @@ def write_report(
         sections.section("Curves", sections.curve_panels(series(files.rows))),
         sections.section("Time and memory", sections.stage_table(clocked)),
         sections.section("Energy and cost", sections.cost_table(files.cost)),
+        sections.section("Whose work it is", sections.rights_table(files.provenance)),
         sections.section("How it was made", _making(files)),
     ]
     text = page(f"{title} - nerf2mesh", f"<main>{''.join(parts)}</main>")

@@ -184,6 +184,26 @@ def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
     return f"<table>{''.join(rows)}</table>" if stages else ""
 
 
+def rights_table(provenance: Mapping[str, Any]) -> str:
+    """What the mesh was made of, by whom and under which licences, as the record in provenance.json has it."""
+    record = provenance.get("record")
+    materials = record.get("materials") if isinstance(record, Mapping) else None
+    rows = [row for row in materials if isinstance(row, Mapping)] if isinstance(materials, list) else []
+    if not rows or not isinstance(record, Mapping):
+        return ""
+    cells = "".join(
+        "<tr>"
+        + "".join(f"<td>{escape(str(row.get(key, '')))}</td>" for key in ("what", "name", "credit"))
+        + f"<td>{escape(str(row.get('license', 'not stated')))}</td></tr>"
+        for row in rows
+    )
+    head = "<tr><th>what</th><th>name</th><th>author or source</th><th>licence as stated</th></tr>"
+    use = escape(str(record.get("use", "not stated")))
+    kind = escape(str(record.get("digital_source_type", "")).rpartition("/")[2])
+    about = f"<p>Stated use: {use}. Digital source type: {kind}. Duties: ATTRIBUTION.md.</p>"
+    return f"{about}<details><summary>{len(rows)} materials</summary><table>{head}{cells}</table></details>"
+
+
 def cost_table(cost: Mapping[str, Any]) -> str:
     """Energy and price by stage with their sum, and how the energy was found; as cost.json has them."""
     if not cost.get("stages"):

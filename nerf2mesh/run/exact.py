@@ -28,7 +28,7 @@ from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import save_files, write_times
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
-from nerf2mesh.run.record import run_record
+from nerf2mesh.run.record import run_record, with_record
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
@@ -186,8 +186,8 @@ def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock, r
         inputs={"image": {"file": image.name, "sha256": model.notes["sha256"]}}, weights={}, seed=config.seed
     )
     origin |= {"changes": changed} if (changed := folder.history()) else {}
-    write_json(folder / "provenance.json", origin)
     result.record = run_record(config, rights, origin, result.observations)
+    write_json(folder / "provenance.json", with_record(origin, result.record))
     result.attribution = attribution_page(rights.materials, config.use)
     result.metadata = {"generator": "nerf2mesh", **model.extras}
     save_files(result, folder)

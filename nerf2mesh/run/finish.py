@@ -23,6 +23,7 @@ from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, wri
 from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
+from nerf2mesh.run.record import with_record
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
@@ -82,7 +83,7 @@ def finish(
         _make_mesh(result, prior)
     result.warnings += warn([*mesh_losses(result), *other_charts(result.facts)])
     if folder is not None:  # before all that only describes them
-        write_json(folder / "provenance.json", origin)
+        write_json(folder / "provenance.json", with_record(origin, result.record))
         save_files(result, folder)
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)

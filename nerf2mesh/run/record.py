@@ -6,6 +6,7 @@ same run gives the same bytes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ def run_record(config: Config, rights: Rights, origin: Mapping[str, Any], observ
         content["training_data"] = training_data(config)
         content["adapters"] = adapters(config)
     return Record(without_paths(content), rights.signer)
+
+
+def with_record(origin: Mapping[str, Any], record: Record | None) -> dict[str, Any]:
+    """For provenance.json: what the run is made from, and the record that its files carry."""
+    return {**origin, **({"record": json.loads(record.text())} if record else {})}
 
 
 def source_type(config: Config, observations: Observations) -> str:

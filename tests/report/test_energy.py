@@ -93,3 +93,15 @@ def test_the_report_shows_the_method_and_escapes_a_strangers(tmp_path: Path) -> 
     page = write_report(tmp_path).read_text("utf-8")
     assert "Energy and cost" in page and "0.25 Wh" in page and "estimated: &lt;b&gt;" in page
     assert "<i>" not in page and "<mesh>" not in page
+
+
+def test_the_report_names_whose_work_it_is_and_leaves_out_what_is_damaged(tmp_path: Path) -> None:
+    material = {"what": "input", "credit": "<b>A. Uthor</b>", "license": "CC-BY-4.0"}
+    record = {"materials": [material, 3], "use": "research", "digital_source_type": "http://x/algorithmicMedia"}
+    (tmp_path / "provenance.json").write_text(json.dumps({"record": record}))
+    page = write_report(tmp_path).read_text("utf-8")
+    assert "Whose work it is" in page and "&lt;b&gt;A. Uthor" in page and "<b>A. Uthor" not in page
+    assert "CC-BY-4.0" in page and "Stated use: research. Digital source type: algorithmicMedia." in page
+    for damaged in ({"record": 1}, {"record": {"materials": {}}}, {"record": {"materials": ["x"]}}):
+        (tmp_path / "provenance.json").write_text(json.dumps(damaged))
+        assert "Whose work it is" not in write_report(tmp_path).read_text("utf-8")
