@@ -330,3 +330,32 @@ def test_the_command(clean: list[dict], tmp_path: Path, weights: Path, monkeypat
     with pytest.raises(SystemExit) as ended:
         cli.curate()
     assert ended.value.code == 2 and "data: expected a folder" in capsys.readouterr().err
+
+
+def test_meshes_by_their_silhouettes(tmp_path: Path, weights: Path) -> None:  # noqa: F811
+    """A box and a flat disc: the right mesh, the wrong one, and the right one seen from elsewhere."""
+    import trimesh
+
+    from nerf2mesh.mesh import TriangleMesh
+    from nerf2mesh.render.rasterizer import rasterize_mesh
+
+    trimesh.creation.box(extents=(0.3, 1.0, 2.0)).export(tmp_path / "box.glb")
+    trimesh.creation.cylinder(radius=1.0, height=0.3).export(tmp_path / "disc.glb")
+    mesh = TriangleMesh.from_file(tmp_path / "box.glb").normalized(0.62)
+    for name, azimuth in (("front", 0.0), ("side", 70.0)):
+        seen = rasterize_mesh(mesh, Camera.orbit(azimuth, 10.0, width_px=96), shading="normal", supersample=2)
+        rgba = torch.cat([seen.rgba[..., :3] / seen.rgba[..., 3:].clamp_min(1e-6), seen.rgba[..., 3:]], dim=-1)
+        Image.fromarray((rgba.clamp(0, 1) * 255).round().byte().numpy()).save(tmp_path / f"{name}.png")
+    rights = {"licence": "CC0-1.0", "source": "test", "author": "test", "elevation_deg": 10}
+    frame = {"transform_matrix": Camera.orbit(0.0, 10.0).camera_to_world.tolist(), "camera_angle_x": np.radians(40.0)}
+    lines = [
+        {"picture": "front.png", "model": "box.glb", "azimuth_deg": 0} | rights,
+        {"picture": "side.png", "model": "disc.glb", "picture_camera": frame} | rights,
+    ]
+    found = kinds(run(written(tmp_path, lines), weights))
+    assert found == {2: {"wrong model"}}
+    lines = [
+        {"picture": "front.png", "model": "box.glb", "picture_camera": frame} | rights,
+        {"picture": "side.png", "model": "box.glb", "azimuth_deg": 0} | rights,
+    ]
+    assert kinds(run(written(tmp_path, lines), weights)) == {2: {"other side"}}

@@ -47,7 +47,7 @@ def check_model(item: Item, config: CurateConfig) -> Overlap | None:
     if not found.stated.reaches(least) and found.best.reaches(least):
         item.add("other side", f"{found.stated} from where the line says, {from_there}")
     elif not found.stated.reaches(least):
-        under = f"{found.stated}; at least {least.iou:g} and {least.covered:.0%}"
+        under = f"{found.stated}; at least {f'{least.covered:.0%}' if found.stated.of_views else f'IoU {least.iou:g}'}"
         item.add("wrong model", under if found.camera_known else f"{under}; at best {from_there}")
     return found
 

@@ -46,8 +46,8 @@ class CurateConfig:
     min_silhouette: Share = 0.7
     """Least intersection over union of the picture's silhouette and its mesh's."""
     min_covered: Share = 0.93
-    """Least share of the picture's silhouette that its model's covers; and where there are views, of theirs that is
-    left when their hull is cut by the picture's."""
+    """Where there are views and no mesh: least share of the picture's silhouette that their hull covers, and of theirs
+    that is left when the hull is cut by the picture's."""
     prior: PriorConfig = field(default_factory=PriorConfig)
     device: Device = "cpu"
     seed: Seed = 0

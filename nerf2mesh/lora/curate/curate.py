@@ -71,10 +71,11 @@ def curate(config: CurateConfig) -> Curation:
     find_duplicates(items, facts, prior.network, config)
     groups = find_leaks(items, {line: found.shape for line, found in overlaps.items()})
     find_in_held_out(items, facts, _held_out(config, prior), prior.network, config)
+    number = {item.line: i for i, item in enumerate(items)}
     for i, item in enumerate(items):
         for finding in item.findings:
             if finding.other is not None:
-                groups.join(i, next(k for k, other in enumerate(items) if other.line == finding.other))
+                groups.join(i, number[finding.other])
     place = folder / OUTPUT
     said = check_licences(items, config.licence, cast("Use | None", config.use))
     said += ticks.apply_ticks(items, Path(config.ticks).expanduser() if config.ticks else None, place / TICKS)

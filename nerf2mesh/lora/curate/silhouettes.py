@@ -42,8 +42,8 @@ class Fit:
     of_views: bool = False
 
     def reaches(self, least: Fit) -> bool:
-        """Whether both values, of a hull the second, are at least those of `least`."""
-        return self.covered >= least.covered and (self.of_views or self.iou >= least.iou)
+        """Whether the value that counts, of a mesh the first and of a hull the second, is at least that of `least`."""
+        return self.covered >= least.covered if self.of_views else self.iou >= least.iou
 
     def __str__(self) -> str:
         return f"IoU {self.iou:.2f}, {self.covered:.0%} covered"
