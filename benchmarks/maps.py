@@ -5,13 +5,15 @@
 Objects, picture, camera and scores are those of protocol `objects` (docs/objects-protocol.md); the maps are of the
 given picture, from the same rasterizer: a 16-bit PNG of relative depth (scale and shift are not told) and an 8-bit PNG
 of normals (OpenGL, the camera's axes), both read from files. Each object is fitted with none, with the depth, with the
-normals, and with both, one after the other. The same command goes on where it was stopped.
+normals, and with both, one after the other. Beside the scores of the protocol, FRONT: the field's surface in the given
+view. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from nerf2mesh.api import fit
+from nerf2mesh.api import Result, fit
 from nerf2mesh.evaluate.protocols.objects import drawn_names, object_case
 from nerf2mesh.evaluate.protocols.scoring import Case, score
 from nerf2mesh.evaluate.tables.pictures import write_png
@@ -30,6 +32,8 @@ from nerf2mesh.render import rasterize_mesh
 
 GIVEN = {"none": (), "depth": ("depth",), "normals": ("normal",), "both": ("depth", "normal")}
 MEASURED = ("volume_iou", "psnr", "chamfer", "normal_error_deg")
+FRONT = ("front_depth_rms", "front_depth_correlation", "front_normal_deg")
+FRONT_PX = 96
 ONLY_WHAT_IS_MEASURED = ("mesh.texture=false", "report.html=false", "report.turntable_frames=0", "report.quiet=true")
 TOLD = ("input.depth_kind=relative", "input.normal_axes=opengl", "input.normal_frame=camera")
 
@@ -62,7 +66,22 @@ def measured(case: Case, given: str, overrides: Sequence[str], folder: Path) -> 
     assert result.mesh is not None
     seconds = time.process_time() - start
     scores = score(case, result.mesh)
-    return {name: scores[name] for name in MEASURED} | {"cpu_seconds": seconds}
+    return {name: scores[name] for name in MEASURED} | front(case, result) | {"cpu_seconds": seconds}
+
+
+def front(case: Case, result: Result) -> dict[str, float]:
+    """How well the field's surface fits the truth in the given view, where both are: FRONT (world units, degrees)."""
+    assert result.renderer is not None
+    camera = case.camera.resized(FRONT_PX, FRONT_PX)
+    true, found = rasterize_mesh(case.known_mesh, camera), result.renderer.render(camera, normals="finite_difference")
+    assert true.normal is not None and found.normal is not None
+    both = (true.opacity > 0.999) & (found.opacity > 0.5)
+    if int(both.sum()) < 3:
+        return dict.fromkeys(FRONT, math.nan)
+    depths = torch.stack([found.depth[both], true.depth[both]]).double()
+    cosine = torch.nn.functional.cosine_similarity(found.normal, true.normal, dim=-1)[both]
+    apart = float((depths[0] - depths[1]).square().mean().sqrt()), float(torch.corrcoef(depths)[0, 1])
+    return dict(zip(FRONT, (*apart, float(torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,12 +119,13 @@ def summary(rows: Sequence[dict[str, object]]) -> list[str]:
     scores = {given: {r["object"]: r for r in rows if r["given"] == given} for given in GIVEN}
     names = [name for name in scores["none"] if all(name in of for of in scores.values())]
     lines = [f"{len(names)} objects"] if names else []
-    for given, name in [(g, m) for m in MEASURED for g in GIVEN] if names else []:
+    known = [m for m in (*MEASURED, *FRONT) if all(m in of[name] for of in scores.values() for name in names)]
+    for given, name in [(g, m) for m in known for g in GIVEN] if names else []:
         values, before = (
             np.array([scores[which][thing][name] for thing in names], np.float64) for which in (given, "none")
         )
         low, high = bootstrap_interval(values - before)
         lines.append(
-            f"{name:17s} {given:8s} {values.mean():.4f}  {(values - before).mean():+.4f} ({low:+.4f} to {high:+.4f})"
+            f"{name:23s} {given:8s} {values.mean():.4f}  {(values - before).mean():+.4f} ({low:+.4f} to {high:+.4f})"
         )
     return lines
