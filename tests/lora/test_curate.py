@@ -359,3 +359,14 @@ def test_meshes_by_their_silhouettes(tmp_path: Path, weights: Path) -> None:  # 
         {"picture": "side.png", "model": "box.glb", "azimuth_deg": 0} | rights,
     ]
     assert kinds(run(written(tmp_path, lines), weights)) == {2: {"other side"}}
+
+
+@pytest.mark.parametrize("name", ["curation", "curated.jsonl"])
+def test_nothing_is_written_through_a_link(name: str, clean: list[dict], tmp_path: Path, weights: Path) -> None:  # noqa: F811
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    written(tmp_path, clean)
+    (tmp_path / name).symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="got a link"):
+        run(tmp_path, weights)
+    assert [*elsewhere.iterdir()] == []

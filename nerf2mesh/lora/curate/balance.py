@@ -16,6 +16,7 @@ from nerf2mesh.lora.train.pairs import picture_frame, view_cameras
 SECTORS = ("front", "front left", "left", "back left", "back", "back right", "right", "front right")
 """Of 45 degrees of azimuth, counter-clockwise seen from above: the viewer stands there."""
 BANDS = ((-91.0, 0.0, "from below"), (0.0, 20.0, "0 to 20"), (20.0, 45.0, "20 to 45"), (45.0, 91.0, "over 45"))
+UNSTATED = "not stated"
 LOPSIDED = 0.6
 """A row with a larger share of the set is called out."""
 
@@ -28,7 +29,7 @@ def tables(items: Sequence[Item], facts: Mapping[int, PictureFacts]) -> dict[str
     seen = [angles for item in on for angles in _picture_angles(item)]
     views = [angles for item in on if "views" in item.entry for angles in _view_angles(item)]
     found = {
-        "kind": Counter(item.says("kind") or "not stated" for item in on),
+        "kind": Counter(item.says("kind") or UNSTATED for item in on),
         "picture's azimuth": _sorted(SECTORS, (sector(azimuth) for azimuth, _ in seen)),
         "picture's elevation": _sorted([band[2] for band in BANDS], (band_of(elevation) for _, elevation in seen)),
         "views' azimuth": _sorted(SECTORS, (sector(azimuth) for azimuth, _ in views)),
@@ -43,7 +44,11 @@ def lopsided(found: Mapping[str, Table]) -> list[str]:
     said = []
     for name, table in found.items():
         total, (row, most) = sum(table.values()), max(table.items(), key=lambda entry: entry[1])
-        if name in ("kind", "picture's azimuth", "views' azimuth") and most > LOPSIDED * total and total >= 8:
+        if (
+            name in ("kind", "picture's azimuth", "views' azimuth")
+            and row != UNSTATED
+            and most > LOPSIDED * total >= 8 * LOPSIDED
+        ):
             said.append(f"{name}: {most} of {total} are {row}")
     return said
 

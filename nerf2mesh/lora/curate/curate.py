@@ -62,6 +62,7 @@ def curate(config: CurateConfig) -> Curation:
         raise ValueError("data: expected a folder, got none; give nerf2mesh-curate FOLDER")
     folder = Path(config.data)
     items = read_items(folder)
+    _check_places(folder)
     prior = load_prior(config.prior, config.device)
     if not isinstance(prior, BuiltinPrior):
         raise ValueError(f"prior.name: expected builtin, got {config.prior.name!r}; leave prior as it is")
@@ -204,6 +205,13 @@ def _remember(place: Path, items: Sequence[Item], digest: str, config: CurateCon
 def _reasons(item: Item) -> str:
     found = [f"{finding.kind} ({finding.why})" for finding in item.findings if finding.refuses]
     return "; ".join(found) or "ticked off by hand"
+
+
+def _check_places(folder: Path) -> None:
+    """A folder can come from anybody: what is written stays in it."""
+    for path in (folder / OUTPUT, folder / OUTPUT / "pictures", folder / CURATED):
+        if path.is_symlink():
+            raise ValueError(f"data: expected {path} to be made here, got a link; remove it")
 
 
 def _made(folder: Path) -> Path:
