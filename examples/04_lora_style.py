@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> None:
         licence="Apache-2.0",
         steps=sizes["train_steps"],
         views_per_model=4,
+        memorization_probes=0,  # by default the adapter is tried on 8 pictures afterwards; this is a short example
     )
     adapter = train_style(training)
     drawing = sorted(pairs.glob("*.png"))[0]
