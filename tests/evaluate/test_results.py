@@ -222,8 +222,8 @@ def test_command_end_to_end(
     for name in ("results.json", "results.csv", "means.csv", "means.json", "margins.json", "table.md", "table.tex"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     page = (tmp_path / "out" / "page.html").read_text()
-    assert page.count("data:image/png;base64,") == 1 + 8 + 1 and "http" not in page
-    assert '<td class="won">' in page and "<h2>avocado</h2>" in page and "What seeds move" in page
+    assert page.count("data:image/png;base64,") == 1 + 8 + 1 + 1 and "http" not in page
+    assert '<td class="won">' in page and "<h3>avocado</h3>" in page and "What seeds move" in page
 
 
 def test_a_sweep_of_real_objects_says_how_to_get_them(tmp_path: Path) -> None:
