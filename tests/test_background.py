@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import xml.etree.ElementTree as xml
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_errors_are_raised_where_they_belong(tmp_path: Path) -> None:
     assert "failed" in repr(run)
 
 
+@pytest.fixture
+def pythons_own_handler() -> Iterator[None]:
+    """SIGINT as a fresh interpreter has it; a command that ran in this process before may have left its own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupting:
     """Presses Ctrl-C after step 3."""
 
@@ -71,6 +80,7 @@ class Interrupting:
     def finished(self) -> None: ...
 
 
+@pytest.mark.usefixtures("pythons_own_handler")
 def test_an_interrupted_fit_goes_on_bit_for_bit(tmp_path: Path) -> None:
     overrides = [*PLAIN, "optimize.checkpoint_every=100", f"input.image={nerf2mesh.demo_picture()}"]
     config = nerf2mesh.load_config([*overrides, f"output_dir={tmp_path / 'run'}"])
@@ -83,6 +93,7 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert torch.equal(_weights(went_on), _weights(nerf2mesh.fit(overrides=overrides)))
 
 
+@pytest.mark.usefixtures("pythons_own_handler")
 def test_a_second_interrupt_does_not_wait() -> None:
     with interrupts_wait() as asked:
         assert not asked()

@@ -12,8 +12,8 @@ import pytest
 from nerf2mesh import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_ASKED_FOR = {"tinycudann", "ipywidgets", "benchmarks"}
-"""Built from source, taken where it happens to be there, and the checkout's own folder."""
+NOT_ASKED_FOR = {"tinycudann", "benchmarks"}
+"""Built from source, and the checkout's own folder."""
 
 
 def plain(name: str) -> str:

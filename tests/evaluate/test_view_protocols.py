@@ -23,7 +23,7 @@ from nerf2mesh.evaluate.protocols.datasets import (
 from nerf2mesh.evaluate.protocols.scoring import Prediction, Settings, picture, render_views, score
 from nerf2mesh.evaluate.protocols.t3bench import t3bench_cameras
 from nerf2mesh.evaluate.protocols.view_protocols import cases, magic123_cases, syncdreamer_cases, view_protocols
-from nerf2mesh.evaluate.tables.page import write_png
+from nerf2mesh.evaluate.tables.pictures import write_png
 from nerf2mesh.evaluate.tables.results import run_case
 from nerf2mesh.mesh.shapes import box, torus
 from nerf2mesh.types import Rendering

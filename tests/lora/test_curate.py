@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
+from nerf2mesh.lora.curate import checks
 from nerf2mesh.lora.curate.config import CurateConfig
 from nerf2mesh.lora.curate.curate import Curation, curate
 from nerf2mesh.lora.curate.duplicates import Groups
@@ -21,7 +23,8 @@ from nerf2mesh.lora.curate.items import Item
 from nerf2mesh.lora.curate.likeness import split_groups
 from nerf2mesh.lora.curate.metadata import names_in, write_without
 from nerf2mesh.lora.curate.pictures import blur, look_at
-from nerf2mesh.lora.train.pairs import read_pairs
+from nerf2mesh.lora.curate.silhouettes import Fit, Overlap, overlap
+from nerf2mesh.lora.train.pairs import Pair, read_pairs
 from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 from nerf2mesh.priors import PriorConfig
 from nerf2mesh.types import Camera
@@ -29,6 +32,22 @@ from tests.lora.test_style import weights  # noqa: F401  (a fixture)
 
 pytest.importorskip("imagehash", reason="needs the curate extra")
 FRONT = 25.0
+COMPARED: dict[str, Overlap] = {}
+
+
+@pytest.fixture(autouse=True)
+def compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests have the same pairs, and each comparison with a model takes half a second: equal files, one result."""
+
+    def remembered(pair: Pair, least: Fit) -> Overlap:
+        told = {key: value for key, value in pair.entry.items() if key in ("cameras", "azimuth_deg", "elevation_deg")}
+        files = [path.read_bytes() for path in (pair.picture, *pair.targets) if path.is_file()]
+        name = hashlib.sha256(b"|".join([repr((told, len(files), least)).encode(), *files])).hexdigest()
+        if name not in COMPARED:
+            COMPARED[name] = overlap(pair, least)
+        return COMPARED[name]
+
+    monkeypatch.setattr(checks, "overlap", remembered)
 
 
 def drawing(path: Path, seed: int, size: int = 96) -> Path:
