@@ -34,7 +34,7 @@ X86_FLAGS = {
 }
 CUDA_ARCHITECTURES = ("80", "86", "89", "90")
 CUDA_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-cudart", "static", "-Xcompiler", "-fPIC"]
-CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0", "-lineinfo"]
+CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0"]
 
 
 class BuildError(RuntimeError):

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import nerf2mesh
 from nerf2mesh import fit, load_config
 from nerf2mesh.lora.train.style import train_style
 from nerf2mesh.priors import PriorConfig
@@ -150,3 +151,15 @@ def test_tensorboard_is_told_no_host(home: Path) -> None:
         assert socket.gethostname() == "host"
     assert socket.gethostname() == f"{NAME}-pc"
     assert adapter(home / "x.safetensors", "MIT").is_file()
+
+
+def test_the_package_names_no_folder_of_the_machine_it_was_built_on() -> None:
+    """All that goes into a wheel, native libraries included (bytecode, which it leaves out, names its source)."""
+    package = Path(nerf2mesh.__file__).parent
+    words = [str(folder).encode() + b"/" for folder in (package.parent, Path.home()) if folder != Path("/")]
+    found = [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc" and any(word in path.read_bytes() for word in words)
+    ]
+    assert found == []
