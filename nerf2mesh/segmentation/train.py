@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import math
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +14,7 @@ from torch import Tensor
 from nerf2mesh.inputs.segmentation.network import SegmentationNetwork
 from nerf2mesh.inputs.segmentation.weights import read_network, write_network
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order, licence_summary
+from nerf2mesh.objects.timed_training import TimedTraining, objects_of
 from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.segmentation.stream import GROUP, CompositeStream
 
@@ -31,7 +28,7 @@ CHECK_SEED = 1 << 20
 def train_foreground(config: ForegroundTrainConfig) -> Path:
     """Trains for `config.minutes`, prints the held-out IoU on the way and returns the file of averaged weights."""
     torch.manual_seed(config.seed)
-    folder, train, held_out = _objects(config)
+    folder, train, held_out = objects_of(config.data)
     stream = CompositeStream(folder, train, config.mesh_share, config.seed, n_scenes=config.n_scenes)
     check = _check_batch(config, folder, held_out)
     out = Path(config.output_dir)
@@ -45,23 +42,15 @@ def train_foreground(config: ForegroundTrainConfig) -> Path:
     return out / NAME
 
 
-class _Run:
-    """Network, average, optimizer and clock of one training."""
+class _Run(TimedTraining[SegmentationNetwork]):
+    """The training, and what it has seen."""
 
     def __init__(self, config: ForegroundTrainConfig, meshes: list[dict[str, object]]) -> None:
-        self.config, self.meshes = config, meshes
         network = SegmentationNetwork(config.network)
         if config.weights is not None:
             network.load_state_dict(read_network(Path(config.weights)).state_dict())
-        self.network = network.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=0.01)
-        self.steps, self.composites, self.loss, self.began = 0, 0, 0.0, time.monotonic()
-
-    @property
-    def share(self) -> float:
-        """Of the training's time that is over."""
-        return (time.monotonic() - self.began) / (60.0 * self.config.minutes)
+        super().__init__(network, config, weight_decay=0.01)
+        self.config, self.meshes, self.composites = config, meshes, 0
 
     def batches(self, stream: CompositeStream) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches until the time is over: new composites, and kept ones mirrored."""
@@ -86,36 +75,13 @@ class _Run:
 
     def step(self, pictures: Tensor, masks: Tensor) -> None:
         """One step on pictures [B, 3, s, s] and masks [B, s, s]."""
-        c, share = self.config, min(self.share, 1.0)
-        rate = c.learning_rate * min(1.0, (self.steps + 1) / 100) * 0.5 * (1.0 + math.cos(math.pi * share))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = segmentation_loss(self.network(pictures), masks)
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        self.loss += 0.02 * (float(loss.detach()) - self.loss)
-        decay = min(c.ema_decay, (self.steps + 1) / (self.steps + 10))
-        with torch.no_grad():
-            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                mean.lerp_(value, 1.0 - decay) if mean.is_floating_point() else mean.copy_(value)
+        self.descend(segmentation_loss(self.network(pictures), masks))
 
     def report(self, check: tuple[Tensor, Tensor], out: Path) -> None:
         """Prints and keeps the held-out IoU, and writes the weights."""
         found = iou(self.average, *check)
-        line = {
-            "step": self.steps,
-            "composites": self.composites,
-            "minutes": round((time.monotonic() - self.began) / 60.0, 1),
-            "loss": round(self.loss, 4),
-            "median_iou": round(float(found.median()), 4),
-            "mean_iou": round(float(found.mean()), 4),
-        }
-        print(json.dumps(line), flush=True)
-        with (out / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        median, mean = (round(float(value), 4) for value in (found.median(), found.mean()))
+        line = self.line(out, composites=self.composites, median_iou=median, mean_iou=mean)
         settings = asdict(self.config) | {"data": {"kinds": self.config.data.kinds}, "output_dir": "", "weights": None}
         continued = {"continued": self.config.weights is not None}
         write_network(self.average, line | continued | {"config": settings, "meshes": self.meshes}, out / NAME)
@@ -140,16 +106,6 @@ def _size(config: ForegroundTrainConfig, share: float) -> int:
     """Side of the pictures when `share` of the time is over: half the network's, three quarters, then all of it."""
     factor = 0.5 if share < config.half_share else 0.75 if share < config.small_share else 1.0
     return 16 * round(config.network.size_px * factor / 16)
-
-
-def _objects(config: ForegroundTrainConfig) -> tuple[ObjectFolder | None, list[ObjectEntry], list[ObjectEntry]]:
-    if config.data.meshes is None:
-        return None, [], []
-    folder = ObjectFolder(config.data.meshes, config.data)
-    train = folder.split("train")
-    if not train:
-        raise ValueError(f"data.meshes: expected objects to train on in {folder.folder}, got none; add some")
-    return folder, train, folder.split("heldout")
 
 
 def _check_batch(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,6 +16,7 @@ from nerf2mesh.inputs.viewpoint.network import ELEVATIONS_DEG, FOVS_DEG, Viewpoi
 from nerf2mesh.inputs.viewpoint.predict import estimated_of
 from nerf2mesh.inputs.viewpoint.weights import read_network, write_network
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order, licence_summary
+from nerf2mesh.objects.timed_training import TimedTraining, objects_of
 from nerf2mesh.viewpoint.config import ViewpointTrainConfig
 from nerf2mesh.viewpoint.stream import GROUP, Labeled, ViewpointStream
 
@@ -33,7 +31,9 @@ FOV_WEIGHT = 0.3
 def train_viewpoint(config: ViewpointTrainConfig) -> Path:
     """Trains for `config.minutes`, prints the held-out errors on the way and returns the file of averaged weights."""
     torch.manual_seed(config.seed)
-    folder, train, held_out = _objects(config)
+    if config.data.meshes is None and not config.n_scenes:
+        raise ValueError("data.meshes: expected a folder or n_scenes above 0, got neither; give one of them")
+    folder, train, held_out = objects_of(config.data)
     stream = ViewpointStream(config, folder, train, config.seed)
     check = _check(config, folder, held_out)
     out = Path(config.output_dir)
@@ -49,23 +49,15 @@ def train_viewpoint(config: ViewpointTrainConfig) -> Path:
     return out / NAME
 
 
-class _Run:
-    """Network, average, optimizer and clock of one training."""
+class _Run(TimedTraining[ViewpointNetwork]):
+    """The training, and what it has seen."""
 
     def __init__(self, config: ViewpointTrainConfig, meshes: list[dict[str, object]]) -> None:
-        self.config, self.meshes = config, meshes
         network = ViewpointNetwork(config.network)
         if config.weights is not None:
             network.load_state_dict(read_network(Path(config.weights)).state_dict())
-        self.network = network.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=0.02)
-        self.steps, self.views, self.loss, self.began = 0, 0, 0.0, time.monotonic()
-
-    @property
-    def share(self) -> float:
-        """Of the training's time that is over."""
-        return (time.monotonic() - self.began) / (60.0 * self.config.minutes)
+        super().__init__(network, config, weight_decay=0.02)
+        self.config, self.meshes, self.views = config, meshes, 0
 
     def batches(self, stream: ViewpointStream) -> Iterator[list[Labeled]]:
         """Batches until the time is over: new views and kept ones, half of them mirrored."""
@@ -87,35 +79,12 @@ class _Run:
 
     def step(self, pictures: Tensor, elevation: Tensor, fov: Tensor) -> None:
         """One step on pictures [B, 4, s, s] and their angles [B] in degrees."""
-        c, share = self.config, min(self.share, 1.0)
-        rate = c.learning_rate * min(1.0, (self.steps + 1) / 100) * 0.5 * (1.0 + math.cos(math.pi * share))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = viewpoint_loss(self.network(pictures), elevation, fov)
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        self.loss += 0.02 * (float(loss.detach()) - self.loss)
-        decay = min(c.ema_decay, (self.steps + 1) / (self.steps + 10))
-        with torch.no_grad():
-            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                mean.lerp_(value, 1.0 - decay) if mean.is_floating_point() else mean.copy_(value)
+        self.descend(viewpoint_loss(self.network(pictures), elevation, fov))
 
     def report(self, check: tuple[Tensor, Tensor, Tensor], out: Path) -> None:
         """Prints and keeps the held-out errors, and writes the weights."""
-        line = {
-            "step": self.steps,
-            "views": self.views,
-            "minutes": round((time.monotonic() - self.began) / 60.0, 1),
-            "cpu_minutes": round(time.process_time() / 60.0, 1),
-            "loss": round(self.loss, 4),
-            **errors(self.average, *check),
-        }
-        print(json.dumps(line), flush=True)
-        with (out / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        cpu_minutes = round(time.process_time() / 60.0, 1)
+        line = self.line(out, views=self.views, cpu_minutes=cpu_minutes, **errors(self.average, *check))
         settings = asdict(self.config) | {"data": {"kinds": self.config.data.kinds}, "output_dir": "", "weights": None}
         continued = {"continued": self.config.weights is not None}
         write_network(self.average, line | continued | {"config": settings, "meshes": self.meshes}, out / NAME)
@@ -155,18 +124,6 @@ def tensors(views: list[Labeled]) -> tuple[Tensor, Tensor, Tensor]:
     pictures = torch.from_numpy(np.stack([picture for picture, _, _ in views])).permute(0, 3, 1, 2).float().div(255.0)
     angles = torch.tensor([[elevation, fov] for _, elevation, fov in views])
     return pictures.contiguous(memory_format=torch.channels_last), angles[:, 0], angles[:, 1]
-
-
-def _objects(config: ViewpointTrainConfig) -> tuple[ObjectFolder | None, list[ObjectEntry], list[ObjectEntry]]:
-    if config.data.meshes is None:
-        if not config.n_scenes:
-            raise ValueError("data.meshes: expected a folder or n_scenes above 0, got neither; give one of them")
-        return None, [], []
-    folder = ObjectFolder(config.data.meshes, config.data)
-    train = folder.split("train")
-    if not train:
-        raise ValueError(f"data.meshes: expected objects to train on in {folder.folder}, got none; add some")
-    return folder, train, folder.split("heldout")
 
 
 def _check(

@@ -118,7 +118,7 @@ def test_files_are_read_back_and_foreign_ones_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(path.read_bytes()[:100])
     for name in ("foreign", "torn", "missing"):
-        with pytest.raises(ValueError, match=r"expected a file of nerf2mesh-train-viewpoint, got .*; install"):
+        with pytest.raises(ValueError, match=r"^viewpoint: .*: expected .*, got .*; give a file of"):
             read_network(tmp_path / f"{name}.safetensors")
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nerf2mesh.inputs.conv_blocks import Residual, conv, coordinates
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, Within
 
@@ -33,23 +34,6 @@ class SegmentationConfig:
         check_ranges(self, "network.")
 
 
-def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    """x + f(x) with two convolutions, followed by ReLU (He et al. 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _conv(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
-
-
 class _Context(nn.Module):
     """Scales the channels by what the whole picture holds (squeeze and excitation, Hu et al. 2018)."""
 
@@ -68,7 +52,7 @@ class _Up(nn.Module):
         super().__init__()
         self.mix = nn.Conv2d(n_in + n_out, n_out, 1, bias=False)
         self.norm = nn.BatchNorm2d(n_out)
-        self.block = _Residual(n_out)
+        self.block = Residual(n_out)
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -82,13 +66,13 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.config = config
         a, b, c, d = config.channels
-        self.stem = _conv(IN_CHANNELS, a, 2)
+        self.stem = conv(IN_CHANNELS, a, 2)
         self.down = nn.ModuleList(
             [
-                _Residual(a),
-                nn.Sequential(_conv(a, b, 2), _Residual(b)),
-                nn.Sequential(_conv(b, c, 2), _Residual(c)),
-                nn.Sequential(_conv(c, d, 2), *(_Residual(d) for _ in range(config.n_deep)), _Context(d)),
+                Residual(a),
+                nn.Sequential(conv(a, b, 2), Residual(b)),
+                nn.Sequential(conv(b, c, 2), Residual(c)),
+                nn.Sequential(conv(c, d, 2), *(Residual(d) for _ in range(config.n_deep)), _Context(d)),
             ]
         )
         self.up = nn.ModuleList([_Up(d, c), _Up(c, b), _Up(b, a)])
@@ -107,10 +91,6 @@ class SegmentationNetwork(nn.Module):
 
 def network_input(pictures: Tensor) -> Tensor:
     """[B, 8, h, w] of pictures [B, 3, h, w]: colors, the same standardized, and the coordinates in [-1, 1]."""
-    height, width = pictures.shape[-2:]
     mean = pictures.mean((-2, -1), keepdim=True)
     deviation = (pictures - mean).square().mean((-3, -2, -1), keepdim=True).sqrt()
-    y = torch.linspace(-1, 1, height, device=pictures.device, dtype=pictures.dtype)
-    x = torch.linspace(-1, 1, width, device=pictures.device, dtype=pictures.dtype)
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(len(pictures), -1, -1, -1)
-    return torch.cat([2 * pictures - 1, (pictures - mean) / (deviation + 0.01), grid], 1)
+    return torch.cat([2 * pictures - 1, (pictures - mean) / (deviation + 0.01), coordinates(pictures)], 1)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nerf2mesh.inputs.conv_blocks import Residual, conv, coordinates
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, Within
 
@@ -36,23 +37,6 @@ class ViewpointConfig:
         check_ranges(self, "network.")
 
 
-class _Residual(nn.Module):
-    """x + f(x) with two convolutions, followed by ReLU (He et al. 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _conv(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
-
-
-def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
-
-
 class ViewpointNetwork(nn.Module):
     """Premultiplied RGBA [B, 4, s, s] in [0, 1] to logits of elevation [B, 24] and of field of view [B, 9]."""
 
@@ -61,8 +45,8 @@ class ViewpointNetwork(nn.Module):
         self.config = config
         a, b, c, d = config.channels
         self.body = nn.Sequential(
-            _conv(IN_CHANNELS, a, 2), _Residual(a), _conv(a, b, 2), _Residual(b), _conv(b, c, 2), _Residual(c),
-            _conv(c, d, 2), _Residual(d),
+            conv(IN_CHANNELS, a, 2), Residual(a), conv(a, b, 2), Residual(b), conv(b, c, 2), Residual(c),
+            conv(c, d, 2), Residual(d),
         )  # fmt: skip
         side = config.size_px // 16
         self.narrow = nn.Linear(d * side * side, 64)
@@ -77,12 +61,8 @@ class ViewpointNetwork(nn.Module):
 
 def network_input(pictures: Tensor) -> Tensor:
     """[B, 6, h, w] of premultiplied pictures [B, 4, h, w]: color over mid-grey, opacity, and the coordinates."""
-    height, width = pictures.shape[-2:]
-    y = torch.linspace(-1, 1, height, device=pictures.device, dtype=pictures.dtype)
-    x = torch.linspace(-1, 1, width, device=pictures.device, dtype=pictures.dtype)
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(len(pictures), -1, -1, -1)
     rgb, alpha = pictures.split([3, 1], dim=1)
-    return torch.cat([2.0 * rgb - alpha, 2.0 * alpha - 1.0, grid], 1)
+    return torch.cat([2.0 * rgb - alpha, 2.0 * alpha - 1.0, coordinates(pictures)], 1)
 
 
 def bin_centers(bins: tuple[float, float, int]) -> Tensor:

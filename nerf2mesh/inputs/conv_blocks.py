@@ -1,0 +1,33 @@
+"""Layers that the small networks of this room are built of."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
+    """A 3-wide convolution, batch normalization and ReLU."""
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """x + f(x) with two convolutions, followed by ReLU (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, h, w] -> the same shape."""
+        return F.relu(x + self.norm(self.second(self.first(x))))
+
+
+def coordinates(pictures: Tensor) -> Tensor:
+    """Where in the frame each pixel lies, y and x in [-1, 1], of pictures [B, c, h, w]: [B, 2, h, w]."""
+    height, width = pictures.shape[-2:]
+    y, x = (torch.linspace(-1, 1, n, device=pictures.device, dtype=pictures.dtype) for n in (height, width))
+    return torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(len(pictures), -1, -1, -1)
