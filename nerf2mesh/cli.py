@@ -7,12 +7,12 @@ checkpoint and ends with exit code 75: the same command goes on.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,11 +20,11 @@ from omegaconf import DictConfig
 
 from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
-from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.override_text import many_pictures, pictures_of, with_folder
 from nerf2mesh.utils.streams import outlive_readers
+from nerf2mesh.utils.user_message import plain_message
 from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
@@ -33,16 +33,7 @@ if TYPE_CHECKING:
     from nerf2mesh.run.preemption import Signals
 
 USER_ERROR = 2
-_NO_SPACE = "no space is left for {}; free some, then give the same command again: it resumes"
-
-_PYPI_NAMES = {
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "hydra": "hydra-core",
-    "mcubes": "PyMCubes",
-    "skimage": "scikit-image",
-}
+BENCH = "nerf2mesh.sweep.config:BenchConfig"
 
 
 def start_up() -> None:
@@ -74,72 +65,32 @@ def main() -> None:
 def train_prior() -> None:
     """nerf2mesh-train-prior: train the built-in prior on procedural shapes and on meshes."""
     start_up()
-
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
-
-        from nerf2mesh.objects.train import MeshTrainConfig
-
-        ConfigStore.instance().store(name="train_prior_schema", node=MeshTrainConfig)
-
-    sys.exit(run_app(_train_prior, "train_prior", prepare=register))
+    sys.exit(run_app(_train_prior, "train_prior", "nerf2mesh.objects.train:MeshTrainConfig"))
 
 
 def train_lora() -> None:
     """nerf2mesh-train-lora: train a style adapter on pairs of pictures and models."""
     start_up()
-
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
-
-        from nerf2mesh.lora.train.style import StyleTrainConfig
-
-        ConfigStore.instance().store(name="train_lora_schema", node=StyleTrainConfig)
-
-    sys.exit(run_app(_train_lora, "train_lora", prepare=register))
+    sys.exit(run_app(_train_lora, "train_lora", "nerf2mesh.lora.train.style:StyleTrainConfig"))
 
 
 def curate() -> None:
     """nerf2mesh-curate: look through the pictures and models that a style adapter is to learn from."""
     start_up()
-
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
-
-        from nerf2mesh.lora.curate.config import CurateConfig
-
-        ConfigStore.instance().store(name="curate_schema", node=CurateConfig)
-
     sys.argv[1:] = with_folder(sys.argv[1:])
-    sys.exit(run_app(_curate, "curate", prepare=register))
+    sys.exit(run_app(_curate, "curate", "nerf2mesh.lora.curate.config:CurateConfig"))
 
 
 def train_foreground() -> None:
     """nerf2mesh-train-foreground: train the network that finds a picture's object."""
     start_up()
-
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
-
-        from nerf2mesh.segmentation.config import ForegroundTrainConfig
-
-        ConfigStore.instance().store(name="train_foreground_schema", node=ForegroundTrainConfig)
-
-    sys.exit(run_app(_train_foreground, "train_foreground", prepare=register))
+    sys.exit(run_app(_train_foreground, "train_foreground", "nerf2mesh.segmentation.config:ForegroundTrainConfig"))
 
 
 def train_viewpoint() -> None:
     """nerf2mesh-train-viewpoint: train the network that tells a picture's elevation and field of view."""
     start_up()
-
-    def register() -> None:
-        from hydra.core.config_store import ConfigStore
-
-        from nerf2mesh.viewpoint.config import ViewpointTrainConfig
-
-        ConfigStore.instance().store(name="train_viewpoint_schema", node=ViewpointTrainConfig)
-
-    sys.exit(run_app(_train_viewpoint, "train_viewpoint", prepare=register))
+    sys.exit(run_app(_train_viewpoint, "train_viewpoint", "nerf2mesh.viewpoint.config:ViewpointTrainConfig"))
 
 
 def provenance() -> None:
@@ -155,7 +106,9 @@ def provenance() -> None:
 def view() -> None:
     """nerf2mesh-view: a run folder or a mesh in the browser."""
     start_up()
-    sys.exit(_guarded(_view))
+    from nerf2mesh.view.command import main as run_command
+
+    sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
 
 
 def bench() -> None:
@@ -169,21 +122,22 @@ def bench() -> None:
     if re.fullmatch(r"\w+", word):
         sys.exit(_guarded(_checkout_benchmark))
 
-    sys.exit(run_app(_bench, "bench", prepare=_register_bench))
+    sys.exit(run_app(_bench, "bench", BENCH))
 
 
-def _register_bench() -> None:
+def _register(name: str, node: str) -> None:
+    """Registers the dataclass `node`, "module:Class", as NAME_schema with Hydra."""
     from hydra.core.config_store import ConfigStore
 
-    from nerf2mesh.sweep.config import BenchConfig
+    module, _, kind = node.partition(":")
+    ConfigStore.instance().store(name=f"{name}_schema", node=getattr(import_module(module), kind))
 
-    ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
 
+def run_app(task: Callable[[DictConfig], object], name: str, node: str = "") -> int:
+    """Runs a Hydra application on the configuration `name` and returns its exit code.
 
-def run_app(
-    task: Callable[[DictConfig], object], config_name: str, *, prepare: Callable[[], None] | None = None
-) -> int:
-    """Run a Hydra application and return its exit code; `prepare` runs first, under the same care for errors."""
+    node: "module:Class" of the dataclass that is its schema, imported under the same care for errors as the rest.
+    """
     if "--version" in sys.argv[1:]:
         return _guarded(lambda: print(f"nerf2mesh {__version__}"))
     failures: list[Exception] = []
@@ -210,11 +164,11 @@ def run_app(
         from nerf2mesh.utils.foreign_yaml import taken_from
         from nerf2mesh.utils.override_text import command_line
 
-        if prepare is not None:
-            prepare()
+        if node:
+            _register(name, node)
         sys.argv[1:] = command_line(taken_from(sys.argv[1:]), takes_picture=task is _fit)
         with searchpath_checked():
-            hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)(job)()
+            hydra.main(version_base="1.3", config_path=config_path(), config_name=name)(job)()
         if failures:
             raise failures[0]
 
@@ -273,53 +227,7 @@ def user_message(error: BaseException) -> str | None:
 
     from nerf2mesh.config import describe
 
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return describe(error)
-    if isinstance(error, OSError):
-        return _file_message(error)
-    if isinstance(error, ValueError):
-        return " ".join(str(error).split())
-    if isinstance(error, ImportError) and error.name and not error.name.startswith("nerf2mesh"):
-        package = _on_pypi(error.name)
-        remedy = f"pip install {package}" if package else "install it, or leave out the setting that asks for it"
-        return f"the package {error.name} is not installed; {remedy}"
-    refused = re.search(r"I/O error.*\(os error (\d+)\)", str(error))  # what safetensors makes of the system's errors
-    if refused:
-        return _file_message(OSError(int(refused.group(1)), os.strerror(int(refused.group(1)))))
-    if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):
-        return _NO_SPACE.format("a checkpoint")  # torch.save does not pass the system's error on
-    no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if no_memory or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)):  # torch's, on a CPU
-        wanted = re.search(r"tried to allocate (\d+) bytes", str(error))
-        size = f" (for {int(wanted.group(1)) / 1e9:,.1f} GB)" if wanted else ""
-        return f"out of memory{size}; lower renderer.memory_budget_bytes or take preset=preview"
-    return None
-
-
-def _on_pypi(module: str) -> str | None:
-    """The name under which PyPI has a module's package, where this package or one of its extras asks for that."""
-    from importlib.metadata import PackageNotFoundError, requires
-
-    top = module.split(".")[0]
-    name = _PYPI_NAMES.get(top, top.replace("_", "-"))
-    try:
-        asked = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in requires("nerf2mesh") or ()}
-    except PackageNotFoundError:  # a checkout that is not installed
-        asked = set()
-    return name if top in _PYPI_NAMES or name.lower() in asked else None
-
-
-def _file_message(error: OSError) -> str | None:
-    """A file or folder that cannot be used; what was written before is kept."""
-    where = error.filename or "the output folder"
-    if error.errno in DENIED:
-        known = f"this user may not use {where} ({error.strerror}); choose another output_dir, or change its rights"
-        return f"{why_denied(error)}, or name another path" if error.filename else known
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return _NO_SPACE.format(where)
-    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG):
-        return f"{where}: {error.strerror}; check the path or choose another output_dir"
-    return None
+    return describe(error) if isinstance(error, HydraException | OmegaConfBaseException) else plain_message(error)
 
 
 def _fit(composed: DictConfig) -> None:
@@ -343,23 +251,6 @@ def _fit(composed: DictConfig) -> None:
         raise ValueError("; ".join(result.failures))
 
 
-def _view() -> None:
-    import argparse
-    from importlib.util import find_spec
-
-    parser = argparse.ArgumentParser("nerf2mesh-view", description="A run folder or a mesh in the browser.")
-    parser.add_argument("path", type=Path, help="a run folder, or a .glb file")
-    parser.add_argument("--host", default="127.0.0.1", help="others than this machine's own need the printed token")
-    parser.add_argument("--port", type=int, default=8080, help="0: any free one")
-    parser.add_argument("--version", action="version", version=f"nerf2mesh {__version__}")
-    asked = parser.parse_args()
-    if find_spec("viser") is None:
-        raise ValueError("nerf2mesh-view: expected the package viser, got none; pip install 'nerf2mesh[viewer]'")
-    from nerf2mesh.view.afterwards import open_viewer, wait_until_closed
-
-    wait_until_closed(open_viewer(asked.path, host=asked.host, port=asked.port))
-
-
 def _fit_many() -> None:
     """A run for each of many pictures. ValueError, in one line, that names those without a mesh and their reasons."""
     from nerf2mesh.config import compose_config, load_config, to_dataclass
@@ -374,7 +265,7 @@ def _fit_many() -> None:
     config = load_config([a for a in rest if a not in launch])
     preset = next((a.partition("=")[2] for a in reversed(settings) if a.startswith("preset=")), "standard")
     root = Path(config.output_dir or Path("outputs") / f"{_label(values[0])}-{preset}").resolve()
-    _register_bench()
+    _register("bench", BENCH)
     one = [] if launch else ["launch.workers=1"]
     bench = to_dataclass(compose_config([*one, *launch], name="bench"), BenchConfig)
     fitted = fit_pictures(pictures, settings, root, bench.launch)
