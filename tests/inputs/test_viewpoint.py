@@ -95,11 +95,9 @@ def test_another_field_of_view_keeps_the_size_at_the_origin() -> None:
     assert config.distance * math.tan(math.radians(config.fov_deg / 2)) == pytest.approx(before)
 
 
-@pytest.mark.parametrize("value", ["ten", "91", "nan", "true", "[1]", "null"])
+@pytest.mark.parametrize("value", ["ten", "151", "nan", "true", "[1]", "null"])
 @pytest.mark.parametrize("name", ["elevation_deg", "fov_deg"])
 def test_what_is_neither_a_number_nor_auto_is_refused(name: str, value: str) -> None:
-    if (name, value) == ("fov_deg", "91"):
-        value = "151"
     with pytest.raises(
         ValueError, match=rf"^input\.{name}: expected a number from -?\d+ to \d+, or auto, got .*; leave it out"
     ):
