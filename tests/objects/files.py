@@ -46,3 +46,13 @@ def mixed_folder(folder: Path) -> Path:
 
 def write_manifest(folder: Path, entries: list[dict]) -> None:
     (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def one_tetrahedron(folder: Path) -> Path:
+    """A folder with one object to train on, and its manifest."""
+    folder.mkdir()
+    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n"
+    (folder / "a.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n", encoding="utf-8")
+    line = {"file": "a.obj", "split": "train", "licence": "CC0-1.0", "source": "drawn", "credit": "nobody"}
+    write_manifest(folder, [line])
+    return folder

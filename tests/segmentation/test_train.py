@@ -14,6 +14,7 @@ from nerf2mesh.inputs.segmentation.weights import read_network, read_training
 from nerf2mesh.objects.config import ObjectDataConfig
 from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.segmentation.train import _Run, iou, segmentation_loss, train_foreground
+from tests.objects.files import one_tetrahedron
 
 TINY = SegmentationConfig(size_px=32, channels=[8, 8, 8, 8], n_deep=1)
 
@@ -41,12 +42,7 @@ def test_steps_learn_to_tell_a_bright_disc_from_a_dark_ground() -> None:
 
 
 def test_a_training_leaves_weights_that_say_where_they_come_from(tmp_path: Path) -> None:
-    meshes = tmp_path / "meshes"
-    meshes.mkdir()
-    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n"
-    (meshes / "a.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n", encoding="utf-8")
-    line = {"file": "a.obj", "split": "train", "licence": "CC0-1.0", "source": "drawn", "credit": "nobody"}
-    (meshes / "manifest.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    meshes = one_tetrahedron(tmp_path / "meshes")
     config = ForegroundTrainConfig(
         data=ObjectDataConfig(meshes=str(meshes)), network=TINY, minutes=0.01, n_scenes=0, n_check=8, seed=3,
         output_dir=str(tmp_path / "out"),

@@ -17,20 +17,10 @@ from nerf2mesh.types import Camera
 from nerf2mesh.viewpoint.config import ViewpointTrainConfig
 from nerf2mesh.viewpoint.stream import framed_camera, mesh_views, procedural_views
 from nerf2mesh.viewpoint.train import _Run, errors, soft_bins, tensors, train_viewpoint, viewpoint_loss
+from tests.objects.files import one_tetrahedron
 
 TINY = ViewpointConfig(size_px=32, channels=[8, 8, 8, 8])
 PLAIN = AugmentConfig(tumble_share=0.0, look_share=0.0, cutout_share=0.0, pattern_share=0.0, hue_share=0.0)
-
-
-def _folder(tmp_path: Path) -> Path:
-    """One tetrahedron, for training."""
-    meshes = tmp_path / "meshes"
-    meshes.mkdir()
-    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n"
-    (meshes / "a.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n", encoding="utf-8")
-    line = {"file": "a.obj", "split": "train", "licence": "CC0-1.0", "source": "drawn", "credit": "nobody"}
-    (meshes / "manifest.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
-    return meshes
 
 
 def test_a_framed_camera_shows_the_box_in_the_middle() -> None:
@@ -43,7 +33,7 @@ def test_a_framed_camera_shows_the_box_in_the_middle() -> None:
 
 
 def test_views_of_a_mesh_have_the_asked_angles_and_frame(tmp_path: Path) -> None:
-    mesh = read_object(_folder(tmp_path) / "a.obj")
+    mesh = read_object(one_tetrahedron(tmp_path / "meshes") / "a.obj")
     config = ViewpointTrainConfig(
         data=ObjectDataConfig(augment=PLAIN), elevation_deg=(20.0, 30.0), fov_deg=(30.0, 40.0), roll_deg=0.0
     )
@@ -100,7 +90,7 @@ def test_steps_learn_to_tell_a_flat_box_from_a_tall_one() -> None:
 
 def test_a_training_leaves_weights_that_say_where_they_come_from(tmp_path: Path) -> None:
     config = ViewpointTrainConfig(
-        data=ObjectDataConfig(meshes=str(_folder(tmp_path)), augment=PLAIN), network=TINY, minutes=0.01, n_scenes=2,
+        data=ObjectDataConfig(meshes=str(one_tetrahedron(tmp_path / "meshes")), augment=PLAIN), network=TINY, minutes=0.01, n_scenes=2,
         n_check=4, batch=8, seed=3, output_dir=str(tmp_path / "out"),
     )  # fmt: skip
     path = train_viewpoint(config)
