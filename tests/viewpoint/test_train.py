@@ -89,8 +89,9 @@ def test_steps_learn_to_tell_a_flat_box_from_a_tall_one() -> None:
 
 
 def test_a_training_leaves_weights_that_say_where_they_come_from(tmp_path: Path) -> None:
+    meshes = one_tetrahedron(tmp_path / "meshes")
     config = ViewpointTrainConfig(
-        data=ObjectDataConfig(meshes=str(one_tetrahedron(tmp_path / "meshes")), augment=PLAIN), network=TINY, minutes=0.01, n_scenes=2,
+        data=ObjectDataConfig(meshes=str(meshes), augment=PLAIN), network=TINY, minutes=0.01, n_scenes=2,
         n_check=4, batch=8, seed=3, output_dir=str(tmp_path / "out"),
     )  # fmt: skip
     path = train_viewpoint(config)
