@@ -68,8 +68,23 @@ def plain_views(mesh: ObjectMesh, rng: np.random.Generator, camera: Camera) -> n
 
     Only the light, and the paint of an uncolored object, are drawn from `rng`.
     """
-    surface = see(place(mesh, rng, PLAIN), camera)
+    return plain_light(place(mesh, rng, PLAIN), camera, rng)
+
+
+def plain_light(placed: MeshArrays, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """Premultiplied RGBA [V, s, s, 4] float32 of a placed mesh under a light drawn from `rng`."""
+    surface = see(placed, camera)
     return surface.rgba(surface.albedo * _light(surface, rng, PLAIN)[:, None])
+
+
+def drawn_picture(placed: MeshArrays, camera: Camera, rng: np.random.Generator, look: str) -> np.ndarray:
+    """Straight RGBA [V, s, s, 4] float32 of a placed mesh, drawn in one of `procedural.drawing`'s looks.
+
+    The light and the strokes are drawn from `rng`.
+    """
+    surface = see(placed, camera)
+    colors = surface.albedo * _light(surface, rng, PLAIN)[:, None]
+    return draw(surface.gbuffer(colors, surface.albedo), look, seed=int(rng.integers(1 << 31))).numpy()
 
 
 def place(mesh: ObjectMesh, rng: np.random.Generator, augment: AugmentConfig) -> MeshArrays:

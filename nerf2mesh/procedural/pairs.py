@@ -74,24 +74,25 @@ def _write_batch(
     for i, seed in enumerate(seeds):
         name = f"{seed - PAIR_SEED:05d}"
         buffer = render_exact(scenes[i : i + 1], cameras[i, :1].resized(picture_px, picture_px))
-        _write_png(folder / f"{name}.png", draw(buffer, look, seed=seed)[0])
+        write_png(folder / f"{name}.png", draw(buffer, look, seed=seed)[0])
         files = [f"{name}/{k}.png" for k in range(n_views)]
         for file, image in zip(files, straight[i], strict=True):
-            _write_png(folder / file, image)
-        shown = {"frames": [_frame(cameras[i, k]) for k in range(n_views + 1)]}
+            write_png(folder / file, image)
+        shown = {"frames": [camera_frame(cameras[i, k]) for k in range(n_views + 1)]}
         entry = {"picture": f"{name}.png", "views": files, "cameras": shown, "licence": LICENCE}
         entries.append(entry | {"source": f"procedural seed {seed}, {families} families"})
     return entries
 
 
-def _frame(camera: Camera) -> dict:
+def camera_frame(camera: Camera) -> dict:
     """One square perspective camera as a frame of transforms.json."""
     angle = 2 * torch.atan(0.5 * camera.width_px / camera.focal_px[0])
     pose = [[round(float(v), 7) for v in row] for row in camera.camera_to_world]
     return {"camera_angle_x": round(float(angle), 7), "transform_matrix": pose}
 
 
-def _write_png(path: Path, image: Tensor) -> None:
+def write_png(path: Path, image: Tensor) -> None:
+    """[h, w, 3 or 4] in [0, 1] as an 8-bit PNG."""
     from PIL import Image
 
     with atomic_write(path) as part:
