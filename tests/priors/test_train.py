@@ -211,15 +211,15 @@ def test_goes_back_from_weights_that_are_not_finite(tmp_path: Path, monkeypatch,
     monkeypatch.setattr(train, "CHECK_EVERY", 2)
     right, count = train.velocity_loss, iter(range(100))
 
-    def poisoned(*arguments) -> torch.Tensor:
-        return right(*arguments) * (float("nan") if next(count) == 2 else 1.0)
+    def poisoned(*arguments, **weights) -> torch.Tensor:
+        return right(*arguments, **weights) * (float("nan") if next(count) == 2 else 1.0)
 
     monkeypatch.setattr(train, "velocity_loss", poisoned)
     state = train_prior(c)
     assert state.step == 6
     assert "weights were not finite at step 4" in capsys.readouterr().out
     assert all(p.isfinite().all() for p in state.average.parameters())
-    monkeypatch.setattr(train, "velocity_loss", lambda *arguments: right(*arguments) * float("nan"))
+    monkeypatch.setattr(train, "velocity_loss", lambda *a, **weights: right(*a, **weights) * float("nan"))
     with pytest.raises(ValueError, match="learning_rate: expected finite weights"):
         train_prior(replace(c, total_steps=60))
     assert all(p.isfinite().all() for p in read_network(tmp_path / "prior.safetensors").parameters())

@@ -169,14 +169,16 @@ class MultiViewDenoiser(nn.Module):
         words: Tensor | None = None,
         *,
         n_given: int = 0,
-    ) -> Tensor:
+        with_opacity: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Velocity [B, V - n_given, 4, s, s].
 
         images [B, V, 4, s, s]: noisy frames at their noise level, clean ones as they are. log_snr [B]: of the noisy
         frames, log(alpha^2 / sigma^2). kind [B, V]: NOISY, CLEAN or ABSENT. The output has a meaning for noisy
         frames only. words [B, L]: numbers of the caption's words, filled up with 0; the object's front is then where
         frame 0 stands, unless a clean frame shows it. n_given: so many frames at the beginning of every scene are only
-        read; no time is spent on their velocity.
+        read; no time is spent on their velocity. with_opacity: gives besides what the same frames see of the volume's
+        own opacity, [B, V - n_given, h, h] in [0, 1] with h = s / (2 patch).
         """
         n_scenes, n_frames = kind.shape
         patch, size = self.config.patch, images.shape[-1] // self.config.patch
@@ -199,7 +201,10 @@ class MultiViewDenoiser(nn.Module):
             coarse = block(coarse, frame_emb)
         out = self.head(self.fine_out(fine + twice_as_large(coarse, self.grow), frame_emb))
         out = F.pixel_shuffle(out.unflatten(0, (n_scenes, n_frames - n_given)).float(), patch)
-        return keep * images[:, n_given:] + turn * out
+        v = keep * images[:, n_given:] + turn * out
+        if not with_opacity:
+            return v
+        return v, (0.5 * (pixels[:, -2].float() + 1.0)).unflatten(0, (n_scenes, n_frames - n_given))
 
     def _embeddings(self, log_snr: Tensor, kind: Tensor, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of each frame [B * V, e] and of each scene [B, e]."""

@@ -207,7 +207,8 @@ def train_step(
     images, geometry, kind, words = draw_frames(batch, config, state.generator)
     t = draw_times(len(images), config, state.generator).to(images.device)
     noise = _noise(images, state, config)
-    loss = velocity_loss(network, images, geometry, kind, t, noise, words)
+    weights = {"snr_limit": config.snr_limit, "opacity_weight": config.opacity_weight}
+    loss = velocity_loss(network, images, geometry, kind, t, noise, words, **weights)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
     for group in state.optimizer.param_groups:

@@ -62,6 +62,10 @@ class PriorTrainConfig:
     """How often one, two and three of the frames are given."""
     high_noise_share: Share = 0.7
     """This share of the times is drawn from [0.6, 1], where distillation works, the rest from [0, 1]."""
+    snr_limit: Annotated[float, Within(0.0, 1e6)] = 0.0
+    """Weighs the noise levels by min-SNR with this limit (`builtin.loss.velocity_loss`); 0: all alike."""
+    opacity_weight: Annotated[float, Within(0.0, 1e3)] = 0.0
+    """Of the error between the frames' alpha and the volume's own opacity."""
     compiled: bool = False
     seed: Seed = 0
     data_version: Annotated[int, Within(0, 1_000_000)] = 2
