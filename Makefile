@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook clean
+.PHONY: campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook three clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -107,6 +107,15 @@ gpu-train: $(VENV)/.ready  ## Train the built-in prior on a GPU for MINUTES=25 m
 
 notebook: $(VENV)/.ready-dev  ## Execute notebooks/quickstart.ipynb in place
 	$(BIN)/jupyter-execute --inplace notebooks/quickstart.ipynb
+
+THREE_VERSION ?= 0.187.0
+
+three:  ## three.js from npm, bundled for the report's viewer into nerf2mesh/report/three
+	npm install --no-audit --no-fund --silent --prefix .cache/three three@$(THREE_VERSION) esbuild@0.28.2
+	cp nerf2mesh/report/three/entry.js .cache/three/entry.js
+	.cache/three/node_modules/.bin/esbuild .cache/three/entry.js --bundle --minify --target=es2020 --format=iife \
+		--global-name=THREE --legal-comments=eof --outfile=nerf2mesh/report/three/three.min.js
+	cp .cache/three/node_modules/three/LICENSE nerf2mesh/report/three/LICENSE.txt
 
 clean:  ## Remove what was built, but neither the environment nor results
 	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache nerf2mesh/kernels/*.so

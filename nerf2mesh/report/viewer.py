@@ -1,17 +1,23 @@
-"""The interactive mesh viewer as HTML: for the report, for notebooks, or as a page. No network, no dependency."""
+"""The interactive mesh viewer as HTML, on three.js: for the report, for notebooks, or as a page. No network.
+
+three.js (MIT) lies in the package as one file, see three/; a page holds it compressed, once.
+"""
 
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 from importlib import resources
 from pathlib import Path
 
 CONTENT_POLICY = (
-    "default-src 'none'; img-src data: blob:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    "default-src 'none'; img-src data: blob:; connect-src blob:; media-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'"
 )
-"""The page may load nothing from anywhere: what it shows is in it."""
+"""The page may load nothing from anywhere: what it shows is in it. Blobs are its own memory: a GLB's textures."""
 
 BUTTONS = "".join(
     f'<button data-mode="{mode}" aria-pressed="{str(mode == "shaded").lower()}">{mode.capitalize()}</button>'
@@ -57,16 +63,26 @@ def viewer_iframe(
 
 
 def page(title: str, body: str, *, extra_style: str = "") -> str:
-    """An HTML document with the report's style and the viewer's script inline."""
-    here = resources.files("nerf2mesh.report")
-    style, script = (
-        here.joinpath("page.css").read_text(encoding="utf-8"),
-        here.joinpath("viewer.js").read_text(encoding="utf-8"),
-    )
+    """An HTML document with the report's style, and with the viewer's scripts where `body` has a figure of it."""
+    style = _read("page.css").decode("utf-8")
+    scripts = ""
+    if '<figure class="viewer">' in body:
+        library = f'<script type="text/plain" id="three">{_three()}</script>'
+        scripts = f"{library}<script>{_read('viewer.js').decode('utf-8')}</script>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{style}{extra_style}</style></head>\n"
-        f"<body>{body}\n<script>{script}</script></body></html>\n"
+        f"<body>{body}\n{scripts}</body></html>\n"
     )
+
+
+@cache
+def _three() -> str:
+    """three.js as gzip and base64; the same bytes at every call."""
+    return base64.b64encode(gzip.compress(_read("three/three.min.js"), mtime=0)).decode("ascii")
+
+
+def _read(name: str) -> bytes:
+    return resources.files("nerf2mesh.report").joinpath(name).read_bytes()

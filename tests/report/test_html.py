@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import html
 import html.parser
+import io
 import json
 import math
 import re
@@ -20,7 +24,9 @@ from nerf2mesh.report import (
     MetricsLog,
     ReportConfig,
     StageClock,
+    viewer,
     viewer_iframe,
+    viewer_page,
     write_json,
     write_report,
     write_turntable,
@@ -32,6 +38,7 @@ from nerf2mesh.types import Camera, Observations, View
 BROWSER = next(
     (path for name in ("chromium-headless-shell", "chromium", "google-chrome") if (path := shutil.which(name))), None
 )
+GRAPHICS = ("--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 def _mesh(path: Path) -> None:
@@ -121,7 +128,7 @@ def test_the_threshold_is_drawn_where_one_was_searched_for(run_folder: Path) -> 
 def test_nothing_comes_from_outside(run_folder: Path) -> None:
     text = _report(run_folder)
     assert not re.findall(
-        r"https?://|//[a-z]+\.", re.sub(r'"data:[^"]*"|<script type="text/plain">.*?</script>', "", text)
+        r"https?://|//[a-z]+\.", re.sub(r'"data:[^"]*"|<script type="text/plain"[^>]*>.*?</script>', "", text)
     )
     sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
     assert sources and all(source.startswith("data:") for source in sources)
@@ -190,43 +197,68 @@ def test_viewer_for_notebooks(run_folder: Path) -> None:
     assert text.startswith("<iframe srcdoc=") and "allow-scripts" in text and "height: 360px" in text
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def test_viewer_script_reads_the_glb(run_folder: Path) -> None:
-    script = (Path(__file__).parents[2] / "nerf2mesh" / "report" / "viewer.js").read_text()
-    probe = """
-      globalThis.document = { querySelectorAll: () => [] };
-      eval(require("fs").readFileSync(0, "utf8") + ";globalThis.api = { readGlb, readAccessor, nodeMatrices, edges };");
-      const glb = api.readGlb(new Uint8Array(require("fs").readFileSync(process.argv[1])));
-      const [[mesh]] = api.nodeMatrices(glb.json), primitive = mesh.primitives[0];
-      const points = api.readAccessor(glb, primitive.attributes.POSITION).data;
-      const faces = api.readAccessor(glb, primitive.indices).data;
-      console.log(JSON.stringify({ points: [...points], faces: [...faces], edges: api.edges(faces).length / 2 }));
-    """
-    done = subprocess.run(
-        ["node", "-e", probe, str(run_folder / "mesh.glb")],
-        input=script,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    seen = json.loads(done.stdout)
+def test_a_page_without_a_mesh_carries_no_script(tmp_path: Path) -> None:
+    assert "<script" not in write_report(tmp_path, title="nothing yet").read_text()
+
+
+def test_three_js_is_whole_with_its_licence(run_folder: Path) -> None:
+    here = Path(viewer.__file__).parent / "three"
+    text = viewer_page(run_folder / "mesh.glb")
+    (packed,) = re.findall(r'<script type="text/plain" id="three">([^<]*)</script>', text)
+    assert gzip.decompress(base64.b64decode(packed)) == (here / "three.min.js").read_bytes()
+    assert len(packed) < 300_000
+    assert "Three.js Authors" in (here / "three.min.js").read_text(encoding="utf-8")
+    assert "MIT License" in (here / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+def test_the_page_reads_the_glb_as_trimesh_does(run_folder: Path) -> None:
+    """Vertices, triangles, edges and the texture's color, and every button's picture is another."""
+    script = """<script>
+      const figure = document.querySelector(".viewer");
+      figure.ready.then((viewer) => {
+        const geometry = viewer.meshes[0].geometry, shots = {};
+        for (const button of figure.querySelectorAll("button[data-mode]")) {
+          button.click();
+          shots[button.dataset.mode] = viewer.canvas.toDataURL();
+        }
+        document.body.dataset.seen = JSON.stringify({
+          points: [...geometry.attributes.position.array], faces: [...geometry.index.array],
+          edges: viewer.meshes[0].edges.geometry.attributes.position.count / 2, shots,
+        });
+      });
+    </script></body>"""
+    page = run_folder / "page.html"
+    page.write_text(viewer_page(run_folder / "mesh.glb").replace("</body>", script), encoding="utf-8")
+    flags = [*GRAPHICS, "--virtual-time-budget=4000", "--window-size=600,520"]
+    done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, check=True, timeout=120)
+    found = re.search(r'data-seen="([^"]*)"', done.stdout.decode())
+    assert found is not None
+    seen = json.loads(html.unescape(found[1]))
     expected = trimesh.load(run_folder / "mesh.glb", force="mesh", process=False)
     assert np.allclose(np.reshape(seen["points"], (-1, 3)), expected.vertices, atol=1e-6)
     assert np.array_equal(np.reshape(seen["faces"], (-1, 3)), expected.faces)
     assert seen["edges"] == len(expected.edges_unique)
+    assert len(set(seen["shots"].values())) == 4
+    albedo = np.asarray(Image.open(io.BytesIO(base64.b64decode(seen["shots"]["albedo"].partition(",")[2]))))
+    middle = albedo[albedo.shape[0] // 2, albedo.shape[1] // 2]
+    factor = np.asarray(expected.visual.material.baseColorFactor[:3]) / 255.0  # multiplies linear values (glTF 2.0)
+    assert middle[:3] == pytest.approx(_srgb(factor * _linear(np.array([220, 40, 30]))), abs=2) and middle[3] == 255
+
+
+def _linear(srgb: np.ndarray) -> np.ndarray:
+    c = srgb / 255.0
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def _srgb(linear: np.ndarray) -> np.ndarray:
+    return 255.0 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_report_lives_in_a_browser(run_folder: Path) -> None:
     _report(run_folder)
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--use-angle=swiftshader",
-        "--enable-unsafe-swiftshader",
-        "--virtual-time-budget=3000",
-    ]
+    flags = [*GRAPHICS, "--virtual-time-budget=4000"]
     picture = run_folder / "shot.png"
     command = [
         BROWSER,

@@ -20,10 +20,9 @@ from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.extrude import extruded
 from nerf2mesh.mesh.solid.parts import part_of
 from nerf2mesh.report.viewer import viewer_page
-from tests.report.test_html import BROWSER
+from tests.report.test_html import BROWSER, GRAPHICS
 
 RED, GREEN, GREY = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.8, 0.8, 0.8)
-FLAGS = ("--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def page(tmp_path: Path) -> Path:
 
 def _shot(page: Path, hash_: str) -> np.ndarray:
     picture = page.with_name("shot.png")
-    command = [BROWSER, *FLAGS, "--virtual-time-budget=2000", "--window-size=640,520", f"--screenshot={picture}"]
+    command = [BROWSER, *GRAPHICS, "--virtual-time-budget=4000", "--window-size=640,520", f"--screenshot={picture}"]
     subprocess.run([*command, page.as_uri() + hash_], capture_output=True, check=True, timeout=120)
     return np.asarray(Image.open(picture).convert("RGB")).astype(int)[10:430]
 
@@ -63,7 +62,8 @@ def test_inside_there_is_a_ceiling_and_from_above_none(page: Path) -> None:
 def test_keys_walk_and_walls_stop(page: Path) -> None:
     """Two seconds ahead from the middle would end 0.6 m behind the wall at 3 m."""
     script = """<script>
-      const viewer = document.querySelector(".viewer").viewer, seen = {};
+      document.querySelector(".viewer").ready.then((viewer) => {
+      const seen = {};
       const note = (name) => { seen[name] = [...viewer.place, viewer.heading]; };
       document.querySelector(".bar button:last-of-type").click();
       note("start");
@@ -77,9 +77,10 @@ def test_keys_walk_and_walls_stop(page: Path) -> None:
       viewer.turn(-100, 0); note("turned");
       const bar = document.querySelector(".hint").textContent;
       document.body.dataset.seen = JSON.stringify({ ...seen, bar, mode: viewer.canvas.dataset.mode });
+      });
     </script></body>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    command = [BROWSER, *FLAGS, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
+    command = [BROWSER, *GRAPHICS, "--virtual-time-budget=4000", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found is not None
