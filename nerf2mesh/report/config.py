@@ -36,6 +36,9 @@ class ReportConfig:
     this machine. docs/provenance.md says what is read."""
     viewer: bool = False
     """A live view of the run in the browser; needs the extra `viewer`. Its address is printed."""
+    viewer_instant: bool = True
+    """The viewer first shows what the built-in prior guesses in seconds (as preset=instant), until the run's first
+    preview. Changes nothing of the run."""
     viewer_port: Annotated[int, Within(0, 65_535)] = 8080
     """0: any free one. A port that is taken is passed over for the next."""
     viewer_host: Annotated[str, Text(255, what="an address of this machine")] = "127.0.0.1"

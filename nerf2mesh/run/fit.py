@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -114,8 +115,9 @@ def run_fit(
     device = ranks.device(config.device)
     check_memory(config, device)
     own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
-    with alone_in(own_folder), scratch_in(own_folder):
-        return _run(config, overrides, observations, ranks, device, clock, own, rights, control or RunControl(), watch)
+    control = control or RunControl()
+    with alone_in(own_folder), scratch_in(own_folder), ExitStack() as views:
+        return _run(config, overrides, observations, ranks, device, clock, own, rights, control, watch, views)
 
 
 def _run(
@@ -129,8 +131,12 @@ def _run(
     rights: Rights,
     control: RunControl,
     watch: Watch | None,
+    views: ExitStack,
 ) -> Result:
-    """From the input to the result. Of several processes the first alone has a folder and makes the mesh."""
+    """From the input to the result. Of several processes the first alone has a folder and makes the mesh.
+
+    views: closes the live view, which is entered here, at the end.
+    """
     folder = RunFolder.open(config, overrides, observations, own.names()) if ranks.is_first else None
     said: list[str] = []
     with clock.stage("prior"), kept(said):
@@ -150,6 +156,9 @@ def _run(
         said += warn(state.load(folder / LAST))
         notes = [f"continued from step {state.step}", *said]
 
+    watch = views.enter_context(
+        shown(watch, config, observations, guidance, device, control, folder, ranks, clock, fresh=state.step == 0)
+    )
     with clock.stage("adapt"):
         adapt(state, guidance.prior, observations, config, folder, ranks)
     problem = Problem(
@@ -170,7 +179,7 @@ def _run(
     watched = memory.watched(
         guidance.prior, guidance.condition, n_views=asked.n_views, n_branches=asked.n_branches, field=field, quiet=quiet
     )
-    with shown(watch, config, problem, control, folder, ranks) as watch:
+    with views:
         with watched, clock.stage("optimize"):
             run_loop(state, problem, config, folder, ranks, control, watch, record)
         ranks.leave()

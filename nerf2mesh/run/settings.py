@@ -19,7 +19,7 @@ Changes = dict[str, tuple[object, object]]
 
 UNTOLD = ("output_dir", "overwrite", "threads")
 """Change nothing in the result, and are not noted."""
-SHOWN = ("report.viewer", "report.viewer_port", "report.viewer_host")
+SHOWN = ("report.viewer", "report.viewer_instant", "report.viewer_port", "report.viewer_host")
 """How a run is looked at while it goes on: not noted either."""
 AFTERWARDS = ("report", "mesh", "use")
 """Groups that are read after the optimization or beside it."""

@@ -8,9 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
 from nerf2mesh.config import Config
+from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize import LoopState, Problem, RunControl
 from nerf2mesh.optimize.interventions import ADAPTERS, PROMPT
+from nerf2mesh.render import OccupancyGrid
+from nerf2mesh.types import Observations
 from nerf2mesh.view.copies import FieldCopy, keep_state
 from nerf2mesh.view.server import Viewer
 
@@ -18,19 +23,29 @@ from nerf2mesh.view.server import Viewer
 class LiveView:
     """A `Watch` that shows a run to visitors; a context manager around it."""
 
-    def __init__(self, config: Config, problem: Problem, control: RunControl, folder: Path | None) -> None:
-        self.copy = FieldCopy(config, problem.device)
+    def __init__(
+        self,
+        config: Config,
+        observations: Observations,
+        device: torch.device | str,
+        control: RunControl,
+        folder: Path | None,
+    ) -> None:
+        self.copy = FieldCopy(config, device)
         self.steps, self.control, self.folder = config.optimize.steps, control, folder
+        self._instant_until = 0
+        """The instant preview is shown before so many steps are done."""
+        self._preview_every = config.optimize.preview_every
         weights = config.lora.weights or [1.0] * len(config.lora.adapters)
         settings: dict[str, Any] = {
             "distill.weight": config.distill.weight,
             "distill.guidance_scale": config.distill.guidance_scale,
-            PROMPT: problem.observations.prompt,
+            PROMPT: observations.prompt,
             ADAPTERS: tuple(weights),
         }
         host, port = config.report.viewer_host, config.report.viewer_port
         self.viewer = Viewer(self.copy, host=host, port=port, folder=folder, control=control, settings=settings)
-        self.viewer.stage.show_views(problem.observations)
+        self.viewer.stage.show_views(observations)
         self._started, self._first = time.monotonic(), -1
 
     def __enter__(self) -> LiveView:
@@ -42,6 +57,17 @@ class LiveView:
     ) -> None:
         self.viewer.close()
 
+    def show_instant(self, field: HashGridField, occupancy: OccupancyGrid) -> None:
+        """A field to look at while the run prepares, and until its first preview; the slider's left end later."""
+        self.copy.take(field, occupancy, 0)
+        self._instant_until = min(self._preview_every, self.steps)
+        if self.folder is not None:
+            keep_state(self.folder, field, occupancy, 0)
+        panel = self.viewer.panel
+        panel.said, panel.names[0] = "preparing the first step", "an instant preview, not yet optimized"
+        self.viewer.painter.repaint()
+        panel.cutter.ask(None)
+
     def step(self, state: LoopState, problem: Problem) -> None:
         """Gives the painter the present field where it wants one and is not at work."""
         del problem
@@ -51,7 +77,9 @@ class LiveView:
         panel.said = self._progress(state.step)
         if not panel.live or not painter.wants_copy.is_set() or self.copy.step == state.step:
             return
-        is_first = self.copy.step < 0
+        if state.step < self._instant_until:
+            return
+        is_first = self.copy.step <= 0
         if self.copy.take(state.field, state.occupancy, state.step, wait=False):
             painter.wants_copy.clear()
             if is_first:
