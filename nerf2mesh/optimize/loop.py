@@ -181,7 +181,7 @@ def optimize(
             measured = step(state, problem)
             at, last = state.step, state.step >= c.steps
             saves = folder is not None and (at % c.checkpoint_every == 0 or last)
-            if log and (at % c.log_every == 0 or last):
+            if at % c.log_every == 0 or last:
                 measured = measured | {"field/occupied": state.occupancy.fraction()}
             under_way.add(at, measured)
             for passed, numbers in under_way.arrived(all_of_them=saves or last):
@@ -242,9 +242,12 @@ def _report(problem: Problem, numbers: Numbers, step: int, log: RunLogs | None, 
             psnr = -10 * math.log10(max(numbers["loss/color"], 1e-10))
             shown = {"psnr_db": round(psnr, 1), "mask": numbers["loss/mask"]} | shown
         progress.update(**shown)
-    if log and "field/occupied" in numbers:
+    if "field/occupied" in numbers:
         lost = problem.renderer.lost_samples
-        log.write(step, numbers | ({"field/lost": float(lost)} if lost else {}))
+        numbers = numbers | ({"field/lost": float(lost)} if lost else {})
+        problem.history.append({"step": step, **numbers})
+        if log:
+            log.write(step, numbers)
 
 
 def preview_cameras(problem: Problem, size_px: int) -> Camera:

@@ -52,6 +52,8 @@ class Problem:
     """The object to edit (distill.loss=dds); `prepare` loads it."""
     loss: Callable[[GuidanceInputs], LatentGradient] | None = None
     """Instead of the one that `distill.loss` names."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    """The numbers of every `optimize.log_every`th step that was done here, with its "step"."""
 
     @property
     def device(self) -> torch.device:

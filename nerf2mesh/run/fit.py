@@ -189,7 +189,7 @@ def _run(
         if control.made and ranks.is_first:
             origin |= {"interventions": [str(item) for item in control.made]}
             record = run_record(config, rights, origin, observations)
-        result = Result(None, field, renderer, observations, config, warnings=[*notes, *said])
+        result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

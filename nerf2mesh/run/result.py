@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as new
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
@@ -16,9 +16,12 @@ from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.render import VolumeRenderer
-from nerf2mesh.report import viewer_iframe
+from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
 from nerf2mesh.types import Camera, Observations, Rendering
+
+if TYPE_CHECKING:
+    from nerf2mesh.run.plots import Plots
 
 
 @dataclass(repr=False)
@@ -48,6 +51,8 @@ class Result:
     """What travels in the GLB of `parts`."""
     record: Record | None = new(default=None, repr=False)
     """What the mesh was made of; `save` puts it into the files that can carry it."""
+    history: list[dict[str, float]] = new(default_factory=list, repr=False)
+    """The numbers that this process logged along the run, as rows of metrics.jsonl."""
     attribution: str = ""
     """The text of ATTRIBUTION.md."""
 
@@ -60,6 +65,20 @@ class Result:
         if self.renderer is None:
             raise ValueError("render: expected a field, got the geometry of a sheet; render Result.mesh instead")
         return self.renderer.render(camera, normals="analytic")
+
+    def plot(self, *, size_px: int = 160) -> Plots:
+        """Figures of matplotlib: the curves, four sides of `size_px` pixels, the input beside field and mesh.
+
+        A notebook shows them as they are; `result.plot().views.savefig("views.png")` writes one.
+
+        Raises:
+            ValueError: matplotlib is missing (the extra `notebook`).
+        """
+        from nerf2mesh.run.plots import plots
+
+        folder = self.config.output_dir
+        logged = read_metrics(Path(folder) / "metrics.jsonl") if folder is not None else []
+        return plots(logged or self.history, self.observations, self.renderer, self.mesh, size_px=size_px)
 
     def save(self, path: str | Path, formats: str | Sequence[str] = ()) -> list[Path]:
         """Writes the mesh and, where there are any, its coarser ones; returns the paths.
