@@ -12,7 +12,7 @@ from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import GuidanceInputs, LatentGradient, RunControl
 from nerf2mesh.priors import Prior
 from nerf2mesh.report.progress import in_notebook
-from nerf2mesh.run.background import BackgroundRun, new_widget
+from nerf2mesh.run.background import BackgroundRun, shown_in_notebook
 from nerf2mesh.run.fit import run_fit
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations
@@ -50,18 +50,11 @@ def fit(
     """
     with usual_state():
         work, config = _prepared(image, observations, config, overrides, output_dir, prior, loss)
+        if not in_notebook() or config.report.quiet:
+            return work(RunControl(), None)
         control = RunControl()
-        widget = new_widget(control, buttons=False) if in_notebook() and not config.report.quiet else None
-        if widget is None:
-            return work(control, None)
-        from IPython.display import display
-
-        display(widget.face)
-        try:
+        with shown_in_notebook(control) as widget:
             return work(control, widget)
-        except BaseException as error:
-            widget.failed(error)
-            raise
 
 
 def start(

@@ -152,3 +152,50 @@ def test_buttons_pause_and_stop() -> None:
     assert not control.paused and pause.description == "Pause"
     stop.click()
     assert stop.disabled and control._asked
+
+
+class Cell:
+    """A notebook's output that can be updated: what it shows, newest last."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[dict[str, str]] = []
+        monkeypatch.setattr("IPython.display.display", self.display)
+
+    def display(self, bundle: dict[str, str], *, raw: bool, display_id: bool) -> Cell:
+        assert raw and display_id
+        self.shown.append(bundle)
+        return self
+
+    def update(self, bundle: dict[str, str], *, raw: bool) -> None:
+        assert raw
+        self.shown.append(bundle)
+
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def test_a_cell_ends_with_the_result_as_plain_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ipywidgets")
+    cell = Cell(monkeypatch)
+    run = nerf2mesh.start(nerf2mesh.demo_picture(), overrides=PLAIN)
+    run._ipython_display_()
+    run.result()
+    first, last = cell.shown
+    assert WIDGET in first and "preparing" in first["text/html"]
+    assert set(last) == {"text/html", "text/plain"}
+    assert "done" in last["text/html"] and "data:image/png" in last["text/html"] and "<iframe" in last["text/html"]
+    run._ipython_display_()
+    assert "<iframe" in cell.shown[-1]["text/html"]
+
+
+def test_fit_shows_a_widget_while_it_blocks_and_html_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ipywidgets")
+    cell = Cell(monkeypatch)
+    monkeypatch.setattr("nerf2mesh.api.in_notebook", lambda: True)
+    loud = [line for line in PLAIN if line != "report=quiet"] + ["report.turntable_frames=0"]
+    nerf2mesh.fit(nerf2mesh.demo_picture(), overrides=loud)
+    assert [WIDGET in bundle for bundle in cell.shown] == [True, False]
+    assert "done" in cell.shown[-1]["text/html"]
+    with pytest.raises(ValueError, match=r"missing\.png"):
+        nerf2mesh.fit("missing.png", overrides=loud)
+    assert "missing.png" in cell.shown[-1]["text/html"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from nerf2mesh.optimize import RunControl
@@ -21,6 +22,8 @@ class BackgroundRun:
         self._result: Result | None = None
         self._error: BaseException | None = None
         self._steps = steps
+        self._shown: list[Any] = []
+        """Where a notebook shows the widget."""
         self._thread = threading.Thread(target=self._do, args=(work,), name="nerf2mesh-run", daemon=True)
         self._thread.start()
 
@@ -40,7 +43,7 @@ class BackgroundRun:
     @property
     def done(self) -> bool:
         """Whether the run has ended, well or not."""
-        return not self._thread.is_alive()
+        return self._result is not None or self._error is not None
 
     @property
     def paused(self) -> bool:
@@ -73,12 +76,32 @@ class BackgroundRun:
             return f"Run(done: {self._result!r})"
         return f"Run({self._widget.text if self._widget else f'of {self._steps} steps'})"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
-        if self._result is not None and self._result.mesh is not None:
-            return {"text/plain": repr(self), "text/html": self._result._repr_html_()}
-        if self._widget is None:
+    def _ipython_display_(self) -> None:
+        """Shows the widget in a notebook. The end of the run puts the result in its place, as plain HTML."""
+        from IPython.display import display
+
+        handle = display(self._bundle(), raw=True, display_id=True)
+        if handle is not None:
+            self._shown.append(handle)
+        if self.done:
+            self._settle()
+
+    def _bundle(self) -> dict[str, Any]:
+        """By MIME type, what is shown now."""
+        if self._widget is None and not self.done:
             return {"text/plain": f"{self!r}; pip install 'nerf2mesh[notebook]' shows it"}
-        return {**self._widget.face._repr_mimebundle_(), "text/plain": repr(self)}
+        html = self._widget.html() if self._widget else ""
+        if not self.done:
+            return {**self._widget.face._repr_mimebundle_(), "text/html": html, "text/plain": repr(self)}
+        mesh = self._result._repr_html_() if self._result is not None and self._result.mesh is not None else ""
+        return {"text/html": html + mesh, "text/plain": repr(self)}
+
+    def _settle(self) -> None:
+        """Widgets die with their kernel; what a saved notebook keeps is the result."""
+        shown, self._shown = self._shown, []
+        for handle in shown:
+            with suppress(Exception):  # of a front end that has gone: the result is there all the same
+                handle.update(self._bundle(), raw=True)
 
     def _do(self, work: Callable[[RunControl, Watch | None], Result]) -> None:
         try:
@@ -87,6 +110,29 @@ class BackgroundRun:
             self._error = error
             if self._widget:
                 self._widget.failed(error)
+        self._settle()
+
+
+@contextmanager
+def shown_in_notebook(control: RunControl) -> Iterator[Any]:
+    """Shows the widget of a run that blocks, without buttons; at the end plain HTML takes its place. Gives None where
+    ipywidgets is missing."""
+    widget = new_widget(control, buttons=False)
+    if widget is None:
+        yield None
+        return
+    from IPython.display import display
+
+    bundle = {**widget.face._repr_mimebundle_(), "text/html": widget.html(), "text/plain": widget.text}
+    handle = display(bundle, raw=True, display_id=True)
+    try:
+        yield widget
+    except BaseException as error:
+        widget.failed(error)
+        raise
+    finally:
+        if handle is not None:
+            handle.update({"text/html": widget.html(), "text/plain": widget.text}, raw=True)
 
 
 def new_widget(control: RunControl, *, buttons: bool) -> Any:

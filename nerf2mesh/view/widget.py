@@ -5,6 +5,7 @@ No script of our own and nothing from the network: JupyterLab, the classic noteb
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import time
@@ -74,6 +75,13 @@ class RunWidget:
         """The run has ended with an error, or was stopped."""
         self._bar.bar_style = "danger"
         self._close(" ".join(str(error).split()) or type(error).__name__)
+
+    def html(self) -> str:
+        """What is shown, as it stands, for pages in which widgets do not live: one line, the views, the curve."""
+        views = base64.b64encode(self._views.value).decode("ascii")
+        picture = f'<br><img src="data:image/png;base64,{views}" alt="four views" width="{WIDTH}">' if views else ""
+        curve = f"<br>{self._curve.value}" if self._curve.value else ""
+        return f"<div>{escape(self.text)}{picture}{curve}</div>"
 
     def _count(self, step: int, steps: int, now: float) -> None:
         rate = (step - self._first) / max(1e-9, now - self._started)
