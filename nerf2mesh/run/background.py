@@ -88,10 +88,10 @@ class BackgroundRun:
 
     def _bundle(self) -> dict[str, Any]:
         """By MIME type, what is shown now."""
-        if self._widget is None and not self.done:
-            return {"text/plain": f"{self!r}; pip install 'nerf2mesh[notebook]' shows it"}
-        html = self._widget.html() if self._widget else ""
+        html = self._widget.html() if self._widget is not None else ""
         if not self.done:
+            if self._widget is None:
+                return {"text/plain": f"{self!r}; pip install 'nerf2mesh[notebook]' shows it"}
             return {**self._widget.face._repr_mimebundle_(), "text/html": html, "text/plain": repr(self)}
         mesh = self._result._repr_html_() if self._result is not None and self._result.mesh is not None else ""
         return {"text/html": html + mesh, "text/plain": repr(self)}
