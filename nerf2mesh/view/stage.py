@@ -34,7 +34,7 @@ class Stage:
         self._frusta: list[Any] = []
         server.scene.set_up_direction("+z")
         middle = np.asarray(self._at) / 2.0 + np.array([0.0, 0.5, 0.0])  # the panel covers the right
-        server.initial_camera.position = tuple(middle + np.array([5.6, -1.2, 1.4]))
+        server.initial_camera.position = tuple(middle + np.array([5.2, -1.2, 2.6]))  # above the given view's frustum
         server.initial_camera.look_at = tuple(middle)
         server.initial_camera.fov = float(np.deg2rad(45.0))
 
