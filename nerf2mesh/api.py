@@ -118,9 +118,10 @@ def _prepared(
         config = replace(config, input=replace(config.input, image=None))
         with candidates_in(config.output_dir):
             observations = load_observations(config.input, picture_bytes(in_memory))
-    ready = config
+    loud, silent = config, replace(config, report=replace(config.report, quiet=True))
 
     def work(control: RunControl, watch: Watch | None) -> Result:
+        ready = loud if watch is None else silent  # one of widget and bar is enough
         return run_fit(ready, overrides, observations, prior=prior, loss=loss, control=control, watch=watch)
 
     return work, config

@@ -193,7 +193,8 @@ def test_fit_shows_a_widget_while_it_blocks_and_html_afterwards(monkeypatch: pyt
     cell = Cell(monkeypatch)
     monkeypatch.setattr("nerf2mesh.api.in_notebook", lambda: True)
     loud = [line for line in PLAIN if line != "report=quiet"] + ["report.turntable_frames=0"]
-    nerf2mesh.fit(nerf2mesh.demo_picture(), overrides=loud)
+    result = nerf2mesh.fit(nerf2mesh.demo_picture(), overrides=loud)
+    assert result.config.report.quiet  # no second bar beside the widget
     assert [WIDGET in bundle for bundle in cell.shown] == [True, False]
     assert "done" in cell.shown[-1]["text/html"]
     with pytest.raises(ValueError, match=r"missing\.png"):
