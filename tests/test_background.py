@@ -133,7 +133,7 @@ def test_the_widget_shows_steps_four_views_and_a_curve() -> None:
     import io
 
     assert Image.open(io.BytesIO(views.value)).size == (4 * SIDE_PX, SIDE_PX)
-    assert len(widget.points) >= 1 and all(0.0 < value < 60.0 for _, value in widget.points)
+    assert widget.points[-1][0] == 4 and all(0.0 < value < 60.0 for _, value in widget.points)
     assert all(button.disabled for button in buttons.children)
     drawn = xml.fromstring(curve_svg([(1, 5.0), (2, 15.0), (3, 10.0)], "a < b"))
     y = [float(pair.split(",")[1]) for pair in drawn[0].attrib["points"].split()]

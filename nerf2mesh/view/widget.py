@@ -46,10 +46,13 @@ class RunWidget:
         shown = [widgets.HBox([self._pause, self._stop])] if buttons else []
         self.face = widgets.VBox([self._bar, self._label, self._views, self._curve, *shown])
         self._first, self._started, self._due, self._said_at = -1, time.monotonic(), 0.0, 0.0
+        self._latest: tuple[int, Problem] | None = None
+        self._pictured = -1
+        """The step of the last pictures."""
 
     def step(self, state: LoopState, problem: Problem) -> None:
         """Counts the step; now and then new pictures."""
-        now = time.monotonic()
+        now, self._latest = time.monotonic(), (state.step, problem)
         if self._first < 0:
             self._first, self._started = state.step - 1, now
         if now - self._said_at > 0.3 or state.step == problem.config.steps:
@@ -64,7 +67,9 @@ class RunWidget:
         """Nothing is kept."""
 
     def finishing(self) -> None:
-        """The loop has ended."""
+        """The loop has ended: its last pictures."""
+        if self._latest is not None and self._latest[0] != self._pictured:
+            self._picture(*self._latest)
         self._say("making the mesh")
 
     def finished(self) -> None:
@@ -91,7 +96,7 @@ class RunWidget:
         self._say(f"step {step} of {steps}{paused}{psnr}")
 
     def _picture(self, step: int, problem: Problem) -> None:
-        views = problem.renderer.render(preview_cameras(problem, SIDE_PX))
+        views, self._pictured = problem.renderer.render(preview_cameras(problem, SIDE_PX)), step
         self._views.value, self._views.layout.visibility = png_row(views), "visible"
         if problem.observations.views:
             self.points.append((step, given_psnr(views, problem)))
