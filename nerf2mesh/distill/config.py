@@ -145,6 +145,9 @@ class DistillConfig:
     """Share by which the gradient is suppressed on surface that a given view shows well (masked SDS of SV3D)."""
     protect_cosine: tuple[Cosine, Cosine] = (0.3, 0.7)
     """Cosine between normal and direction to the given camera at which protection begins and is full."""
+    confidence_weight: Annotated[float, Within(0.0, 8.0)] = 0.0
+    """Views count by how sure the prior is of their direction: (1 + (spread / mean spread)^2)^-confidence_weight, with
+    mean 1 over the directions. 0: alike; 1: as measurements of that variance. docs/confidence.md has figures."""
 
     @property
     def n_branches(self) -> int:

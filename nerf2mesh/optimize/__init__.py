@@ -1,9 +1,10 @@
 """The optimization loop over an explicit state."""
 
+from nerf2mesh.optimize.confidence import DirectionSpread, direction_spread
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.control import RunControl
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
-from nerf2mesh.optimize.guess import guess_cameras, guess_views
+from nerf2mesh.optimize.guess import guess_cameras, guess_views, guesses_any_view
 from nerf2mesh.optimize.loop import optimize, step
 from nerf2mesh.optimize.problem import Problem, SecondPrior, reference_of
 from nerf2mesh.optimize.state import EARLIER, LAST, LoopState
@@ -12,6 +13,7 @@ from nerf2mesh.optimize.views import GivenPixels
 __all__ = [
     "EARLIER",
     "LAST",
+    "DirectionSpread",
     "GivenPixels",
     "GuidanceInputs",
     "LatentGradient",
@@ -20,8 +22,10 @@ __all__ = [
     "Problem",
     "RunControl",
     "SecondPrior",
+    "direction_spread",
     "guess_cameras",
     "guess_views",
+    "guesses_any_view",
     "optimize",
     "reference_of",
     "step",

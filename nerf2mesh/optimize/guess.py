@@ -7,6 +7,7 @@ right place and with the right opacity, which is what a fit of the density needs
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from nerf2mesh.distill import guided, to_x0
 from nerf2mesh.distill.config import DistillConfig
@@ -41,24 +42,47 @@ def guess_views(
     Raises:
         ValueError: the prior knows no opacity, or denoises only so many views together.
     """
-    if not prior.has_alpha or prior.n_views > 1:
+    if not guesses_any_view(prior):
         why = "none" if not prior.has_alpha else f"one for {prior.n_views} views at a time"
         raise ValueError(
             f"optimize.guessed_views: expected a prior with opacity for any number of views, got {why}; set it to 0, "
             "or take prior=builtin"
         )
-    blank = torch.zeros(*cameras.batch_shape, prior.image_size, prior.image_size, 4)
-    device = next(prior.network.parameters()).device
-    latents = prior.encode(blank.to(device))
-    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(_SEED + seed)).to(latents)
-    time = latents.new_full((1,), NOISIEST)
-    seen = cameras.to(device)
-    prediction = prior.predict(noise, time, seen, condition).float()
-    if config.guidance_scale != 1.0:
-        free = prior.predict(noise, time, seen, condition, branch="unconditional").float()
-        prediction = guided(prediction, free, config.guidance_scale)
-    clean = to_x0(prior.kind, prediction, noise, prior.level(time)).clamp(-1.0, 1.0)
-    pictures = prior.decode(clean)[0].float().cpu().clamp(0.0, 1.0)
+    noise = drawn_noise(prior, cameras, torch.Generator().manual_seed(_SEED + seed))
+    clean = one_step(prior, condition, cameras, noise, NOISIEST, config.guidance_scale)
+    pictures = shown(prior, clean)[0]
     alpha = pictures[..., 3:]
     straight = torch.cat([(pictures[..., :3] / alpha.clamp_min(_LEAST_ALPHA)).clamp(0.0, 1.0), alpha], dim=-1)
     return [View(straight[k], cameras[0, k].to("cpu"), weight=weight) for k in range(len(straight))]
+
+
+def guesses_any_view(prior: Prior) -> bool:
+    """Whether the prior can guess views with their opacity, as many at a time as are asked for."""
+    return prior.has_alpha and prior.n_views == 1
+
+
+def drawn_noise(prior: Prior, cameras: Camera, generator: torch.Generator) -> Tensor:
+    """Noise of the latents' shape for `cameras` [1, n], drawn on the CPU, on the prior's device."""
+    device = next((p.device for p in prior.network.parameters()), torch.device("cpu"))
+    blank = torch.zeros(*cameras.batch_shape, prior.image_size, prior.image_size, 4, device=device)
+    latents = prior.encode(blank)
+    return torch.randn(latents.shape, generator=generator).to(latents)
+
+
+@torch.no_grad()
+def one_step(prior: Prior, condition: Condition, cameras: Camera, noisy: Tensor, time: float, scale: float) -> Tensor:
+    """Clean latents [1, n, c, s, s] that the prior makes of noisy ones of `cameras` [1, n] in one step, in [-1, 1].
+
+    time: the noise level, in (0, 1). scale: of the guidance, of which 1 is the conditional prediction alone.
+    """
+    t, seen = noisy.new_full((1,), time), cameras.to(noisy.device)
+    prediction = prior.predict(noisy, t, seen, condition).float()
+    if scale != 1.0:
+        free = prior.predict(noisy, t, seen, condition, branch="unconditional").float()
+        prediction = guided(prediction, free, scale)
+    return to_x0(prior.kind, prediction, noisy, prior.level(t)).clamp(-1.0, 1.0)
+
+
+def shown(prior: Prior, latents: Tensor) -> Tensor:
+    """Premultiplied RGBA [1, n, h, w, 4] of latents, on the CPU, in [0, 1]."""
+    return prior.decode(latents).float().cpu().clamp(0.0, 1.0)

@@ -74,10 +74,13 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=problem.ring)
     side = d.side_px(problem.prior)
     rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
+    sure = problem.spread if d.confidence_weight else None
+    weights = None if sure is None else sure.weights(cameras, d.confidence_weight)
     cameras = cameras.to(problem.device)
     weight = d.weight * state.factors.get("distill", 1.0)
     moved = jitter(rays, streams["jitter"])
     score = Distillation(problem.prior, problem.condition, d, distiller, cameras, progress, weight, streams)
+    score.view_weights = weights
     if d.protect and problem.pixels.views:
         given = [view.camera for view in problem.pixels.views]
         score.keep = lambda r: unprotected(d, problem.renderer, given, rays, r, side)

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 
 from nerf2mesh.distill.config import DistillConfig
+from nerf2mesh.optimize.confidence import DirectionSpread
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, make_distiller
 from nerf2mesh.optimize.distillers.stateless import Stateless
@@ -50,6 +51,8 @@ class Problem:
     """Added to the first prior's gradient (Magic123)."""
     source: VolumeRenderer | None = None
     """The object to edit (distill.loss=dds); `prepare` loads it."""
+    spread: DirectionSpread | None = None
+    """How sure the prior is of each direction, for distill.confidence_weight."""
     loss: Callable[[GuidanceInputs], LatentGradient] | None = None
     """Instead of the one that `distill.loss` names."""
     history: list[dict[str, float]] = field(default_factory=list)

@@ -18,7 +18,7 @@ from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradi
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
 from nerf2mesh.types import Camera, Rays, Rendering
-from nerf2mesh.utils.device_copy import AsyncReadback
+from nerf2mesh.utils.device_copy import AsyncReadback, to_device
 
 Numbers = dict[str, float]
 Measured = dict[str, Tensor | float]
@@ -63,8 +63,8 @@ def check_gradient(found: object, latents: Tensor) -> None:
 class Distillation:
     """One distillation step as an objective on a rendering; `numbers` is filled when it is called.
 
-    keep [V, s, s] scales the gradient of each pixel (masked SDS); source: the source object's rendering of the same
-    rays (DDS).
+    keep [V, s, s] scales the gradient of each pixel (masked SDS), view_weights [B, V] that of each view; source: the
+    source object's rendering of the same rays (DDS).
     """
 
     prior: Prior
@@ -76,6 +76,7 @@ class Distillation:
     weight: float
     generators: dict[str, torch.Generator]
     keep: Callable[[Rendering], Tensor] | None = None
+    view_weights: Tensor | None = None
     source: Rendering | None = None
     numbers: Measured = field(default_factory=dict)
     inputs: GuidanceInputs | None = None
@@ -92,6 +93,8 @@ class Distillation:
         self.inputs = self._inputs(images, latents)
         found = self.distiller(self.inputs)
         check_gradient(found, latents)
+        if self.view_weights is not None:
+            found = found.weighted(to_device(self.view_weights, latents.device))
         gradient = found.latents if self.keep is None else found.latents * self._kept(rendering, latents)
         self.numbers["distill/gradient"] = gradient.norm() * latents.numel() ** 0.5
         total = (latents * gradient).sum()

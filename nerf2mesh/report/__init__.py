@@ -2,6 +2,7 @@
 
 from nerf2mesh.report.clock import StageClock
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.report.directions import SPREAD
 from nerf2mesh.report.energy import EnergyMeter, cost_metrics
 from nerf2mesh.report.html import write_report
 from nerf2mesh.report.loggers import RunLogs
@@ -12,6 +13,7 @@ from nerf2mesh.report.turntable import write_turntable
 from nerf2mesh.report.viewer import viewer_iframe, viewer_page
 
 __all__ = [
+    "SPREAD",
     "EnergyMeter",
     "MetricsLog",
     "Progress",

@@ -23,6 +23,10 @@ class ReportConfig:
     turntable_size_px: Annotated[int, Within(16, 4096)] = 256
     turntable_elevation_deg: Elevation = 15.0
     html: bool = True
+    confidence: bool = True
+    """A map of how far the prior's guesses lie apart in each direction, in metrics.json too; with `html` alone. Only of
+    a prior that guesses views with their opacity, as the built-in one does: 5 seconds of one core. docs/confidence.md
+    says what the figures are good for."""
     loggers: Annotated[tuple[Annotated[str, OneOf(*LOGGERS)], ...], Length(0, 8)] = ()
     """Beside metrics.jsonl: tensorboard, wandb (see `loggers` for its offline mode)."""
     sign_key: FilePath | None = None

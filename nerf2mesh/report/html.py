@@ -14,8 +14,9 @@ from typing import Any, cast
 
 from nerf2mesh.report import sections
 from nerf2mesh.report.config import ReportConfig
+from nerf2mesh.report.directions import SPREAD, least_sure, spread_section
 from nerf2mesh.report.metrics_log import series
-from nerf2mesh.report.run_files import RunFiles
+from nerf2mesh.report.run_files import RunFiles, read_picture
 from nerf2mesh.report.threshold import threshold_charts
 from nerf2mesh.report.viewer import page, viewer_figure
 from nerf2mesh.report.without_paths import without_paths
@@ -45,7 +46,7 @@ def write_report(
     Args:
         folder: the run folder. Read from it, where present: config.yaml, overrides.yaml or overrides, versions.json,
             provenance.json, metrics.jsonl, metrics.json, timings.json, cost.json, warnings.json, rooms.json,
-            previews/*.png, mesh.glb, turntable.mp4|gif|png.
+            previews/*.png, confidence.png, mesh.glb, turntable.mp4|gif|png.
         title: by default the input's name, else the folder's.
         observations: the views and notes that `load_observations` returned.
         facts: about the mesh: what `build_mesh` reports, or `inspect_mesh` alone.
@@ -65,6 +66,7 @@ def write_report(
     of_input = cast(Iterable[str], notes.get("warnings", ()))
     noted = [*without_paths([*of_input]), *files.warnings, *without_paths([*warnings])]
     title = title or Path(str(notes.get("path") or folder.resolve().name)).stem
+    spread = measured.get(SPREAD)
     parts = [
         f"<h1>{escape(title)}</h1>{_lead(files, clocked, facts)}",
         _top(folder, config, sections.input_pictures(notes, framed)),
@@ -74,6 +76,7 @@ def write_report(
             sections.section("Mesh", sections.mesh_facts(facts or {}, _sizes(folder))),
             sections.section("Metrics", sections.metric_table(measured)),
         ),
+        sections.section("How sure the prior is", spread_section(spread, _guesses(folder, spread))),
         sections.section("Threshold of the surface", threshold_charts(facts or {})),
         sections.section("Along the run", sections.timeline(_previews(folder))),
         sections.section("Curves", sections.curve_panels(series(files.rows))),
@@ -125,6 +128,15 @@ def _top(folder: Path, config: ReportConfig, pictures: str) -> str:
     if not (main and side):
         return f'<div class="top alone">{main or side}</div>' if main or side else ""
     return f'<div class="top">{main}<div>{side}</div></div>'
+
+
+def _guesses(folder: Path, spread: Any) -> str:
+    """The guesses of the least sure direction; nothing where the picture is missing or damaged."""
+    path, caption = folder / "confidence.png", f"Guesses of the least sure direction: {least_sure(spread)}"
+    try:
+        return sections.picture(read_picture(path), caption) if is_regular(path) else ""
+    except ValueError:
+        return ""
 
 
 def _previews(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from PIL import Image
 
+from nerf2mesh.report.directions import SPREAD, is_map
 from nerf2mesh.report.metrics_log import is_number, read_metrics
 from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.regular_file import read_json, read_regular, read_yaml
@@ -99,6 +100,7 @@ def read_measures(path: Path) -> dict[str, Any]:
         about = entry if isinstance(entry, dict) else {}
         fits = about.get("baseline") is None or (is_number(about["baseline"]) and is_number(about.get("value")))
         _check(path, fits, f"numbers as value and baseline of {name[:40]!r}", entry)
+        _check(path, name != SPREAD or "spread" not in about or is_map(entry), f"a map as {SPREAD!r}", entry)
     return found
 
 

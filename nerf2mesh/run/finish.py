@@ -21,6 +21,7 @@ from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
 from nerf2mesh.report.without_paths import without_paths
+from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
@@ -89,7 +90,8 @@ def finish(
         result.metrics |= reference_metrics(result)
     if folder is None:
         return
-    write_json(folder / "metrics.json", result.metrics)
+    write_json(folder / "metrics.json", measures(result))
+    save_guesses(result.spread, folder.path, result.record)
     write_json(folder / "mesh.json", result.facts)
     write_json(folder / "warnings.json", without_paths(result.warnings))
     with clock.stage("turntable"):
@@ -107,7 +109,12 @@ def write_times(result: Result, folder: RunFolder, clock: StageClock) -> None:
     if clock.ledger is not None:
         cost = clock.ledger.to_dict(result.config.report.price_per_hour, result.config.report.currency)
         write_json(folder / "cost.json", cost)
-        write_json(folder / "metrics.json", {**result.metrics, **cost_metrics(cost)})
+        write_json(folder / "metrics.json", {**measures(result), **cost_metrics(cost)})
+
+
+def measures(result: Result) -> dict[str, object]:
+    """The result's metrics and, of the prior's spread, the figures of each direction."""
+    return {**result.metrics, **spread_everywhere(result.spread, result.observations)}
 
 
 def save_files(result: Result, folder: RunFolder) -> None:

@@ -29,6 +29,7 @@ from nerf2mesh.priors.foundation import memory
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import EnergyMeter, StageClock
 from nerf2mesh.rights.record import attribution_page
+from nerf2mesh.run.confidence import find_spread, spread_mean
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance, with_adapter_of_kind, with_guesses
@@ -159,6 +160,7 @@ def _run(
     watch = views.enter_context(
         shown(watch, config, observations, guidance, device, control, folder, ranks, clock, fresh=state.step == 0)
     )
+    spread = find_spread(config, observations, guidance, clock, is_first=ranks.is_first)
     with clock.stage("adapt"):
         adapt(state, guidance.prior, observations, config, folder, ranks)
     problem = Problem(
@@ -174,6 +176,7 @@ def _run(
         average=ranks.average if ranks.count > 1 else None,
         loggers=config.report.loggers,
         loss=own.loss,
+        spread=spread,
     )
     quiet, asked = config.report.quiet or not ranks.is_first, config.distill
     watched = memory.watched(
@@ -190,6 +193,7 @@ def _run(
             origin |= {"interventions": [str(item) for item in control.made]}
             record = run_record(config, rights, origin, observations)
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
+        result.spread, result.metrics = spread, spread_mean(spread)
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

@@ -2,7 +2,7 @@
 
 config.yaml overrides.yaml inputs.json changes.json versions.json provenance.json timings.json cost.json
 metrics.json metrics.jsonl warnings.json mesh.json previews/ checkpoints/ adapters/ mesh.glb ATTRIBUTION.md
-turntable.mp4 report.html; of a plan also rooms.json, and open_walls.png where it could not be read
+turntable.mp4 confidence.png report.html; of a plan also rooms.json, and open_walls.png where it could not be read
 
 inputs.json holds the digests of what the run is made from (see `identity`), changes.json the settings that changed when
 a run went on.

@@ -15,6 +15,7 @@ from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
 from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
+from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
@@ -53,6 +54,8 @@ class Result:
     """What the mesh was made of; `save` puts it into the files that can carry it."""
     history: list[dict[str, float]] = new(default_factory=list, repr=False)
     """The numbers that this process logged along the run, as rows of metrics.jsonl."""
+    spread: DirectionSpread | None = new(default=None, repr=False)
+    """How sure the prior was of each direction; see `report.confidence`."""
     attribution: str = ""
     """The text of ATTRIBUTION.md."""
 

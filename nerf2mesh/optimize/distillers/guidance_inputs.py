@@ -135,6 +135,11 @@ class LatentGradient:
     latents: Tensor
     images: Tensor | None = None
 
+    def weighted(self, weights: Tensor) -> LatentGradient:
+        """The same with each view's part times its weight, [B, V]."""
+        each = weights[..., None, None, None]
+        return LatentGradient(self.latents * each, None if self.images is None else self.images * each)
+
 
 def as_decoded(prior: Prior, images: Tensor, side: int) -> Tensor:
     """Premultiplied RGBA [B, V, h, w, 4] as `prior.decode` would show it, at `side` pixels; differentiable.
