@@ -82,17 +82,27 @@ def draw(pool: Sequence[ObjectEntry], seed: int) -> Iterator[ObjectEntry]:
 
 def object_case(name: str, data_dir: str, *, cache: Path | None = None) -> Case:
     """The case of NAME or NAME@YAW; rendered on the first call, read from the cache after."""
-    known, yaw_deg = split_yaw(name)
-    if known not in _known(data_dir):
-        raise ValueError(f"objects: expected a name out of the folder {data_dir}, got {known}; correct it")
-    entry = _known(data_dir)[known]
-    read = _folder(data_dir).read(entry)
-    mesh = canonical_frame(turned(lit_mesh(read, entry.path.name), yaw_deg))
+    entry, read, mesh, yaw_deg = _read(name, data_dir)
     arrays = kept_arrays(cache, _digest(mesh), lambda: _truth(mesh))
     about = {key: getattr(entry, key) for key in ("split", "kind", "licence", "source", "credit", "near_test")}
     about |= {"yaw_deg": yaw_deg, "faces": mesh.n_faces, "uncolored": read.uncolored}
     about |= {key: float(arrays[key]) for key in ("unseen", "solidity")} | {"closed": bool(arrays["closed"])}
     return _as_case(name, mesh, arrays, about)
+
+
+def object_mesh(name: str, data_dir: str) -> TriangleMesh:
+    """The mesh of the case NAME or NAME@YAW, colored and in the canonical frame."""
+    return _read(name, data_dir)[2]
+
+
+def _read(name: str, data_dir: str) -> tuple[ObjectEntry, ObjectMesh, TriangleMesh, float]:
+    """What the manifest says, the file, the mesh of the case, and its yaw in degrees."""
+    known, yaw_deg = split_yaw(name)
+    if known not in _known(data_dir):
+        raise ValueError(f"objects: expected a name out of the folder {data_dir}, got {known}; correct it")
+    entry = _known(data_dir)[known]
+    read = _folder(data_dir).read(entry)
+    return entry, read, canonical_frame(turned(lit_mesh(read, entry.path.name), yaw_deg)), yaw_deg
 
 
 def lit_mesh(mesh: ObjectMesh, name: str) -> TriangleMesh:
