@@ -17,10 +17,27 @@ const TURNS = { ArrowLeft: [-20, 0], ArrowRight: [20, 0], ArrowUp: [0, -20], Arr
 const WALK_M_PER_S = 1.8, BODY_M = 0.25, KNEE_M = 0.5;
 const HALF_VIEW = 0.36, HALF_VIEW_INSIDE = 0.62;
 
+// Textures from the GLB's own bytes: three.js would fetch a blob, which pages around this one may forbid (VS Code's do).
+const Textures = (parser) => ({
+  name: "textures",
+  async loadTexture(index) {
+    const { json } = parser, { source, sampler } = json.textures[index], image = json.images[source];
+    if (image.bufferView === undefined) return null;
+    const bytes = await parser.getDependency("bufferView", image.bufferView);
+    const keep = { imageOrientation: "none", premultiplyAlpha: "none", colorSpaceConversion: "none" };
+    const texture = new THREE.Texture(await createImageBitmap(new Blob([bytes], { type: image.mimeType }), keep));
+    const { wrapS = 10497, wrapT = 10497 } = (json.samplers || [])[sampler] || {};
+    const wraps = { 33071: THREE.ClampToEdgeWrapping, 33648: THREE.MirroredRepeatWrapping, 10497: THREE.RepeatWrapping };
+    Object.assign(texture, { flipY: false, wrapS: wraps[wrapS], wrapT: wraps[wrapT], needsUpdate: true });
+    parser.associations.set(texture, { textures: index });
+    return texture;
+  },
+});
+
 class Viewer {
   static async open(canvas, glb) {
-    const gltf = await new THREE.GLTFLoader().parseAsync(glb.buffer, "");
-    return new Viewer(canvas, gltf);
+    const loader = new THREE.GLTFLoader().register(Textures);
+    return new Viewer(canvas, await loader.parseAsync(glb.buffer, ""));
   }
 
   constructor(canvas, gltf) {

@@ -14,10 +14,9 @@ from importlib import resources
 from pathlib import Path
 
 CONTENT_POLICY = (
-    "default-src 'none'; img-src data: blob:; connect-src blob:; media-src data:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'"
+    "default-src 'none'; img-src data: blob:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
-"""The page may load nothing from anywhere: what it shows is in it. Blobs are its own memory: a GLB's textures."""
+"""The page may load nothing from anywhere: what it shows is in it."""
 
 BUTTONS = "".join(
     f'<button data-mode="{mode}" aria-pressed="{str(mode == "shaded").lower()}">{mode.capitalize()}</button>'

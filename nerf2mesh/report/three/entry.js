@@ -1,7 +1,8 @@
 // What viewer.js uses of three.js: `make three` bundles it into three.min.js as the global THREE.
 export {
-  Box3, Color, DirectionalLight, DoubleSide, HemisphereLight, LineBasicMaterial, LineSegments, MeshBasicMaterial, MeshLambertMaterial,
-  MeshNormalMaterial, PerspectiveCamera, PMREMGenerator, Raycaster, Scene, Sphere, Spherical, Vector3, WebGLRenderer, WireframeGeometry,
+  Box3, ClampToEdgeWrapping, Color, DirectionalLight, DoubleSide, HemisphereLight, LineBasicMaterial, LineSegments, MeshBasicMaterial, MeshLambertMaterial,
+  MeshNormalMaterial, MirroredRepeatWrapping, PerspectiveCamera, PMREMGenerator, Raycaster, RepeatWrapping, Scene, Sphere, Spherical, Texture,
+  Vector3, WebGLRenderer, WireframeGeometry,
 } from "three";
 export { OrbitControls } from "three/addons/controls/OrbitControls.js";
 export { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
