@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from nerf2mesh.view.copies import FieldCopy
 from nerf2mesh.view.stage import Stage
+
+IDLE_SHARE = 0.025
+"""Of a core: what meshes may take that nobody asked for."""
 
 
 class Cutter:
@@ -16,6 +20,7 @@ class Cutter:
         self.copy, self.stage, self.say = copy, stage, say
         self.n_cut = 0
         self._wish: tuple[float | None] | None = None
+        self._rests_until, self._is_idle = 0.0, False
         self._wanted, self._ending = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="nerf2mesh-cutter", daemon=True)
         if copy is not None:
@@ -23,8 +28,14 @@ class Cutter:
 
     def ask(self, density: float | None) -> None:
         """A mesh at this density (1 / world unit); None: where the silhouettes fit best."""
-        self._wish = (density,)
+        self._wish, self._is_idle = (density,), False
         self._wanted.set()
+
+    def ask_idly(self) -> None:
+        """For those who only watch: as `ask(None)`, but left out where the last of these is too short ago."""
+        if time.monotonic() > self._rests_until and self._wish is None:
+            self._wish, self._is_idle = (None,), True
+            self._wanted.set()
 
     def close(self) -> None:
         """Ends after the present mesh."""
@@ -39,12 +50,17 @@ class Cutter:
             self._wanted.clear()
             if self._ending:
                 return
-            wish, self._wish = self._wish, None
+            (wish, idle), self._wish = (self._wish, self._is_idle), None
+            worked = time.thread_time()
             if wish is None or self.copy is None or self.copy.step < 0:
                 continue
             try:
                 mesh, _ = self.copy.cut(wish[0])
                 self.stage.show_mesh(mesh)
-                self.n_cut += 1
+                made = 1
             except ValueError as error:
                 self.say(str(error))
+                made = 0
+            if idle:
+                self._rests_until = time.monotonic() + (time.thread_time() - worked) / IDLE_SHARE
+            self.n_cut += made

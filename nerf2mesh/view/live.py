@@ -87,12 +87,12 @@ class LiveView:
                 panel.cutter.ask(None)
 
     def keep(self, state: LoopState, folder: Path) -> None:
-        """Writes the state for the slider, and cuts the mesh anew where somebody looks."""
+        """Writes the state for the slider, and now and then cuts the mesh anew where somebody looks."""
         keep_state(folder, state.field, state.occupancy, state.step)
         panel = self.viewer.panel
         if self.viewer.painter.n_visitors and panel.live:
             self.copy.take(state.field, state.occupancy, state.step)
-            panel.cutter.ask(None)
+            panel.cutter.ask_idly()
 
     def finishing(self) -> None:
         """The loop has ended."""

@@ -14,6 +14,7 @@ import nerf2mesh
 from nerf2mesh.optimize import LAST
 from nerf2mesh.types import Camera, Rendering
 from nerf2mesh.view.copies import FieldCopy, keep_state, kept_states
+from nerf2mesh.view.cutter import Cutter
 from nerf2mesh.view.painter import MOVING_S, Painter, Visitor
 from nerf2mesh.view.pictures import BEHIND, CHANNELS, axis_depth, channel_picture, opencv_pose, visitor_camera
 from tests.tiny_run import TINY
@@ -144,3 +145,33 @@ def test_a_browser_that_is_gone_harms_nobody() -> None:
     painter.leave(gone.client)
     painter.leave(gone.client)
     assert painter.n_visitors == 0 and painter._next(7.0) is None
+
+
+def test_meshes_that_nobody_asked_for_wait_their_share() -> None:
+    shown, asked = [], []
+
+    def cut(density: float | None) -> tuple[object, float]:
+        asked.append(density)
+        before = time.thread_time()
+        while time.thread_time() - before < 0.02:
+            pass
+        return object(), 1.0
+
+    cutter = Cutter(SimpleNamespace(step=1, cut=cut), SimpleNamespace(show_mesh=shown.append), print)
+
+    def wait_for(n: int) -> None:
+        end = time.monotonic() + 10.0
+        while cutter.n_cut < n and time.monotonic() < end:
+            time.sleep(0.005)
+
+    cutter.ask_idly()
+    wait_for(1)
+    cutter.ask_idly()  # 0.02 s are over 0.7 s of its share
+    cutter.ask(3.0)
+    wait_for(2)
+    assert asked == [None, 3.0] and len(shown) == 2
+    time.sleep(max(0.0, cutter._rests_until - time.monotonic()) + 0.01)
+    cutter.ask_idly()
+    wait_for(3)
+    cutter.close()
+    assert asked == [None, 3.0, None] and cutter.n_cut == 3
