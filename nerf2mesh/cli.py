@@ -111,6 +111,14 @@ def view() -> None:
     sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
 
 
+def render() -> None:
+    """nerf2mesh-render: a picture of a run or a mesh to paint over, with its camera."""
+    start_up()
+    from nerf2mesh.refine.render_command import main as run_command
+
+    sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
+
+
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
     start_up()
@@ -291,7 +299,11 @@ def _label(value: str) -> str:
 
 
 def default_output_dir(config: Config, preset: str) -> Path:
-    """outputs/PICTURE-PRESET: the same command finds its folder again and resumes."""
+    """outputs/PICTURE-PRESET, of a round of refinement outputs/SOURCE-then-WHAT-PRESET: the same command finds its
+    folder again and resumes."""
+    if config.start_from:
+        made = config.refine.paint or config.refine.mask or (config.refine.regions or ["all"])[0]
+        return Path("outputs") / f"{Path(config.start_from).resolve().stem}-then-{Path(made).stem}-{preset}"
     first = config.input.image or (config.input.images or [""])[0]
     stem = Path(first).resolve().stem if first else "run"
     return Path("outputs") / f"{stem}-{preset}"

@@ -28,6 +28,7 @@ from nerf2mesh.lora.config import LoraConfig
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
+from nerf2mesh.refine.config import RefineConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
 from nerf2mesh.rights import USES
@@ -69,6 +70,9 @@ class Config:
     optimize: OptimizeConfig = dataclasses.field(default_factory=OptimizeConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
+    start_from: FilePath | None = None
+    """A run folder or a mesh file to begin with: the field is fitted to it before the first step (docs/refine.md)."""
+    refine: RefineConfig = dataclasses.field(default_factory=RefineConfig)
     use: Annotated[str, OneOf(*USES)] | None = None
     """What the mesh is for: commercial, research or personal. A prior, an adapter or an input whose licence forbids
     that ends the run before its first step. null: what would be forbidden is only named. See docs/provenance.md."""
@@ -85,6 +89,10 @@ class Config:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.start_from is None and self.refine.is_asked:
+            raise ValueError(
+                "start_from: expected a run folder or a mesh beside the settings of refine, got none; name one"
+            )
         if self.output_dir is not None:
             self.output_dir = os.path.expanduser(self.output_dir)
 

@@ -70,7 +70,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     """Score distillation and the regularizers at new views."""
     distiller = prepare(state, problem)
     c, d, streams = problem.config.at(progress), problem.distill.at(progress), state.generators
-    size = problem.prior.image_size
+    size, renderer = problem.prior.image_size, problem.steered or problem.renderer
     cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=problem.ring)
     side = d.side_px(problem.prior)
     rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
@@ -83,13 +83,13 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     score.view_weights = weights
     if d.protect and problem.pixels.views:
         given = [view.camera for view in problem.pixels.views]
-        score.keep = lambda r: unprotected(d, problem.renderer, given, rays, r, side)
+        score.keep = lambda r: unprotected(d, renderer, given, rays, r, side)
     if problem.source is not None:
         with torch.no_grad():
             score.source = problem.source.render_rays(rays, jitter=moved, bounded=True)
     other = second_prior(state, problem, score, side)
     whole = ray_terms(c, state.factors, progress)
-    rendering, value = problem.renderer.backward_in_chunks(
+    rendering, value = renderer.backward_in_chunks(
         rays,
         lambda r: score(r) + whole(r) + (other(r) if other else 0.0),
         jitter=moved,

@@ -57,6 +57,10 @@ class Problem:
     """Instead of the one that `distill.loss` names."""
     history: list[dict[str, float]] = field(default_factory=list)
     """The numbers of every `optimize.log_every`th step that was done here, with its "step"."""
+    steered: VolumeRenderer | None = None
+    """Renders the same field for distillation, with gradients in a region alone; None: `renderer` does."""
+    starts_from_object: bool = False
+    """The field begins as an object, whose every level counts from the first step on."""
 
     @property
     def device(self) -> torch.device:

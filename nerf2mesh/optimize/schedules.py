@@ -13,7 +13,7 @@ def active_levels(state: LoopState, problem: Problem) -> int:
     An object to edit has them all.
     """
     first, last = state.field.config.start_levels, state.field.config.n_levels
-    if problem.source is not None:
+    if problem.source is not None or problem.starts_from_object:
         return last
     c = problem.config
     begin, length = c.levels_from * c.steps, (c.levels_full_at - c.levels_from) * c.steps

@@ -8,6 +8,8 @@ Source: Mueller et al. 2022, instant-ngp, appendix C.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
@@ -37,6 +39,8 @@ class OccupancyGrid(nn.Module):
         self.resolution = resolution
         self.register_buffer("ema", torch.zeros(resolution**3))
         self.register_buffer("bits", torch.full((resolution**3 // 8,), 255, dtype=torch.uint8))
+        self.open: UInt8[Tensor, "bytes"] | None = None
+        """Cells that count as occupied after every refresh, so that something may grow there, in the form of `bits`."""
 
     @torch.no_grad()
     def update(
@@ -83,6 +87,17 @@ class OccupancyGrid(nn.Module):
         """Count every cell as occupied."""
         self.bits.fill_(255)
 
+    def keep_open(self, inside: Callable[[Tensor], Tensor] | None) -> None:
+        """From now on the cells whose middle `inside` (points [n, 3] -> bool [n]) holds count as occupied; None: no
+        longer."""
+        if inside is None:
+            self.open = None
+            return
+        cells = self._all_cells()
+        chosen = inside(self._points(cells, self.ema.new_full((len(cells), 3), 0.5))).view(-1, 8).to(torch.uint8)
+        self.open = (chosen << torch.arange(8, device=chosen.device, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
+        self.bits |= self.open
+
     def fraction(self) -> Float[Tensor, ""]:
         """The share of occupied cells."""
         return self.occupied().float().mean()
@@ -95,6 +110,8 @@ class OccupancyGrid(nn.Module):
     def _write(self, cells: Tensor, values: Tensor, decay: float, threshold: float) -> None:
         values = values.float().contiguous()
         kernels.update_occupancy(self.ema, self.bits, cells, values, decay, threshold, below_mean=True)
+        if self.open is not None:
+            self.bits |= self.open
 
     def _all_cells(self) -> Int64[Tensor, "cells"]:
         return torch.arange(self.resolution**3, device=self.ema.device)

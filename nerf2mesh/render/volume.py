@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nerf2mesh.fields import Field
+from nerf2mesh.fields import Field, FieldOutput
 from nerf2mesh.kernels import Samples
 from nerf2mesh.render.backends import load_backend
 from nerf2mesh.render.capacity import Capacity
@@ -37,6 +37,8 @@ class VolumeRenderer:
         self.field = field
         self.occupancy = occupancy
         self.backend = load_backend(config.backend, occupancy.bits.device)
+        self.gate: Callable[[Tensor], Tensor] | None = None
+        """Points [n, 3] -> bool [n]: where False, no gradient reaches the field (`shade`); None: it does everywhere."""
         self._capacities: dict[int, tuple[Capacity, Capacity]] = defaultdict(_two_capacities)
         """Of marched and of lit samples, by number of rays."""
 
@@ -121,6 +123,8 @@ class VolumeRenderer:
         if self.field.view_dependent:
             directions = rays.directions.index_select(0, samples.ray_index)
         output = self.field(points, directions)
+        if self.gate is not None:
+            output = _gated(output, self.gate(points))
         channels = output.rgb
         if normals is not None:
             channels = torch.cat([channels, self.field.normals(points, normals)], dim=-1)
@@ -221,6 +225,14 @@ class VolumeRenderer:
 
 def _two_capacities() -> tuple[Capacity, Capacity]:
     return Capacity(), Capacity()
+
+
+def _gated(output: FieldOutput, passes: Tensor) -> FieldOutput:
+    """The same values, cut off from the parameters where `passes` is False."""
+    density, rgb, logit = (
+        torch.where(passes[:, None] if value.ndim == 2 else passes, value, value.detach()) for value in output
+    )
+    return FieldOutput(density, rgb, logit)
 
 
 def _points(rays: Rays, samples: Samples) -> Float[Tensor, "c 3"]:

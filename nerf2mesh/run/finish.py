@@ -19,12 +19,16 @@ from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
+from nerf2mesh.refine.compose import make_mesh
+from nerf2mesh.refine.measure import round_metrics
+from nerf2mesh.refine.round import Round
 from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
 from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
+from nerf2mesh.run.refining import Refining, round_inputs, round_record
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
@@ -37,7 +41,11 @@ MAX_LOSS = 0.05
 
 
 def made_from(
-    config: Config, observations: Observations, priors: dict[str, Prior], folder: RunFolder | None
+    config: Config,
+    observations: Observations,
+    priors: dict[str, Prior],
+    folder: RunFolder | None,
+    begun: Round | None = None,
 ) -> dict[str, object]:
     """For provenance.json: what the run is made from, and that the folder's run is made from the same.
 
@@ -51,7 +59,9 @@ def made_from(
     if folder is not None:
         folder.settle(config, abouts)
     adapters = {f"lora/{i}": str(located(Path(p).expanduser())) for i, p in enumerate(config.lora.adapters)}
-    record = provenance(inputs=_inputs(config, observations), weights={**abouts, **adapters}, seed=config.seed)
+    inputs = {**({} if begun is None else round_inputs(begun)), **_inputs(config, observations)}
+    record = provenance(inputs=inputs, weights={**abouts, **adapters}, seed=config.seed)
+    record |= {} if begun is None else round_record(begun, config)
     return record | ({"changes": changed} if folder is not None and (changed := folder.history()) else {})
 
 
@@ -73,21 +83,28 @@ def _inputs(config: Config, observations: Observations) -> dict[str, str | Mappi
 
 
 def finish(
-    result: Result, prior: Prior, origin: dict[str, object], folder: RunFolder | None, clock: StageClock
+    result: Result,
+    prior: Prior,
+    origin: dict[str, object],
+    folder: RunFolder | None,
+    clock: StageClock,
+    refining: Refining | None = None,
 ) -> None:
     """Fills in the result's mesh, facts and metrics, and writes everything into the run folder.
 
-    prior: the one that steered. origin: from `made_from`.
+    prior: the one that steered. origin: from `made_from`. refining: the round that this run is, if it is one.
     """
     config = result.config
     with clock.stage("mesh"):
-        _make_mesh(result, prior)
-    result.warnings += warn([*mesh_losses(result), *other_charts(result.facts)])
+        lost = _make_mesh(result, prior) if refining is None else _make_round(result, refining)
+    result.warnings += warn([*lost, *other_charts(result.facts)])
     if folder is not None:  # before all that only describes them
         write_json(folder / "provenance.json", with_record(origin, result.record))
         save_files(result, folder)
     with clock.stage("measure"):
         result.metrics |= reference_metrics(result)
+        if refining is not None and result.mesh is not None:
+            result.metrics |= round_metrics(refining.begun, result.mesh)
     if folder is None:
         return
     write_json(folder / "metrics.json", measures(result))
@@ -130,7 +147,8 @@ def save_files(result: Result, folder: RunFolder) -> None:
         result.warnings += warn([str(error)])
 
 
-def _make_mesh(result: Result, prior: Prior) -> None:
+def _make_mesh(result: Result, prior: Prior) -> list[str]:
+    """Fills in mesh, coarser meshes and facts; what was lost, one line each."""
     renderer, config = result.renderer, result.config
     assert renderer is not None and result.field is not None
     renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
@@ -141,6 +159,28 @@ def _make_mesh(result: Result, prior: Prior) -> None:
         )
         bar.update(0, stage="colors")
         result.facts |= _finish_colors(result, prior)
+    return mesh_losses(result)
+
+
+def _make_round(result: Result, refining: Refining) -> list[str]:
+    """`_make_mesh` of a round of refinement."""
+    renderer, config = result.renderer, result.config
+    assert renderer is not None and result.field is not None
+    renderer.occupancy.keep_open(None)
+    renderer.occupancy.bake_full(result.field, threshold=config.renderer.density_threshold)
+    bar = Progress(None, "mesh", quiet=config.report.quiet, unit="stage")
+    with bar:
+        made = make_mesh(
+            refining.begun,
+            result.field,
+            renderer,
+            refining.before,
+            config.mesh,
+            lambda stage, _: bar.update(0, stage=stage),
+        )
+    result.mesh, result.lods, result.facts = made.mesh, made.lods, made.facts
+    result.placement = refining.begun.source.placement
+    return mesh_losses(result) if "repair" in result.facts and "bake" in result.facts else []
 
 
 @torch.no_grad()

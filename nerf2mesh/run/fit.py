@@ -26,6 +26,7 @@ from nerf2mesh.optimize import (
 )
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
+from nerf2mesh.refine.round import Round
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.report import EnergyMeter, StageClock
 from nerf2mesh.rights.record import attribution_page
@@ -39,6 +40,7 @@ from nerf2mesh.run.placing import observe
 from nerf2mesh.run.ranks import Ranks
 from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.record import run_record
+from nerf2mesh.run.refining import begin_round, bound, observe_round, start_field, targets
 from nerf2mesh.run.result import Result
 from nerf2mesh.run.rights import Rights, pass_gate
 from nerf2mesh.run.settings import told
@@ -103,12 +105,17 @@ def run_fit(
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
     torch.set_num_threads(config.threads or torch.get_num_threads())
     if exact:
+        begin_round(config)  # refused with a sheet
+
         from nerf2mesh.run.exact import run_exact  # its packages are an extra
 
         return run_exact(config, overrides, rights)
     clock = StageClock(meter=EnergyMeter(config.report.power_w))
-    if observations is None:
-        with clock.stage("input"), candidates_in(config.output_dir):
+    with clock.stage("input"), candidates_in(config.output_dir):
+        begun = begin_round(config)
+        if begun is not None:
+            observations = observe_round(config, begun, observations)
+        elif observations is None:
             observations = observe(config)
     config = with_adapter_of_kind(config, observations)
     ranks = Ranks.join(config.seed)
@@ -118,7 +125,7 @@ def run_fit(
     own_folder = Path(config.output_dir) if config.output_dir is not None and ranks.is_first else None
     control = control or RunControl()
     with alone_in(own_folder), scratch_in(own_folder), ExitStack() as views:
-        return _run(config, overrides, observations, ranks, device, clock, own, rights, control, watch, views)
+        return _run(config, overrides, observations, ranks, device, clock, own, rights, control, watch, views, begun)
 
 
 def _run(
@@ -133,6 +140,7 @@ def _run(
     control: RunControl,
     watch: Watch | None,
     views: ExitStack,
+    begun: Round | None,
 ) -> Result:
     """From the input to the result. Of several processes the first alone has a folder and makes the mesh.
 
@@ -144,7 +152,7 @@ def _run(
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*rights.notices, *of_input, *told(folder.changed if folder else {})])
         guidance = load_guidance(config, observations, device, own.prior)
-        origin = made_from(config, observations, guidance.priors, folder) | named(own) if ranks.is_first else {}
+        origin = made_from(config, observations, guidance.priors, folder, begun) | named(own) if ranks.is_first else {}
         record = run_record(config, rights, origin, observations) if ranks.is_first else None
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
@@ -157,8 +165,13 @@ def _run(
         said += warn(state.load(folder / LAST))
         notes = [f"continued from step {state.step}", *said]
 
+    refining = None
+    if begun is not None:
+        with clock.stage("start"):
+            refining = start_field(state, begun, renderer, config, folder)
+    fresh = state.step == 0 and begun is None
     watch = views.enter_context(
-        shown(watch, config, observations, guidance, device, control, folder, ranks, clock, fresh=state.step == 0)
+        shown(watch, config, observations, guidance, device, control, folder, ranks, clock, fresh=fresh)
     )
     spread = find_spread(config, observations, guidance, clock, is_first=ranks.is_first)
     with clock.stage("adapt"):
@@ -169,7 +182,10 @@ def _run(
         condition=guidance.condition,
         second=guidance.second,
         renderer=renderer,
-        pixels=GivenPixels(with_guesses(config, observations, guidance), torch.device(device)),
+        pixels=GivenPixels(
+            targets(with_guesses(config, observations, guidance), begun, steered=config.distill.weight > 0),
+            torch.device(device),
+        ),
         config=config.optimize,
         distill=config.distill,
         clock=clock,
@@ -178,6 +194,8 @@ def _run(
         loss=own.loss,
         spread=spread,
     )
+    if begun is not None:
+        bound(problem, begun)
     quiet, asked = config.report.quiet or not ranks.is_first, config.distill
     watched = memory.watched(
         guidance.prior, guidance.condition, n_views=asked.n_views, n_branches=asked.n_branches, field=field, quiet=quiet
@@ -197,7 +215,7 @@ def _run(
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)
-            finish(result, guidance.prior, origin, folder, clock)
+            finish(result, guidance.prior, origin, folder, clock, refining)
         if watch:
             watch.finished()
     return result

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from nerf2mesh.config import Config
 from nerf2mesh.lora.io.files import located
+from nerf2mesh.refine.source import source_file
 from nerf2mesh.report import sha256_file
 from nerf2mesh.types import Observations
 
 VIEWS, PICTURE, MODEL = "observations", "input.image", "model/"
 PRIOR_FILES = ("controlnet", "ip_adapter")
 """Settings of a prior that name a file or folder; its own weights are known once it is loaded, see `model_digest`."""
+REFINE_FILES = ("paint", "mask", "camera")
 
 
 def content(config: Config, observations: Observations) -> dict[str, str]:
@@ -88,3 +90,8 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
         yield f"lora.adapters[{i}]", str(located(path)) if path.exists() else adapter
     if config.distill.source:
         yield "distill.source", config.distill.source
+    if config.start_from:
+        yield "start_from", str(source_file(config.start_from))
+    for name in REFINE_FILES:
+        if value := getattr(config.refine, name):
+            yield f"refine.{name}", value

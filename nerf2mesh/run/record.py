@@ -51,7 +51,7 @@ def run_record(config: Config, rights: Rights, origin: Mapping[str, Any], observ
         "libraries": {name: versions[name] for name in ("python", "torch", "diffusers", "peft") if name in versions},
         "seed": config.seed,
         "settings_sha256": settings_digest(config),
-        "people": people(config, origin.get("changes", [])),
+        "people": people(config, origin.get("changes", []), origin.get("refinement", [])),
     }
     if config.input.kind not in EXACT_KINDS:
         content["training_data"] = training_data(config)
@@ -93,8 +93,10 @@ def adapters(config: Config) -> list[dict[str, object]]:
     return found
 
 
-def people(config: Config, changes: Sequence[Any]) -> dict[str, object]:
-    """What a person decided beside the settings' defaults: hints in the picture, and rounds of going on."""
+def people(config: Config, changes: Sequence[Any], refinement: Sequence[Any] = ()) -> dict[str, object]:
+    """What a person decided beside the settings' defaults: hints in the picture, rounds of going on, and rounds of
+    refinement, oldest first."""
     hints = [name for name in HINTS if getattr(config.input, name)]
     changed = [sorted(row["settings"]) for row in changes if isinstance(row, dict) and "settings" in row]
-    return {"hints": hints, "rounds": len(changes), "settings_changed": changed}
+    rounds: dict[str, object] = {"refinement": list(refinement)} if refinement else {}
+    return {"hints": hints, "rounds": len(changes), "settings_changed": changed, **rounds}

@@ -16,6 +16,7 @@ from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.optimize import DirectionSpread
+from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
@@ -50,6 +51,8 @@ class Result:
     """Of a plan or a drawing: its named closed parts in metres; `mesh` is all of them."""
     metadata: dict[str, object] = new(default_factory=dict)
     """What travels in the GLB of `parts`."""
+    placement: Placement | None = None
+    """Of a round of refinement: where the mesh that it started from lay; files hold the mesh in that place."""
     record: Record | None = new(default=None, repr=False)
     """What the mesh was made of; `save` puts it into the files that can carry it."""
     history: list[dict[str, float]] = new(default_factory=list, repr=False)
@@ -109,10 +112,12 @@ class Result:
         if self.parts:
             return self._save_parts(stem, endings)
         metres = self.config.mesh.real_size_m
-        scale = scale_to(self.mesh, metres)
+        own = Placement() if self.placement is None else self.placement
+        meshes = [mesh if own == Placement() else own.placed_back(mesh) for mesh in (self.mesh, *self.lods)]
+        scale = scale_to(meshes[0], metres)
         names = ["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))]
         written, failed = [], []
-        for k, (lod, mesh) in enumerate(zip(names, [self.mesh, *self.lods])):
+        for k, (lod, mesh) in enumerate(zip(names, meshes)):
             record = self.record.plus(lod=k) if self.record and k else self.record
             for ending in endings:
                 in_mm = metres and ending.lower() in IN_MILLIMETRES

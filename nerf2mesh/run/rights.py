@@ -11,7 +11,9 @@ from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.lora.io.materials import adapter_materials
 from nerf2mesh.priors.materials import prior_materials
+from nerf2mesh.refine.source import source_file
 from nerf2mesh.rights import Material, Signer, Use, check, read_key
+from nerf2mesh.rights.inspect_file import read_record
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def run_materials(config: Config, own_prior: str | None = None, *, exact: bool =
     Raises:
         ValueError: an adapter or the weights of the built-in prior cannot be read.
     """
-    found = input_materials(config.input)
+    found = input_materials(config.input) if config.start_from is None else source_materials(config)
     if exact:
         return found
     found += [Material("prior", own_prior, "", "prior")] if own_prior else prior_materials(config.prior)
@@ -53,6 +55,30 @@ def input_materials(config: InputConfig) -> list[Material]:
     name = Path(pictures[0]).name if pictures else ""
     shown = name if len(pictures) < 2 else f"{name} and {len(pictures) - 1} more"
     return [Material("input", shown, config.licence, "input.licence", config.author)]
+
+
+def source_materials(config: Config) -> list[Material]:
+    """What the mesh of `start_from` was made of, as far as it carries a record, and the input; without a record the
+    mesh itself, under the licence that is stated for the input where there is no other."""
+    assert config.start_from is not None
+    try:
+        record = read_record(source_file(config.start_from))[3]
+    except ValueError:
+        record = {}
+    rows = record.get("materials")
+    known = [row for row in rows if isinstance(row, dict) and "what" in row] if isinstance(rows, list) else []
+    own = input_materials(config.input)
+    if known:
+        return [*own, *map(_earlier, known)]
+    if config.input.image or config.input.images:
+        return [*own, Material("mesh to start from", "", "", "start_from")]
+    return [Material("mesh to start from", "", config.input.licence, "start_from", config.input.author)]
+
+
+def _earlier(row: dict[str, object]) -> Material:
+    """A row of an earlier record as a material of this run."""
+    what, name, licence, credit, digest = (str(row.get(k, "")) for k in ("what", "name", "license", "credit", "sha256"))
+    return Material(f"earlier {what.removeprefix('earlier ')}", name, licence, "start_from", credit, digest)
 
 
 def pass_gate(config: Config, own_prior: str | None = None, *, exact: bool = False) -> Rights:

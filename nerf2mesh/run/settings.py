@@ -29,6 +29,7 @@ STATED = ("input.author", "input.licence")
 """Said of the input for the record; nothing is computed from them."""
 CONTENT = (
     *("input.image", "input.depth", "input.normal", "lora.adapters", "distill.source"),
+    *("start_from", "refine.paint", "refine.mask", "refine.camera"),
     *(
         f"{group}.{name}"
         for group in ("prior", "second.prior")

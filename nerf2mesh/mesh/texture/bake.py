@@ -118,10 +118,11 @@ class TexelPoints:
     """Barycentric."""
 
 
-def texel_points(mesh: TriangleMesh, size: int) -> TexelPoints:
-    """The points of a mesh with uv under a square texture's texels. Raises ValueError where no texel is covered."""
+def texel_points(mesh: TriangleMesh, size: int, width: int | None = None) -> TexelPoints:
+    """The points of a mesh with uv under the texels of a texture of `size` rows and `width` columns, as many as rows
+    where nothing is said. Raises ValueError where no texel is covered."""
     assert mesh.uv is not None
-    images = rasterize_uv(mesh.uv, size, size)
+    images = rasterize_uv(mesh.uv, size, size if width is None else width)
     covered = images["face"] >= 0
     if not covered.any():
         raise ValueError(f"mesh.texture_size: expected texels on the mesh, got none at {size}; raise it")
