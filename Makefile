@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook three clean
+.PHONY: bench-small kill-test campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook three clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -80,12 +80,26 @@ bench: $(VENV)/.ready-dev  ## The fidelity benchmark on three real meshes, which
 	$(BIN)/nerf2mesh-bench fetch $(DATA) spot bob avocado
 	$(BIN)/nerf2mesh-bench protocol=core objects=[spot,bob,avocado] seeds=[0] data_dir=$(DATA)
 
+SMALL ?= outputs/bench/small
+SMALL_PRESET ?= preview
+SMALL_SET = $(if $(filter command environment,$(origin DATA)),protocol=objects data_dir=$(DATA) per_split=4,protocol=procedural-heldout n_objects=8)
+
+bench-small: $(VENV)/.ready-dev  ## Eight objects, ten minutes on two cores: tables with intervals, SMALL/page.html (DATA=FOLDER: meshes with a manifest)
+	$(BIN)/nerf2mesh-bench $(SMALL_SET) seeds=[0] presets=[$(SMALL_PRESET)] launch.workers=2 launch.threads=1 output_dir=$(SMALL)
+	@echo "page: $(SMALL)/page.html"
+
 test-data: $(VENV)/.ready-dev  ## Published digits of the metrics, on the real data in DATA=data (nerf2mesh-bench fetch data)
 	N2M_DATA_DIR=$(abspath $(DATA)) $(BIN)/python -m pytest tests/evaluate/test_real_data.py $(PYTEST_FLAGS)
 
 cluster-test: $(VENV)/.ready-dev  ## A sweep on a real SLURM on this machine (preempted and resumed), on Ray and joblib (Linux, root)
 	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt "submitit>=1.5" joblib ray
 	$(BIN)/python -m tests.cluster .cache/cluster-test
+
+KILL_EVERY_S ?= 60
+
+kill-test: $(VENV)/.ready-dev  ## 200 objects by joblib and Ray, a worker killed every KILL_EVERY_S=60 seconds: equal tables, nothing lost or doubled
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt joblib ray
+	$(BIN)/python -m tests.cluster.kill .cache/kill-test --launch joblib ray --every $(KILL_EVERY_S)
 
 CAMPAIGN_S ?= 600
 

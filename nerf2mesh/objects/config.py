@@ -9,7 +9,9 @@ from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import FilePath, Length, Name, OneOf, Share, Within, Words
 
 SPLITS = ("train", "heldout", "outside")
-LOOKS = ("photo", "albedo", "normals", "depths", "silhouette", "line", "cel", "pencil", "blueprint")
+LOOKS = (
+    "photo", "albedo", "normals", "depths", "silhouette", "line", "contour", "outline", "cel", "pencil", "blueprint",
+)  # fmt: skip
 """Of `procedural.drawing`."""
 AXES = ("x", "y", "z", "-x", "-y", "-z")
 

@@ -1,4 +1,4 @@
-"""Drawings of G-buffers: line, cel, pencil, blueprint, and the plain maps. Pure functions, batched, on any device.
+"""Drawings of G-buffers: line, contour, outline, cel, pencil, blueprint, plain maps. Pure functions, any device.
 
 Every look (drawing style) maps a G-buffer (`gbuffer`; images [..., h, w, *]) to a straight-alpha picture
 [..., h, w, 4] whose alpha is the object's own: lines are drawn inside the silhouette, so that a drawing's mask is as
@@ -69,6 +69,16 @@ def line(buffer: GBuffer, seed: int = 0) -> Tensor:
     return 1.0 - 0.92 * line_strength(buffer)[..., None].expand_as(buffer["rgb"])
 
 
+def contour(buffer: GBuffer, seed: int = 0) -> Tensor:
+    """Black ink on white paper, occluding contours alone: what stands before what, nothing of the surface itself."""
+    return _inked(contours(buffer), buffer)
+
+
+def outline(buffer: GBuffer, seed: int = 0) -> Tensor:
+    """Black ink on white paper, the border of the silhouette alone."""
+    return _inked(borders(buffer), buffer)
+
+
 def cel(buffer: GBuffer, seed: int = 0) -> Tensor:
     """Flat base colors in three tones of light, with dark outlines."""
     tone = tones(buffer)
@@ -105,7 +115,7 @@ def blueprint(buffer: GBuffer, seed: int = 0) -> Tensor:
 
 LOOK_FUNCTIONS: dict[str, Callable[[GBuffer, int], Tensor]] = {
     "photo": photo, "albedo": albedo, "normals": normals, "depths": depths, "silhouette": silhouette, "line": line,
-    "cel": cel, "pencil": pencil, "blueprint": blueprint,
+    "contour": contour, "outline": outline, "cel": cel, "pencil": pencil, "blueprint": blueprint,
 }  # fmt: skip
 """Name of a look -> function from a G-buffer and a seed to colors [..., h, w, 3]."""
 
@@ -121,13 +131,20 @@ def line_strength(buffer: GBuffer, *, suggestive: bool = True) -> Tensor:
     return ink * (buffer["alpha"] > 0)
 
 
-def contours(buffer: GBuffer) -> Tensor:
-    """Occluding contours [..., h, w]: pixels of the object beside the background, or just before a step in depth."""
-    covered, depth = buffer["alpha"] > 0.5, buffer["depth"]
+def borders(buffer: GBuffer) -> Tensor:
+    """Pixels [..., h, w] of the object beside the background."""
+    covered = buffer["alpha"] > 0.5
     found = torch.zeros_like(covered)
     for axis in (-2, -1):
+        found |= covered & ~(_shifted(covered, axis, 1) & _shifted(covered, axis, -1))
+    return found
+
+
+def contours(buffer: GBuffer) -> Tensor:
+    """Occluding contours [..., h, w]: pixels of the object beside the background, or just before a step in depth."""
+    covered, depth, found = buffer["alpha"] > 0.5, buffer["depth"], borders(buffer)
+    for axis in (-2, -1):
         before, after = (_shifted(covered, axis, by) for by in (1, -1))
-        found |= covered & ~(before & after)
         bulge = _shifted(depth, axis, 1) + _shifted(depth, axis, -1) - 2 * depth
         found |= covered & before & after & (bulge > DEPTH_STEP)
     return found
@@ -175,6 +192,13 @@ def smooth_noise(height: int, width: int, seed: int, *, cell: int = 12) -> Tenso
     size = (1, 1, height // cell + 2, width // cell + 2)
     coarse = torch.rand(size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)[0, 0]
+
+
+def _inked(mask: Tensor, buffer: GBuffer) -> Tensor:
+    """Lines [..., h, w] of one width in black on white [..., h, w, 3], cut at the silhouette."""
+    strong = mask.to(buffer["alpha"].dtype)
+    ink = _widened(strong, max(1.0, strong.shape[-2] / 110)) * (buffer["alpha"] > 0)
+    return 1.0 - 0.92 * ink[..., None].expand_as(buffer["rgb"])
 
 
 def _over_alpha(buffer: GBuffer, key: str) -> Tensor:

@@ -16,9 +16,11 @@ from nerf2mesh.evaluate.protocols.objects import drawn_names
 from nerf2mesh.evaluate.protocols.published import published_markdown
 from nerf2mesh.evaluate.protocols.reference_meshes import require_meshes
 from nerf2mesh.evaluate.tables import formats, tables
+from nerf2mesh.evaluate.tables.ablation_table import ablation_report, figure
 from nerf2mesh.evaluate.tables.page import Pictures, write_page
 from nerf2mesh.evaluate.tables.results import Record, Results, machine_kind, score_case, today
 from nerf2mesh.evaluate.tables.split_tables import split_report
+from nerf2mesh.sweep.ablation import N_OBJECTS, ablation_methods, measured_protocol
 from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
 from nerf2mesh.sweep.jobs import GIVEN, RUN_JOB, TURNTABLES, VIEWS, case_of
 from nerf2mesh.sweep.launchers import JoblibLauncher, Launcher, LocalLauncher, RayLauncher, WorkerSpec
@@ -29,6 +31,7 @@ from nerf2mesh.sweep.supervise import supervise, write_summary
 from nerf2mesh.sweep.worker import Rules
 from nerf2mesh.utils.atomic_write import atomic_write, atomic_write_text
 
+FIGURE = "ablation.svg"
 TIMES = 3
 """So often results that are damaged while the sweep runs are made again."""
 
@@ -68,7 +71,8 @@ def run_bench(config: BenchConfig) -> Path | None:
 def jobs(config: BenchConfig) -> dict[str, Payload]:
     """All jobs by name: of each case its baselines, then every method, so that a part of the jobs compares them on the
     same cases; seed after seed."""
-    common = {key: getattr(config, key) for key in ("protocol", "track", "dataset")}
+    protocol = measured_protocol(config)
+    common = {"protocol": protocol, "track": config.track, "dataset": config.dataset}
     common |= {"look": config.look} if config.track == "sketch" else {}
     common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
@@ -76,10 +80,10 @@ def jobs(config: BenchConfig) -> dict[str, Payload]:
     for seed, name in itertools.product(config.seeds, names):
         if config.baselines:
             payload = common | {"kind": "baselines", "object": name}
-            found.setdefault(job_id(config.protocol, config.track, name, "baselines", payload=payload), payload)
+            found.setdefault(job_id(protocol, config.track, name, "baselines", payload=payload), payload)
         for method, overrides in methods(config):
             fit = {"kind": "fit", "object": name, "method": method, "seed": int(seed), "overrides": overrides}
-            label = (config.protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
+            label = (protocol, config.track, name, method.removeprefix("nerf2mesh "), f"seed{seed}")
             found[job_id(*label, payload=common | fit)] = common | fit
     return found
 
@@ -87,13 +91,15 @@ def jobs(config: BenchConfig) -> dict[str, Payload]:
 def case_names(config: BenchConfig) -> list[str]:
     """The cases in their order: objects, those of one yaw after those of another."""
     where = {"track": config.track, "data_dir": config.data_dir, "dataset": config.dataset}
-    if config.protocol == "objects" and config.data_dir and not config.objects:
+    protocol = measured_protocol(config)
+    if protocol == "objects" and config.data_dir and not config.objects:
         names = drawn_names(config.data_dir, config.split, config.per_split, config.draw_seed)
     else:
-        names = object_names(config.protocol, config.objects, **where)
+        names = object_names(protocol, config.objects, **where)
     if not 0 <= config.n_objects <= len(names):
         raise ValueError(f"n_objects: expected 0 (all) to {len(names)}, got {config.n_objects}; lower it")
-    return with_yaws(names[: config.n_objects or None], config.yaws)
+    count = config.n_objects or (N_OBJECTS if config.protocol == "ablation" else None)
+    return with_yaws(names[:count], config.yaws)
 
 
 def methods(config: BenchConfig) -> list[tuple[str, list[str]]]:
@@ -103,6 +109,8 @@ def methods(config: BenchConfig) -> list[tuple[str, list[str]]]:
     """
     if not config.fit:
         return []
+    if config.protocol == "ablation":
+        return ablation_methods(config)
     words = ["input=text"] if config.track == "text" else []
     varied, chosen = dict(_flat(config.vary)), []
     for preset in config.presets:
@@ -173,7 +181,10 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     records, first = results.records, names[0] if names else None
     blind = [name for name in BLIND if any(r.method == name for r in records)]
     notes = _notes(config)
-    if config.protocol == "objects":
+    if config.protocol == "ablation":
+        text = ablation_report(results, names[0], names[1:], blind, n_wanted=len(case_names(config)))
+        atomic_write_text(folder / FIGURE, figure(records, names[0], names[1:]))
+    elif config.protocol == "objects":
         text = split_report(results, names, blind, n_wanted=len(case_names(config)), notes=notes)
     else:
         text = tables.report(results, first, blind, published=published_markdown(config.protocol), notes=notes)
@@ -192,7 +203,8 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     )
     atomic_write_text(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
     with atomic_write(folder / "page.html") as part:
-        write_page(part, results, _pictures(queue), method=first, baselines=blind)
+        drawn = figure(records, names[0], names[1:]) if config.protocol == "ablation" else ""
+        write_page(part, results, _pictures(queue), method=first, baselines=blind, figure=drawn)
     return text
 
 

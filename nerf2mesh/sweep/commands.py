@@ -44,6 +44,18 @@ def compare(argv: Sequence[str]) -> None:
     print(report(load_results(args.old), load_results(args.new), args.method, args.against))
 
 
+def conventions(argv: Sequence[str]) -> None:
+    """conventions FOLDER: the meshes of a sweep by the conventions of several papers: scale, translation, rotation."""
+    from nerf2mesh.sweep.conventions import convention_tables
+
+    method = {"help": "only this method of the sweep"}
+    count = {"type": int, "default": 0, "help": "only the first so many objects"}
+    args = _parsed("conventions", conventions, argv, ("folder", {"type": Path}), ("--method", method), ("--n", count))
+    if args.n < 0:
+        raise ValueError(f"--n: expected 0 (all) or more, got {args.n}; correct it")
+    print(convention_tables(args.folder, method=args.method, count=args.n))
+
+
 def latex(argv: Sequence[str]) -> None:
     """latex FOLDER: means over objects, or one object's figures, as a booktabs table."""
     from nerf2mesh.evaluate.tables.comparison import load_results
@@ -116,7 +128,7 @@ def merge(argv: Sequence[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    f.__name__: f for f in (fetch, status, compare, latex, published, gate, merge)
+    f.__name__: f for f in (fetch, status, compare, conventions, latex, published, gate, merge)
 }
 
 

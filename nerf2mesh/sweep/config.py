@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, SPLITS, TRACKS, TURNED
+from nerf2mesh.evaluate.protocols.names import LOOKS, PROTOCOLS, SPLITS, STUDIES, TRACKS, TURNED
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import FilePath, Length, Name, OneOf, Seed, Within, Words
 
+FACTORS = ("prior", "loss", "views", "noise", "adapters", "levels", "extraction")
+"""Of protocol ablation; see `sweep.ablation`."""
 LAUNCHERS = ("local", "slurm", "ray", "joblib")
 
 
@@ -99,11 +101,11 @@ class BenchConfig:
     protocol: Annotated[str, OneOf(*PROTOCOLS)] = "core"
     track: Annotated[str, OneOf(*TRACKS)] = "image"
     look: Annotated[str, OneOf(*LOOKS)] = "line"
-    """Track sketch: line, cel, pencil, blueprint."""
+    """Track sketch: line, contour, outline, cel, pencil, blueprint."""
     objects: Annotated[tuple[Name, ...], Length(0, 100000)] = ()
     """Names out of the protocol's; empty: all."""
     n_objects: Annotated[int, Within(0, 1_000_000)] = 0
-    """Only the first so many of them; 0: all."""
+    """Only the first so many of them; 0: all (of protocol ablation 16)."""
     split: Annotated[str, OneOf(*SPLITS)] = "both"
     """Of protocol objects: heldout (sources that priors are trained on), outside (other sources), or both."""
     per_split: Annotated[int, Within(1, 100_000)] = 48
@@ -118,6 +120,8 @@ class BenchConfig:
     """Settings of the fit and their values: +vary.prior=[builtin,latent] +vary.distill.weight=[1,2]."""
     overrides: Annotated[tuple[Words, ...], Length(0, 1000)] = ()
     """For every fit: 'overrides=["optimize.steps=50"]'."""
+    factors: Annotated[tuple[Annotated[str, OneOf(*FACTORS)], ...], Length(0, 7)] = ()
+    """Protocol ablation: which parts of the method are varied; empty: all. See `sweep.ablation`."""
     fit: bool = True
     """False: the baselines only."""
     baselines: bool = True
@@ -144,6 +148,16 @@ class BenchConfig:
             raise ValueError(
                 f"yaws: expected 1, or more with protocol {' and '.join(TURNED)}, got {self.yaws} with "
                 f"{self.protocol}; change it"
+            )
+        if self.factors and self.protocol not in STUDIES:
+            raise ValueError(
+                f"factors: expected none, or protocol ablation, got {', '.join(self.factors)} with {self.protocol}; "
+                "change one"
+            )
+        if self.protocol in STUDIES and (len(self.presets) > 1 or self.vary or not self.fit or self.track == "text"):
+            raise ValueError(
+                "protocol: expected one preset, nothing in vary, fits, and a track of pictures with ablation, got "
+                f"presets={list(self.presets)} vary={self.vary} fit={self.fit} track={self.track}; change them"
             )
         if not self.fit and not self.baselines:
             raise ValueError("fit, baselines: expected one of them, got neither; set fit=true")

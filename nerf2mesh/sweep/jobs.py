@@ -8,10 +8,11 @@ views lie in the job's folder, VIEWS/METHOD.png.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from nerf2mesh.evaluate.metrics.perceptual import Judges
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols.baselines import baselines_of
 from nerf2mesh.evaluate.protocols.cases import load_case
-from nerf2mesh.evaluate.protocols.scoring import Case, Prediction, as_prediction
+from nerf2mesh.evaluate.protocols.score_cache import kept_scores
+from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, as_prediction
 from nerf2mesh.evaluate.tables.pictures import write_png, write_sheet, write_turntable
 from nerf2mesh.evaluate.tables.results import run_case
 from nerf2mesh.mesh import TriangleMesh
@@ -55,7 +57,13 @@ def run_job(payload: Payload, context: Context) -> Payload:
 def case_of(payload: Payload, sweep: Path) -> Case | TextCase:
     """The object of a job; what takes long to render is kept in the sweep's folder."""
     where = {key: payload[key] for key in ("data_dir", "dataset", "look") if key in payload}
-    return load_case(payload["protocol"], payload["track"], payload["object"], cache=sweep / TRUTH, **where)
+    return load_case(payload["protocol"], payload["track"], payload["object"], cache=truth_folder(sweep), **where)
+
+
+def truth_folder(sweep: Path) -> Path:
+    """Where true renderings and the scores of trivial results are kept: the sweep's own folder, or N2M_TRUTH_DIR,
+    which any number of sweeps may share."""
+    return Path(os.environ.get("N2M_TRUTH_DIR") or sweep / TRUTH)
 
 
 class LibraryMethod:
@@ -137,14 +145,20 @@ def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payl
 
 
 def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
-    records, judge = [], _judge(payload)
+    records, judge, cache = [], _judge(payload), truth_folder(context.folder.parents[1])
     for name, baseline in baselines_of(case).items():
         context.say(name)
-        records.append(asdict(run_case(name, baseline, case, is_baseline=True, judge=judge)))
+        scored = partial(_scored, name, baseline, case, judge)
+        record = kept_scores(cache, case, name, payload["weights"], scored) if isinstance(case, Case) else scored()
+        records.append(record | {"object": case.name})  # equal content may have another name
         _sheet(context.folder, name, case, baseline(case))
     if isinstance(case, Case):
         _truth(context.folder, case)
     return records
+
+
+def _scored(name: str, baseline: Method, case: Case | TextCase, judge: Judges | None) -> Payload:
+    return asdict(run_case(name, baseline, case, is_baseline=True, judge=judge))
 
 
 def _judge(payload: Payload) -> Judges | None:

@@ -119,3 +119,18 @@ def test_lines_lie_on_the_object_only(ball: GBuffer) -> None:
     assert float(middle.max()) < 0.01
     with pytest.raises(ValueError, match="look"):
         draw(ball, "watercolor")
+
+
+def test_each_level_of_abstraction_keeps_a_part_of_the_lines_before() -> None:
+    """A bar before a slab: line has creases, contour what stands before what, outline the border."""
+    slab = Part(size=(0.5, 0.5, 0.3), corner=0.02, edge=0.02)
+    bar = Part(center=(0.9, 0.0, 0.0), size=(0.1, 0.1, 0.6))
+    buffer = seen(one(slab, bar), elevation_deg=20.0)
+    dark = {look: draw(buffer, look)[..., 0] < 0.5 for look in ("line", "contour", "outline")}
+    inside = buffer["alpha"] > 0.5
+    assert not (dark["outline"] & ~dark["contour"] & inside).any()
+    assert not (dark["contour"] & ~dark["line"] & inside).any()
+    ink = {look: int((mask & inside).sum()) for look, mask in dark.items()}
+    assert ink["line"] > ink["contour"] > ink["outline"] > 0
+    away = torch.nn.functional.max_pool2d((~inside).float()[None], 9, 1, 4)[0] == 0
+    assert not (dark["outline"] & away).any(), "nothing within the silhouette"

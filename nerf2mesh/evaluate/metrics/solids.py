@@ -74,23 +74,33 @@ def _add_crossings(
     n, boxes = len(axis), width[:, 0] * width[:, 1]
     face = torch.repeat_interleave(boxes)
     inner = torch.arange(len(face), device=axis.device) - (boxes.cumsum(0) - boxes)[face]
-    column = first[face] + torch.stack([inner // width[face, 1], inner % width[face, 1]], dim=-1)
-    corners = triangles[face]
-    corners = torch.cat([corners[..., :2] - axis[column][:, None], corners[..., 2:]], dim=-1)
-    sign = torch.stack([_edge_winding(corners[:, i], corners[:, (i + 1) % 3]) for i in range(3)]).sum(0)
-    hit = sign != 0
-    height = _height(corners[hit])
+    across = width[:, 1].index_select(0, face)
+    row = inner // across
+    column = [first[:, k].index_select(0, face) + step for k, step in enumerate((row, inner - row * across))]
+    flat = [
+        [triangles[:, i, k].index_select(0, face) - axis.index_select(0, column[k]) for k in range(2)] for i in range(3)
+    ]
+    sign = sum(_edge_winding(flat[i], flat[(i + 1) % 3]) for i in range(3))
+    assert isinstance(sign, Tensor)
+    hit = torch.nonzero(sign)[:, 0]
+    corners = [
+        [x.index_select(0, hit), y.index_select(0, hit), triangles[face[hit], i, 2]] for i, (x, y) in enumerate(flat)
+    ]
+    height = _height(torch.stack([torch.stack(corner, dim=-1) for corner in corners], dim=1))
     slot = torch.searchsorted(axis, height, right=False)
-    index = (column[hit, 0] * n + column[hit, 1]) * (n + 1) + slot
+    index = (column[0][hit] * n + column[1][hit]) * (n + 1) + slot
     counts.index_add_(0, index, sign[hit].to(counts.dtype))
 
 
-def _edge_winding(a: Float[Tensor, "p 3"], b: Float[Tensor, "p 3"]) -> Int[Tensor, "p"]:
-    """An edge's share of a triangle's winding about the origin of the plane; reversed edges give the exact negative."""
-    edge = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    up = (a[:, 1] <= 0) & (b[:, 1] > 0) & (edge > 0)
-    down = (b[:, 1] <= 0) & (a[:, 1] > 0) & (edge < 0)
-    return up.long() - down.long()
+def _edge_winding(a: list[Float[Tensor, "p"]], b: list[Float[Tensor, "p"]]) -> Int[Tensor, "p"]:
+    """An edge's share of a triangle's winding about the origin of the plane; reversed edges give the exact negative.
+
+    a, b: x and y of the edge's ends.
+    """
+    edge = a[0] * b[1] - a[1] * b[0]
+    up = (a[1] <= 0) & (b[1] > 0) & (edge > 0)
+    down = (b[1] <= 0) & (a[1] > 0) & (edge < 0)
+    return up.to(torch.int8) - down.to(torch.int8)
 
 
 def _height(corners: Float[Tensor, "p 3 3"]) -> Float[Tensor, "p"]:

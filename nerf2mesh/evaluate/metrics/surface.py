@@ -130,14 +130,14 @@ class Surface:
         for depth, (low, high, on_surface) in enumerate(levels):
             if depth:
                 query, node = query.repeat_interleave(2), (2 * node[:, None] + node.new_tensor([0, 1])).flatten()
-            p = points[query]
-            bound.scatter_reduce_(0, query, (p - on_surface[node]).square().sum(-1), "amin")
-            gap = torch.maximum(low[node] - p, p - high[node]).clamp_min(0).square().sum(-1)
-            keep = gap <= bound[query] * (1 + 1e-12)
+            p = rows(points, query)
+            bound.scatter_reduce_(0, query, squared_norm(p - rows(on_surface, node)), "amin")
+            gap = torch.maximum(rows(low, node) - p, p - rows(high, node)).clamp_min(0)
+            keep = squared_norm(gap) <= bound[query] * (1 + 1e-12)
             query, node = query[keep], node[keep]
-        face = order[node]
-        candidate = closest_on_triangle(points[query], self.triangles[face])
-        squared = (candidate - points[query]).square().sum(-1)
+        face, p = order[node], rows(points, query)
+        candidate = closest_on_triangle(p, rows(self.triangles, face))
+        squared = squared_norm(candidate - p)
         best = torch.full_like(bound, torch.inf).scatter_reduce_(0, query, squared, "amin")
         pick = torch.full_like(query, len(query)).narrow(0, 0, len(points)).clone()
         hits = torch.nonzero(squared == best[query])[:, 0]
@@ -150,15 +150,15 @@ def closest_on_triangle(points: Float[Tensor, "n 3"], triangles: Float[Tensor, "
     best = closest_on_segment(points, triangles[:, 0], triangles[:, 1])
     for i, j in ((1, 2), (2, 0)):
         other = closest_on_segment(points, triangles[:, i], triangles[:, j])
-        nearer = (other - points).square().sum(-1) < (best - points).square().sum(-1)
+        nearer = squared_norm(other - points) < squared_norm(best - points)
         best = torch.where(nearer[:, None], other, best)
     a, b, c = triangles.unbind(1)
     normal = torch.linalg.cross(b - a, c - a)
-    squared = normal.square().sum(-1, keepdim=True)
-    foot = points - normal * ((points - a) * normal).sum(-1, keepdim=True) / squared.clamp_min(1e-300)
-    inside = squared[:, 0] > 0
+    squared = squared_norm(normal)
+    foot = points - normal * (dot(points - a, normal) / squared.clamp_min(1e-300))[:, None]
+    inside = squared > 0
     for start, end in ((a, b), (b, c), (c, a)):
-        inside &= (torch.linalg.cross(end - start, foot - start) * normal).sum(-1) >= 0
+        inside &= dot(torch.linalg.cross(end - start, foot - start), normal) >= 0
     return torch.where(inside[:, None], foot, best)
 
 
@@ -167,8 +167,24 @@ def closest_on_segment(
 ) -> Float[Tensor, "n 3"]:
     """The nearest point of each segment from `start` to `end`."""
     along = end - start
-    t = ((points - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-300)
+    t = dot(points - start, along) / squared_norm(along).clamp_min(1e-300)
     return start + t.clamp(0, 1)[:, None] * along
+
+
+def dot(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    """Products of rows. Written out: a sum over three neighbors in memory takes torch five times as long."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(-1), b.unbind(-1)
+    return ax * bx + ay * by + az * bz
+
+
+def squared_norm(a: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    """Squared lengths of rows."""
+    return dot(a, a)
+
+
+def rows(values: Float[Tensor, "m ..."], index: Int[Tensor, "n"]) -> Float[Tensor, "n ..."]:
+    """values[index], by the function of torch that copies whole rows."""
+    return values.index_select(0, index)
 
 
 def _morton(cells: Int[Tensor, "n 3"]) -> Int[Tensor, "n"]:

@@ -25,19 +25,22 @@ from nerf2mesh.evaluate.metrics.geometry import nearest_point_distance, volume_i
 from nerf2mesh.evaluate.metrics.surface import MeshLike, Surface
 from nerf2mesh.types import Camera
 
-FRAMES = ("as given", "box", "mean")
+FRAMES = ("as given", "box", "own boxes", "mean")
+"""Scale and translation. box: both meshes move with the truth's bounding box. own boxes: each with its own, which
+forgives a wrong size and place. mean: each about the mean of its points, by its own extent.
+"""
 ALIGNMENTS = ("none", "icp", "rotations", "rotations and icp")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """One paper's arithmetic. Both meshes get the frame of the truth's bounding box, unless `frame` is "mean"."""
+    """One paper's arithmetic. Scale and translation are said by `frame`, the rotation by `alignment`."""
 
     name: str
     source: str
     frame: str = "box"
     side: float = 1.0
-    """Longest side of the truth's bounding box after scaling (frame "box")."""
+    """Longest side of the bounding box after scaling: the truth's (frame "box") or each mesh's (frame "own boxes")."""
     samples: int | None = 10_000
     """Points drawn uniformly from each surface; None: what 16 depth maps see, thinned to 0.01 (SyncDreamer)."""
     alignment: str = "none"
@@ -56,8 +59,22 @@ CONVENTIONS = (
         iou_resolution=64,
     ),
     Convention(
+        name="zero123-gso",
+        source="Zero-1-to-3's report, section 4.3: Chamfer distance and volumetric IoU against the scanned model",
+        iou_resolution=64,
+        unstated=("scale: unit box taken", "alignment: none taken", "samples: 10,000 taken", "IoU: 64^3 taken"),
+    ),
+    Convention(
+        name="one-2-3-45",
+        source="One-2-3-45's single_render_eval.py: each mesh by its own bounding box, longest side 0.8; F-score",
+        frame="own boxes",
+        side=0.8,
+        thresholds=(0.05,),
+        unstated=("rotation: none taken", "samples: 10,000 taken", "F-score threshold: 0.05 taken"),
+    ),
+    Convention(
         name="triposr",
-        source="TripoSR's report: 10,000 samples, rotation search, then ICP",
+        source="TripoSR's report: 10,000 samples, a linear search for the rotation of least Chamfer distance, then ICP",
         side=2.0,
         alignment="rotations and icp",
         thresholds=(0.1, 0.2, 0.5),
@@ -65,7 +82,7 @@ CONVENTIONS = (
     ),
     Convention(
         name="instantmesh",
-        source="InstantMesh's report: meshes in [-1, 1]^3, ICP",
+        source="InstantMesh's report (arXiv 2404.07191), by second-hand notes: meshes in [-1, 1]^3, ICP",
         side=2.0,
         samples=16_000,
         alignment="icp",
@@ -114,9 +131,9 @@ def measure(
     `camera` gives the axes that frame "mean" looks along (world axes without one).
     """
     mesh, target = Surface.of(mesh), Surface.of(target)
-    if kind.frame == "box":
-        center, scale = box_frame(target.vertices, kind.side)
-        mesh, target = (Surface((s.vertices - center) * scale, s.faces) for s in (mesh, target))
+    if kind.frame in ("box", "own boxes"):
+        boxes = (target if kind.frame == "box" else mesh, target)
+        mesh, target = (_in_box(s, box, kind.side) for s, box in zip((mesh, target), boxes))
     elif camera is not None:
         mesh, target = (Surface(s.vertices @ camera.camera_to_world[:3, :3].double(), s.faces) for s in (mesh, target))
     clouds = [_points(kind, s, seed + k) for k, s in enumerate((mesh, target))]
@@ -163,6 +180,12 @@ def syncdreamer_cameras() -> Camera:
     """The 16 views of SyncDreamer's evaluation: azimuth 22.5 k degrees, elevation 30, distance 1.5."""
     fov_deg = float(torch.rad2deg(2 * torch.atan(torch.tensor(128 / 280))))
     return Camera.orbit(22.5 * torch.arange(16), 30.0, distance=1.5, fov_deg=fov_deg, width_px=256)
+
+
+def _in_box(surface: Surface, box: Surface, side: float) -> Surface:
+    """The surface in the frame of the bounding box of `box`, whose longest side becomes `side`."""
+    center, scale = box_frame(box.triangles.reshape(-1, 3), side)
+    return Surface((surface.vertices - center) * scale, surface.faces)
 
 
 def _points(kind: Convention, surface: Surface, seed: int) -> Tensor:

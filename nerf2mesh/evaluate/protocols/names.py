@@ -28,14 +28,16 @@ PUBLISHED_VIEWS = (
 )
 PICTURES = ("magic123",)
 PROMPTS = ("t3bench",)
-PROTOCOLS = (*OWN, *PUBLISHED_VIEWS, *PICTURES, *PROMPTS)
+STUDIES = ("ablation",)
+"""Variants of one method on the objects of a protocol of ours."""
+PROTOCOLS = (*OWN, *PUBLISHED_VIEWS, *PICTURES, *PROMPTS, *STUDIES)
 
 TRACKS = ("image", "sketch", "views4", "views60", "text")
 """image: what the protocol itself gives (of ours, one picture). sketch: a drawing instead of that picture. views4,
 views60: so many posed views of the object. text: words only (protocols core and t3bench).
 """
-LOOKS = ("line", "cel", "pencil", "blueprint")
-"""Of a sketch; see `procedural.drawing`."""
+LOOKS = ("line", "contour", "outline", "cel", "pencil", "blueprint")
+"""Of a sketch; see `procedural.drawing`. line, contour, outline: the three levels of the sketch record."""
 
 
 def results_name(protocol: str, track: str, look: str = "line") -> str:

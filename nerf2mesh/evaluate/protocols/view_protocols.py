@@ -141,16 +141,16 @@ def _zero123(views: int = 16) -> ViewProtocol:
 
 def _one2345() -> ViewProtocol:
     azimuth, elevation = 30.0 * torch.arange(12).repeat(2), torch.tensor([30.0, 0.0]).repeat_interleave(12)
+    lens = {"distance": 1.5, "fov_deg": float(2 * np.degrees(np.arctan(16 / 35))), "width_px": 512}
     return ViewProtocol(
         name="one-2-3-45",
-        source="One-2-3-45's render README: 12 views at 30 and 12 at 0 degrees",
-        inputs=input_camera()[None],
-        novel=Camera.orbit(azimuth, elevation),
-        unstated=(
-            "camera distance and size: core's",
-            "input view: elevation 20",
-            "F-score threshold: core's",
-        ),
+        source="One-2-3-45's single_render_eval.py: 12 views at 30 and 12 at 0 degrees, 512 px, distance 1.5, 35 mm "
+        "lens on a 32 mm sensor, longest side 0.8",
+        inputs=Camera.orbit(torch.zeros(1), 20.0, **lens),
+        novel=Camera.orbit(azimuth, elevation, **lens),
+        convention="one-2-3-45",
+        side=0.8,
+        unstated=("input view: azimuth 0, elevation 20, the same lens", "light: none", "F-score: see the convention"),
     )
 
 

@@ -54,15 +54,16 @@ def write_page(
     *,
     method: str | None = None,
     baselines: Sequence[str] = (),
+    figure: str = "",
 ) -> None:
     """The page at `path`: means, all objects in one table that sorts, the worst and the best with their pictures.
 
-    method: the one that objects are ranked by and whose margins over `baselines` are shown.
+    method: the one that objects are ranked by and whose margins over `baselines` are shown. figure: an SVG of our own.
     """
     records = results.records
     machine = ", ".join(f"{k} {v}" for k, v in results.machine.items() if v is not None)
     about = f"{results.created}; {machine}. {LEGEND} {INTERVALS}"
-    body = [f"<h1>{_text(results.protocol)}</h1><p>{_text(about)}</p>"]
+    body = [f"<h1>{_text(results.protocol)}</h1><p>{_text(about)}</p>", figure]
     for heading, some in parts_of(results):
         body += [f"<h2>{_text(heading)}</h2>", _table(*mean_rows(some))]
     if seed_rows(records)[1]:

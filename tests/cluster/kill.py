@@ -1,0 +1,89 @@
+"""`python -m tests.cluster.kill FOLDER`: one sweep of 200 objects, undisturbed and with workers killed; equal tables.
+
+The sweep (`toy`) scores every trivial result on 200 held-out objects. It runs by local processes undisturbed, then by
+each launcher asked for while one of its workers, drawn at random, is killed (SIGKILL) every `--every` seconds. Printed
+and written as kill.json: jobs, kills, jobs that a death interrupted, jobs lost, done twice, of unequal scores, and
+whether the tables are the same bytes. Cost is left out of that: no two runs take the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+from nerf2mesh.sweep import bench
+from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
+from tests.cluster import toy
+from tests.cluster.judge import verdict
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.kill", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--launch", choices=("local", "joblib", "ray"), nargs="+", default=["joblib"])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--objects", type=int, default=toy.N_OBJECTS)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two kills")
+    args = parser.parse_args()
+    folder = args.folder.resolve()
+    sweep(folder / "undisturbed", "local", args)
+    found = []
+    for kind in args.launch:
+        kills = sweep(folder / kind, kind, args, every_s=args.every)
+        found.append({"launch": kind, **verdict(folder / "undisturbed", folder / kind, args.objects), "kills": kills})
+        print(json.dumps(found[-1]), flush=True)
+    (folder / "kill.json").write_text(json.dumps(found, indent=1) + "\n")
+    bad = [f for f in found if f["lost"] or f["doubled"] or f["unequal"] or not f["tables_equal"]]
+    raise SystemExit(f"unequal: {bad}" if bad else 0)
+
+
+def sweep(folder: Path, kind: str, args: argparse.Namespace, every_s: float = 0.0) -> int:
+    """Runs what is not done yet and returns how many workers were killed meanwhile."""
+    config = BenchConfig(
+        protocol="procedural-heldout", n_objects=args.objects, seeds=(0,), fit=False, output_dir=str(folder),
+        launch=LaunchConfig(kind=kind, workers=args.workers, threads=1, lease_s=5.0, say_every_s=20.0),
+    )  # fmt: skip
+    over, kills, started = threading.Event(), [], time.monotonic()
+    made = bench.make_launcher
+    bench.make_launcher = partial(made, function=toy.RUN_JOB)
+    if every_s:
+        threading.Thread(target=kill_now_and_then, args=(folder, every_s, over, kills), daemon=True).start()
+    try:
+        bench.run_bench(config)
+    finally:
+        bench.make_launcher = made
+        over.set()
+    print(f"{folder.name}: {time.monotonic() - started:.0f} s, {len(kills)} workers killed", flush=True)
+    return len(kills)
+
+
+def kill_now_and_then(folder: Path, every_s: float, over: threading.Event, kills: list[int]) -> None:
+    """Kills a worker that is at work, one each `every_s` seconds."""
+    while not over.wait(every_s):
+        busy = [pid for pid in map(pid_of, sorted((folder / "workers").glob("*"))) if pid not in (None, os.getpid())]
+        if busy:
+            victim = random.choice(busy)
+            assert victim is not None
+            os.kill(victim, signal.SIGKILL)
+            kills.append(victim)
+
+
+def pid_of(beat: Path) -> int | None:
+    """The process of a heartbeat file, if it lives."""
+    try:
+        pid = int(json.loads(beat.read_text(encoding="utf-8"))["pid"])
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return pid
+
+
+if __name__ == "__main__":
+    main()
