@@ -24,6 +24,29 @@ def fetch(argv: Sequence[str]) -> None:
     print(f"nerf2mesh-bench protocol=core data_dir={args.folder}")
 
 
+def prepare(argv: Sequence[str]) -> None:
+    """prepare DATASET FOLDER: read every object of gso, omniobject3d or objaverse once, with checksums in a list; goes
+    on where it was stopped. Exit code 1 where an object cannot be read or, with --verify, a file has changed."""
+    from nerf2mesh.evaluate.protocols.prepare import READERS, verify
+    from nerf2mesh.evaluate.protocols.prepare import prepare as bring
+
+    which = {"choices": list(READERS)}
+    listing = {"type": Path, "help": "the list, by default FOLDER.jsonl beside the folder"}
+    again = {"action": "store_true", "help": "read all bytes again and compare them with the list"}
+    places = (("dataset", which), ("folder", {"type": Path}), ("--list", listing), ("--verify", again))
+    args = _parsed("prepare", prepare, argv, *places)
+    path = args.list or args.folder.with_name(f"{args.folder.resolve().name}.jsonl")
+    if args.verify:
+        wrong = verify(args.folder, path)
+    else:
+        found = bring(args.dataset, args.folder, path)
+        wrong = [f"{entry.name}: {entry.wrong}" for entry in found if entry.wrong]
+        print(f"{len(found)} objects, {sum(e.faces for e in found):,} faces, listed in {path}")
+    print("\n".join(wrong) if wrong else "nothing is wrong")
+    if wrong:
+        sys.exit(1)
+
+
 def status(argv: Sequence[str]) -> None:
     """status FOLDER: how a sweep stands, and what happened to its jobs."""
     from nerf2mesh.sweep.supervise import summary
@@ -128,7 +151,7 @@ def merge(argv: Sequence[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    f.__name__: f for f in (fetch, status, compare, conventions, latex, published, gate, merge)
+    f.__name__: f for f in (fetch, prepare, status, compare, conventions, latex, published, gate, merge)
 }
 
 

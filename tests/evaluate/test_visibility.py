@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import torch
 from skimage.color import deltaE_cie76, rgb2lab
 from skimage.metrics import structural_similarity
 
-from nerf2mesh.evaluate.metrics.regions import cielab, region_scores
+from nerf2mesh.evaluate.metrics.regions import cielab, region_scores, region_shape_scores
 from nerf2mesh.evaluate.metrics.visibility import seen_pixels, solidity, unseen_share
+from nerf2mesh.evaluate.protocols.canonical import make_case
+from nerf2mesh.evaluate.protocols.cases import with_regions
+from nerf2mesh.evaluate.protocols.scoring import Settings
 from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.types import Camera
 from tests.evaluate.shapes import cube, painting, sphere
 
@@ -75,6 +80,8 @@ def test_scores_of_regions_are_those_of_scikit_image() -> None:
     pairs = list(zip(a.numpy(), b.numpy()))
     apart = np.stack([deltaE_cie76(rgb2lab(x), rgb2lab(y)) for x, y in pairs])
     assert found["color_error"] == pytest.approx(apart[(seen | unseen).numpy()].mean(), abs=0.02)
+    for name, mask in (("seen", seen), ("unseen", unseen)):
+        assert found[f"color_error_{name}"] == pytest.approx(apart[mask.numpy()].mean(), abs=0.02)
     error = ((a - b) ** 2).mean(-1)[unseen].mean()
     assert found["psnr_unseen"] == pytest.approx(-10 * math.log10(error), abs=1e-5)
     how = {"channel_axis": 2, "data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "full": True}
@@ -84,3 +91,39 @@ def test_scores_of_regions_are_those_of_scikit_image() -> None:
     assert found["ssim_seen"] == pytest.approx(np.stack(maps)[seen.numpy() & inner].mean(), abs=1e-5)
     same = region_scores(a, a, seen, torch.zeros_like(seen), best_psnr=100.0)
     assert same["psnr_seen"] == 100.0 and same["color_error"] == 0.0 and "psnr_unseen" not in same
+
+
+def test_shape_errors_of_regions_by_hand() -> None:
+    """Normals turned by 30 degrees where seen and by 90 where not, depths 0.1 and 0.4 off; a corner not covered."""
+    seen = torch.zeros(1, 4, 4, dtype=torch.bool)
+    seen[:, :2] = True
+    unseen, both = ~seen, torch.ones_like(seen)
+    both[0, 0, 0] = both[0, 3, 3] = False
+    normal = torch.tensor([0.0, 0.0, 1.0]).expand(1, 4, 4, 3)
+    turned = torch.where(seen[..., None], torch.tensor([0.5, 0.0, 3**0.5 / 2]), torch.tensor([1.0, 0.0, 0.0]))
+    depth = torch.full((1, 4, 4), 3.0)
+    off = depth + torch.where(seen, 0.1, -0.4)
+    off[0, 0, 0] = 99.0
+    worst = {"worst_deg": 90.0, "worst_depth": 1.0}
+    found = region_shape_scores((off, turned), (depth, normal), both, seen, unseen, **worst)
+    assert found["normal_error_deg_seen"] == pytest.approx(30.0, abs=1e-4)
+    assert found["normal_error_deg_unseen"] == pytest.approx(90.0, abs=1e-4)
+    assert found["depth_error_seen"] == pytest.approx(0.1, abs=1e-6)
+    assert found["depth_error_unseen"] == pytest.approx(0.4, abs=1e-6)
+    nothing = region_shape_scores((off, turned), (depth, normal), both & seen, seen, unseen, **worst)
+    assert nothing["normal_error_deg_unseen"] == 90.0 and nothing["depth_error_unseen"] == 1.0
+    empty = torch.zeros_like(seen)
+    assert "depth_error_seen" not in region_shape_scores((off, turned), (depth, normal), both, empty, unseen, **worst)
+
+
+def test_every_protocol_with_a_shape_splits_its_views() -> None:
+    """What the given view shows of a ball: pixels that face it, and every covered pixel is in one part."""
+    case = make_case("ball", icosphere(3, 0.6), size_px=32, settings=Settings(supersample=1))
+    assert case.regions is None
+    regions = with_regions(case).regions
+    assert regions is not None
+    seen, unseen = regions
+    assert not (seen & unseen).any() and not ((seen | unseen) & (case.truth.opacity < 0.5)).any()
+    share = [float(s.sum() / (s | u).sum()) for s, u in zip(seen, unseen)]
+    assert share[0] > 0.8 and share[8] < 0.1, "the views from the front and from the back"
+    assert with_regions(replace(case, mesh=None)).regions is None

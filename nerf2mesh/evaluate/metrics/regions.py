@@ -18,29 +18,54 @@ _KNEE = 6.0 / 29.0
 
 Images = Float[Tensor, "n h w 3"]
 Mask = Bool[Tensor, "n h w"]
+Shape = tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w 3"]]
+"""Depths and normals."""
 
 
 def region_scores(image: Images, target: Images, seen: Mask, unseen: Mask, *, best_psnr: float) -> dict[str, float]:
-    """Color error over both regions; PSNR, SSIM of each; lightness and chroma error of the unseen one.
+    """Color error over both regions and over each; PSNR, SSIM of each; lightness and chroma error of the unseen one.
 
     A region without pixels has no figures. Equal pictures score `best_psnr`.
     """
     lab, true_lab = cielab(image), cielab(target)
     scores, structure = {}, _padded(ssim_map(image, target))
-    both = seen | unseen
+    both, apart = seen | unseen, (lab - true_lab).norm(dim=-1)
     if both.any():
-        scores["color_error"] = float((lab - true_lab).norm(dim=-1)[both].mean())
+        scores["color_error"] = float(apart[both].mean())
     for name, mask in (("seen", seen), ("unseen", unseen)):
         if mask.any():
+            scores[f"color_error_{name}"] = float(apart[mask].mean())
             error = (image - target).square().mean(dim=-1)[mask].double().mean()
             scores[f"psnr_{name}"] = min(best_psnr, float(-10.0 * torch.log10(error)))
         inner = mask & ~structure.isnan()
         if inner.any():
             scores[f"ssim_{name}"] = float(structure[inner].mean())
     if unseen.any():
-        apart = (lab - true_lab)[unseen]
-        scores["lightness_error_unseen"] = float(apart[:, 0].abs().mean())
-        scores["chroma_error_unseen"] = float(apart[:, 1:].norm(dim=-1).mean())
+        hidden = (lab - true_lab)[unseen]
+        scores["lightness_error_unseen"] = float(hidden[:, 0].abs().mean())
+        scores["chroma_error_unseen"] = float(hidden[:, 1:].norm(dim=-1).mean())
+    return scores
+
+
+def region_shape_scores(
+    shape: Shape, target: Shape, both: Mask, seen: Mask, unseen: Mask, *, worst_deg: float, worst_depth: float
+) -> dict[str, float]:
+    """Mean angle (degrees) between normals and mean distance in depth over each region, where `both` cover a pixel.
+
+    shape, target: depths [n, h, w] in world units and normals [n, h, w, 3]. A region of the truth that the result does
+    not cover anywhere counts as the worst values; a region without pixels has none.
+    """
+    scores = {}
+    normal, true_normal = shape[1].double(), target[1].double()
+    cross = torch.linalg.cross(normal, true_normal, dim=-1).norm(dim=-1)
+    angle = torch.rad2deg(torch.atan2(cross, (normal * true_normal).sum(dim=-1)))
+    for name, mask in (("seen", seen), ("unseen", unseen)):
+        if mask.any():
+            shared = mask & both
+            some = bool(shared.any())
+            apart = (shape[0] - target[0]).abs()[shared].double()
+            scores[f"normal_error_deg_{name}"] = float(angle[shared].mean()) if some else worst_deg
+            scores[f"depth_error_{name}"] = float(apart.mean()) if some else worst_depth
     return scores
 
 

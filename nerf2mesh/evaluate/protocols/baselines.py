@@ -105,10 +105,10 @@ ORACLE_BASELINES: tuple[Callable[[Case], Prediction], ...] = (true_silhouette, t
 
 
 def baselines_of(case: Case | TextCase) -> dict[str, Callable]:
-    """The trivial results that a case allows, by name; of oracles, a case with `regions` has the true mesh alone."""
+    """The trivial results that a case allows, by name; of oracles, protocol `objects` has the true mesh alone."""
     if isinstance(case, TextCase):
         return named((background, colored_ball, *((described_object,) if case.mesh is not None else ())))
-    oracles = () if case.mesh is None else ORACLE_BASELINES if case.regions is None else (true_mesh,)
+    oracles = () if case.mesh is None else ORACLE_BASELINES if not case.about else (true_mesh,)
     return named((*BLIND_BASELINES, *oracles))
 
 

@@ -82,7 +82,16 @@ def load_case(
         if track != "image" and (case.mesh is None or case.views):
             raise ValueError(f"track: expected image for {protocol}, got {track!r}; that protocol fixes what is given")
         case = drawn_case(case, look) if track == "sketch" else case
+    case = with_regions(case)
     return with_views(case, TRACK_VIEWS[track]) if track in TRACK_VIEWS else case
+
+
+def with_regions(case: Case) -> Case:
+    """The case with the parts of its compared views that the given ones show, where its true shape is known."""
+    if case.mesh is None or case.regions is not None or case.camera.orthographic:
+        return case
+    given = [view.camera for view in case.views] or [case.camera]
+    return replace(case, regions=seen_pixels(case.mesh, case.novel_cameras, given))
 
 
 def with_views(case: Case, count: int) -> Case:

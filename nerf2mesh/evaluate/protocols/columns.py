@@ -47,6 +47,12 @@ METRICS = (
     Metric("psnr_unseen", "PSNR, unseen", True, 2, 0.5),
     Metric("ssim_seen", "SSIM, seen", True, 4, 0.03),
     Metric("ssim_unseen", "SSIM, unseen", True, 4, 0.03),
+    Metric("color_error_seen", "color error, seen", False, 2, 2.0),
+    Metric("color_error_unseen", "color error, unseen", False, 2, 2.0),
+    Metric("normal_error_deg_seen", "normal error (deg), seen", False, 2, 3.0),
+    Metric("normal_error_deg_unseen", "normal error (deg), unseen", False, 2, 3.0),
+    Metric("depth_error_seen", "depth error, seen", False, 4, 0.02),
+    Metric("depth_error_unseen", "depth error, unseen", False, 4, 0.02),
     Metric("lightness_error_unseen", "lightness error, unseen", False, 2, 2.0),
     Metric("chroma_error_unseen", "chroma error, unseen", False, 2, 2.0),
 )

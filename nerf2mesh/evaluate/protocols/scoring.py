@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.geometry import surface_distances, volume_iou
 from nerf2mesh.evaluate.metrics.images import depth_error, foreground_psnr, mask_iou, normal_error, psnr, ssim
-from nerf2mesh.evaluate.metrics.regions import region_scores
+from nerf2mesh.evaluate.metrics.regions import region_scores, region_shape_scores
 from nerf2mesh.evaluate.protocols.conventions import convention, measure
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.types import Camera, Rendering, View
@@ -169,6 +169,10 @@ def score_views(case: Case, views: Rendering, judge: Judge | None = None) -> dic
         )
         apart = depth_error(views.depth.cpu(), case.truth.depth, both)
         scores["depth_error"] = float(apart.nan_to_num(CHAMFER_OF_NOTHING).mean())
+        if case.regions is not None:
+            shape, true_shape = (views.depth.cpu(), views.normal.cpu()), (case.truth.depth, case.truth.normal)
+            worst = {"worst_deg": 90.0, "worst_depth": CHAMFER_OF_NOTHING}
+            scores |= region_shape_scores(shape, true_shape, both, *case.regions, **worst)
     if case.regions is not None:
         scores |= region_scores(image, target, *case.regions, best_psnr=PSNR_OF_EQUALS)
     if judge is not None:

@@ -15,10 +15,9 @@ from nerf2mesh.evaluate.protocols.columns import METRIC_BY_KEY
 from nerf2mesh.evaluate.tables.formats import interval, markdown, number, signed
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.evaluate.tables.statistics import compare, estimate
-from nerf2mesh.evaluate.tables.tables import INTERVALS, LEGEND, PERCEPTUAL, cost_rows, failures, mean_rows
+from nerf2mesh.evaluate.tables.tables import INTERVALS, LEGEND, PERCEPTUAL, REGIONS, cost_rows, failures, mean_rows
 
 SHAPE_AND_PICTURE = ("volume_iou", "chamfer", "f_score_0.05", "psnr", "ssim", "mask_iou", "color_error")
-REGIONS = ("psnr_seen", "psnr_unseen", "ssim_seen", "ssim_unseen", "lightness_error_unseen", "chroma_error_unseen")
 GROUPED = ("volume_iou", "psnr")
 UNSEEN_BINS, SOLIDITY_BINS = (0.6, 0.75), (0.35, 0.6)
 """Where the objects are divided by the share of their surface that is not shown, and by volume over hull volume."""
@@ -130,7 +129,8 @@ def group_rows(
             for metric in GROUPED:
                 best = best_baseline(some, baselines, metric)
                 pair = _pair(some, method, best, metric) if best else ["-"] * 5
-                cells += [pair[1], f"{best} {pair[0]}", pair[2]]
+                mean = estimate(some, method, metric)
+                cells += [pair[1] + interval(mean.low, mean.high, metric), f"{best} {pair[0]}", pair[2]]
             rows.append([group, str(len({r.thing for r in some})), method, *cells])
     return heading, rows
 

@@ -25,6 +25,12 @@ PERCEPTUAL = ("lpips_alex", "lpips_vgg", "clip_similarity", "clip_t3bench")
 """Shown where the user gave weights."""
 WORDS = ("clip_text", "r_precision", "color_agreement")
 """Of track text; a dash without CLIP's weights."""
+SPLIT = ("psnr", "ssim", "color_error", "normal_error_deg", "depth_error")
+REGIONS = (
+    *(f"{metric}_{region}" for metric in SPLIT for region in ("seen", "unseen")),
+    *("lightness_error_unseen", "chroma_error_unseen"),
+)
+"""Shown in a table of their own: over the surface that the given view shows, and over the rest."""
 LEGEND = "[+] higher is better, [-] lower is better."
 INTERVALS = (
     "Means are over objects, the seeds of one averaged first. In brackets the 95 % interval by a bootstrap over objects"
@@ -48,6 +54,8 @@ def report(
     parts = [f"# {results.protocol}", f"{results.created}; {machine}. {LEGEND} {INTERVALS}", *notes]
     for title, some in parts_of(results):
         parts += [f"## {title}", markdown(*mean_rows(some))]
+    if any(key in r.metrics for r in records for key in REGIONS):
+        parts += ["## Surface that the given view shows, and the rest", markdown(*mean_rows(records, REGIONS))]
     seeds = seed_rows(records)
     title = "## What seeds move (standard deviation over the seeds of one object)"
     parts += [title, markdown(*seeds)] if seeds[1] else []
