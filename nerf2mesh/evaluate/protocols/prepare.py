@@ -94,7 +94,7 @@ def files_of(item: MeshItem) -> list[Path]:
 
 
 def read_list(listing: Path) -> dict[str, Listed]:
-    """The entries of a list by name; a last line that was cut off is left out. ValueError for a file of another kind."""
+    """The entries of a list by name; a last line that was cut off is left out. ValueError for another file."""
     found: dict[str, Listed] = {}
     for number, line in _lines(listing):
         try:
