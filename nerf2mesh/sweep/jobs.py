@@ -25,7 +25,7 @@ from nerf2mesh.evaluate.metrics.perceptual import Judges
 from nerf2mesh.evaluate.metrics.text_metrics import TextCase
 from nerf2mesh.evaluate.protocols.baselines import baselines_of
 from nerf2mesh.evaluate.protocols.cases import load_case
-from nerf2mesh.evaluate.protocols.score_cache import kept_scores
+from nerf2mesh.evaluate.protocols.score_cache import case_digest, kept_scores
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, as_prediction
 from nerf2mesh.evaluate.tables.pictures import write_png, write_sheet, write_turntable
 from nerf2mesh.evaluate.tables.results import run_case
@@ -146,10 +146,11 @@ def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payl
 
 def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     records, judge, cache = [], _judge(payload), truth_folder(context.folder.parents[1])
+    content = case_digest(case) if isinstance(case, Case) else ""
     for name, baseline in baselines_of(case).items():
         context.say(name)
         scored = partial(_scored, name, baseline, case, judge)
-        record = kept_scores(cache, case, name, payload["weights"], scored) if isinstance(case, Case) else scored()
+        record = kept_scores(cache, content, name, payload["weights"], scored) if content else scored()
         records.append(record | {"object": case.name})  # equal content may have another name
         _sheet(context.folder, name, case, baseline(case))
     if isinstance(case, Case):

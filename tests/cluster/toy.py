@@ -1,34 +1,44 @@
 """The held-out protocol at toy size: 200 objects of the shape grammar, the real jobs, a fraction of a second each.
 
 Workers are told "tests.cluster.toy:run_job"; importing this module shrinks the protocol in that process, and nothing
-else does. The figures mean nothing; that they are equal to the bit does.
+else does. Truth is drawn from coarse meshes. The figures mean nothing; that they are equal to the bit does.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from nerf2mesh.evaluate.protocols import cases, exact_cases, heldout, procedural_objects
-from nerf2mesh.evaluate.protocols.scoring import Settings
+from nerf2mesh.evaluate.metrics import visibility
+from nerf2mesh.evaluate.protocols import cases
+from nerf2mesh.evaluate.protocols.canonical import canonical_frame, make_case
+from nerf2mesh.evaluate.protocols.heldout import HeldOut
+from nerf2mesh.evaluate.protocols.procedural_objects import scene_mesh
+from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 from nerf2mesh.sweep import jobs
 from nerf2mesh.sweep.queue import Payload
 from nerf2mesh.sweep.worker import Context
 
 RUN_JOB = "tests.cluster.toy:run_job"
 N_OBJECTS = 200
-
-heldout.SETTINGS = Settings(supersample=1, iou_resolution=32, surface_samples=300)
-heldout.VIEW_PX = 32
-heldout.ExactTruth = partial(exact_cases.ExactTruth, input_px=48)  # type: ignore[misc]
-exact_cases.scene_mesh = partial(procedural_objects.scene_mesh, resolution=32)
+SMALL = Settings(supersample=1, iou_resolution=24, surface_samples=300)
 
 
-def _held_out(protocol: str, look: str, cache: Path | None) -> heldout.HeldOut:
-    return heldout.HeldOut(n=N_OBJECTS, look=look, cache=cache)
+class Toy(HeldOut):
+    """The same scenes, small."""
+
+    def case(self, name: str) -> Case:
+        """The case of one name, drawn anew on every call."""
+        mesh = canonical_frame(scene_mesh(self.scene(name), 24))
+        return make_case(name, mesh, size_px=32, settings=SMALL)
 
 
-cases._held_out = _held_out
+def held_out(protocol: str, look: str, cache: Path | None) -> HeldOut:
+    """In place of `cases._held_out`."""
+    return Toy(n=N_OBJECTS, look=look, cache=cache)
+
+
+cases._held_out = held_out
+visibility.MAP_PX = 64
 
 
 def run_job(payload: Payload, context: Context) -> Payload:

@@ -27,7 +27,7 @@ def test_a_score_is_made_once_for_equal_content(case: Case, tmp_path: Path) -> N
         return {"metrics": {"psnr": len(made)}, "failed": ""}
 
     def kept(case: Case, result: str, judge: dict[str, str]) -> dict[str, object]:
-        return kept_scores(tmp_path, case, result, judge, lambda: score(result))
+        return kept_scores(tmp_path, case_digest(case), result, judge, lambda: score(result))
 
     first = kept(case, "sphere", {})
     assert kept(replace(case, image=case.image.clone()), "sphere", {}) == first and made == ["sphere"]
@@ -35,12 +35,16 @@ def test_a_score_is_made_once_for_equal_content(case: Case, tmp_path: Path) -> N
     others = [(dark, "sphere", {}), (case, "true mesh", {}), (case, "sphere", {"clip": "folder"})]
     others.append((replace(case, settings=replace(case.settings, seed=1)), "sphere", {}))
     assert [kept(*other) == first for other in others] == [False] * 4 and len(made) == 5
-    assert kept_scores(None, case, "sphere", {}, lambda: score("again")) != first, "without a folder nothing is kept"
+    assert kept_scores(None, "content", "sphere", {}, lambda: score("again")) != first, (
+        "without a folder nothing is kept"
+    )
 
 
 def test_a_failure_is_not_kept(case: Case, tmp_path: Path) -> None:
     for count in (1, 2):
-        found = kept_scores(tmp_path, case, "sphere", {}, lambda count=count: {"failed": f"attempt {count}"})
+        found = kept_scores(
+            tmp_path, case_digest(case), "sphere", {}, lambda count=count: {"failed": f"attempt {count}"}
+        )
         assert found == {"failed": f"attempt {count}"}
     assert not list(tmp_path.iterdir())
 

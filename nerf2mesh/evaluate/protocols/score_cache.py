@@ -26,16 +26,16 @@ MEASURING = ("evaluate/metrics", "evaluate/protocols", "render", "mesh/triangle_
 
 
 def kept_scores(
-    cache: Path | None, case: Case, result: str, judge: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+    cache: Path | None, content: str, result: str, judge: Mapping[str, Any], make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """The JSON of `make()`, from the cache where the same result of the same case was scored before.
 
-    judge: what is known of the networks that judge (their files). A record that names a failure is never kept.
+    content: `case_digest` of the case. judge: what is known of the networks that judge (their files). A record that
+    names a failure is never kept.
     """
     if cache is None:
         return make()
-    digest = hashlib.sha256(json.dumps([result, judge, code_digest()]).encode())
-    digest.update(case_digest(case).encode())
+    digest = hashlib.sha256(json.dumps([content, result, judge, code_digest()]).encode())
     path = cache / f"score-{digest.hexdigest()[:24]}.json"
     kept = read_json(path, {})
     if kept:
@@ -76,6 +76,8 @@ def _add(digest: Any, value: object) -> None:
     elif is_dataclass(value):
         for item in fields(value):
             _add(digest, getattr(value, item.name))
+    elif isinstance(value, Mapping):
+        _add(digest, sorted(value.items()))
     elif isinstance(value, tuple | list):
         for item in value:
             _add(digest, item)
