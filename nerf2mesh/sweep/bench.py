@@ -72,7 +72,7 @@ def jobs(config: BenchConfig) -> dict[str, Payload]:
     """All jobs by name: of each case its baselines, then every method, so that a part of the jobs compares them on the
     same cases; seed after seed."""
     protocol = measured_protocol(config)
-    common = {"protocol": protocol, "track": config.track, "dataset": config.dataset}
+    common: Payload = {"protocol": protocol, "track": config.track, "dataset": config.dataset}
     common |= {"look": config.look} if config.track == "sketch" else {}
     common["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     common["weights"] = {key: files[0] if key == "clip" else files for key, files in config.weights.given().items()}
