@@ -9,10 +9,11 @@ divided by the true silhouette's area, as the spread is; both together (total); 
 mean are at least half opaque (surface).
 
 Rank correlations (Spearman) of the error with the spread, and with rivals that need no second guess: the angle between
-the direction and the given view, and how half open the mean is. Within each object over its directions (mean over
-objects, 95 % interval over objects), over all directions of all objects together, and of the objects' means. Besides,
-CIELAB chroma of the surfaces that the given view does not show, of the truth, of single guesses, and of their mean,
-which would be smaller where guesses of different hue average to grey. The same command goes on where it was stopped.
+the direction and the given view, its sine (from behind the silhouette is the front's), and how half open the mean is.
+Within each object over its directions (mean over objects, 95 % interval over objects), over all directions of all
+objects together, and of the objects' means. Besides, CIELAB chroma of the surfaces that the given view does not show,
+of the truth, of single guesses, and of their mean, which would be smaller where guesses of different hue average to
+grey. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ from nerf2mesh.types import Camera, Observations, View
 
 ELEVATION_DEG = (-15.0, 55.0)
 KINDS = ("color", "opacity", "total", "surface")
-RIVALS = {"angle": "angle_deg", "half open": "half_open"}
+RIVALS = {"angle": "angle_deg", "sine": "sine", "half open": "half_open"}
+"""What needs no second guess, and the row's value."""
 Row = dict[str, object]
 
 
@@ -127,24 +129,24 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else float("nan")
 
 
-def without(a: np.ndarray, b: np.ndarray, known: np.ndarray) -> float:
-    """Spearman's partial correlation of a and b given `known`: the correlation of what straight lines on the ranks of
-    `known` leave of the others' ranks."""
-    ranks = [rankdata(values) for values in (a, b, known)]
-    line = np.stack([np.ones_like(ranks[2]), ranks[2]], axis=1)
-    left, right = (r - line @ np.linalg.lstsq(line, r, rcond=None)[0] for r in ranks[:2])
+def without(a: np.ndarray, b: np.ndarray, *known: np.ndarray) -> float:
+    """Spearman's partial correlation of a and b given others: the correlation of what a linear fit to the ranks of
+    `known` leaves of the ranks of a and b."""
+    plane = np.stack([np.ones(len(a)), *(rankdata(values) for values in known)], axis=1)
+    left, right = (r - plane @ np.linalg.lstsq(plane, r, rcond=None)[0] for r in (rankdata(a), rankdata(b)))
     return float(left @ right / np.sqrt((left @ left) * (right @ right)))
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """The printed table: correlations of spread and of its rivals with the error, and the chroma of hidden surfaces."""
     lines = [f"{len(rows)} objects, {len(_of(rows[0], 'angle_deg'))} directions each"] if rows else []
+    rows = [row | {"sine": np.sin(np.radians(_of(row, "angle_deg")))} for row in rows]
     for kind in KINDS if len(rows) > 1 else ():
         error, spread = f"error_{kind}", f"spread_{kind}"
         lines.append(f"{kind}: mean error {_all(rows, error).mean():.4f}, mean spread {_all(rows, spread).mean():.4f}")
         lines += [_predicts(rows, name, of, error) for name, of in ({"spread": spread} | RIVALS).items()]
-        left = [without(*(_of(row, key) for key in (spread, error, "angle_deg"))) for row in rows]
-        lines.append(f"  spread given the angle: within objects {_interval(left)}")
+        left = [without(*(_of(row, key) for key in (spread, error, "angle_deg", "sine"))) for row in rows]
+        lines.append(f"  spread given angle and sine: within objects {_interval(left)}")
     return lines + _chroma(rows)
 
 
@@ -152,7 +154,7 @@ def _predicts(rows: Sequence[Row], name: str, of: str, error: str) -> str:
     within = _interval([rank_correlation(_of(row, of), _of(row, error)) for row in rows])
     pooled = rank_correlation(_all(rows, of), _all(rows, error))
     means = rank_correlation(*(np.array([_of(row, key).mean() for row in rows]) for key in (of, error)))
-    between = "" if of == "angle_deg" else f", of objects' means {means:.3f}"
+    between = "" if of in ("angle_deg", "sine") else f", of objects' means {means:.3f}"
     return f"  {name:9s} within objects {within}, all together {pooled:.3f}{between}"
 
 
