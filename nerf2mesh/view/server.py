@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Viewer:
 
         guard = Guard.of(host)
         logging.getLogger("websockets.server").setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", r"Queued a \w+ on a closed connection")  # of a browser that has just gone
         with guarding(guard), contextlib.redirect_stdout(io.StringIO()):  # viser prints an address without the token
             try:
                 self.server = viser.ViserServer(host=host, port=port, label="nerf2mesh", verbose=False)
