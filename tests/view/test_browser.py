@@ -153,3 +153,19 @@ def test_two_visitors_and_one_who_goes(context, viewer) -> None:
     assert before.std() > 8.0
     second.get_by_role("checkbox").first.click()  # the field is hidden
     assert _until(lambda: _differ(before, _scene(second)) > 0.01)
+
+
+def test_a_viewer_that_is_open_to_the_network_wants_its_token_once(context) -> None:
+    from nerf2mesh.view.server import Viewer
+
+    viewer = Viewer(None, host="0.0.0.0", port=0)
+    try:
+        place = f"http://127.0.0.1:{viewer.server.get_port()}/"
+        page = context.new_page()
+        assert page.goto(place).status == 401
+        page.goto(f"{place}?token={viewer.address.partition('token=')[2]}")
+        assert page.url == place
+        assert _until(lambda: viewer.painter.n_visitors == 1)  # its WebSocket was let in by the cookie
+        assert context.new_page().goto(place).status == 200
+    finally:
+        viewer.close()
