@@ -10,8 +10,8 @@ from nerf2mesh.types import Camera, Rendering
 
 CHANNELS = ("color", "depth", "normals", "opacity", "samples")
 GREY = 0.92
-NEAR, FAR = 1.5, 6.0
-"""World units from the camera that are white and black in the depth channel."""
+FARTHEST = 0.15
+"""Grey of the farthest depth that is seen; the nearest is white."""
 BEHIND = 100.0
 """Depth of what is behind everything."""
 
@@ -38,8 +38,7 @@ def channel_picture(shown: Rendering, channel: str) -> np.ndarray:
     """uint8 [h, w, 3] in front of a light grey."""
     opacity = shown.opacity[..., None].cpu()
     if channel == "depth":
-        near = 1.0 - (shown.depth.cpu()[..., None] - NEAR) / (FAR - NEAR)
-        values = opacity * near.clamp(0, 1) + (1 - opacity) * GREY
+        values = opacity * _nearness(shown.depth.cpu()[..., None], opacity) + (1 - opacity) * GREY
     elif channel == "normals":
         assert shown.normal is not None
         values = 0.5 * (shown.normal.cpu() + opacity) + (1 - opacity) * GREY
@@ -51,6 +50,15 @@ def channel_picture(shown: Rendering, channel: str) -> np.ndarray:
     else:
         values = shown.over(GREY).cpu()
     return (values.expand(*values.shape[:-1], 3).clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def _nearness(depth: Tensor, opacity: Tensor) -> Tensor:
+    """1 at the nearest to FARTHEST at the farthest of the depths where more than half the light is stopped."""
+    solid = depth[opacity > 0.5]
+    if not len(solid):
+        return torch.ones_like(depth)
+    low, high = solid.min(), solid.max()
+    return (1.0 - (1.0 - FARTHEST) * (depth - low) / (high - low).clamp_min(1e-6)).clamp(FARTHEST, 1.0)
 
 
 def axis_depth(shown: Rendering, camera: Camera) -> np.ndarray:

@@ -52,6 +52,13 @@ def test_channels_are_pictures(channel: str) -> None:
     assert channel != "samples" or tuple(picture[0, 0]) == (0, 0, 0)
 
 
+def test_the_depth_channel_goes_from_the_nearest_to_the_farthest_that_is_seen() -> None:
+    depth = torch.tensor([[5.0, 5.5, 6.0, 9.0]])
+    shown = Rendering(torch.zeros(1, 4, 3), torch.tensor([[1.0, 1.0, 1.0, 0.0]]), depth)
+    picture = channel_picture(shown, "depth")[0, :, 0].astype(float) / 255.0
+    assert picture == pytest.approx([1.0, 0.575, 0.15, 0.92], abs=0.01)  # the last is the background
+
+
 def _ball(copy: FieldCopy) -> None:
     """A field that is its blob alone: a ball."""
     with torch.no_grad():
