@@ -119,6 +119,14 @@ def render() -> None:
     sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
 
 
+def serve() -> None:
+    """nerf2mesh-serve: pictures come in by HTTP, meshes go out."""
+    start_up()
+    from nerf2mesh.serve.command import main as run_command
+
+    sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
+
+
 def bench() -> None:
     """nerf2mesh-bench: a sweep (key=value), a command on sweeps, or a benchmark of the source checkout."""
     start_up()

@@ -1,7 +1,7 @@
 """A queue of jobs in a folder: who runs what, what is done, what must be done again.
 
 folder/jobs.json         the jobs: id -> payload (plain JSON); it may grow, a job never changes
-folder/events.jsonl      claim, done, failed, lost, released: see `event_log`
+folder/events.jsonl      claim, done, failed, lost, released, added, cancelled: see `states`
 folder/results/ID.json   what a job returned, with a digest, written whole before its `done`
 folder/workers/NAME      heartbeats
 folder/runs/ID/          where a job keeps its own files
@@ -116,6 +116,33 @@ class Queue:
     def release(self, claim: Claim, worker: str, why: str) -> None:
         """Hands a job back unfinished and blameless: preempted, or its run folder is in use."""
         self._leave(claim, {"event": "released", "worker": worker, "why": why[:500]})
+
+    def add(self, payloads: Mapping[str, Payload]) -> None:
+        """More jobs, on the disk when this returns; workers that are at work learn of them by their event.
+
+        ValueError where a job of that name is there. OSError where it cannot be written; nothing is then added.
+        """
+        for job in payloads:
+            checked_name(job, "job")
+        with self._log.locked() as new:
+            self._fold(new)
+            path = self.folder / "jobs.json"
+            before = _read_jobs(path)
+            for job in payloads:
+                if job in before:
+                    raise ValueError(f"queue: expected a new job, got {job}, which is there; give it another name")
+            atomic_write_text(path, json.dumps({**before, **payloads}, indent=1) + "\n")
+            for job in payloads:
+                self._append({"event": "added", "job": job})
+
+    def cancel(self, job: str, why: str) -> bool:
+        """Gives up a job that waits; False where it runs (its worker has to be stopped first) or is over."""
+        with self._log.locked() as new:
+            self._fold(new)
+            if self.jobs[job].status != "waiting":
+                return False
+            self._append({"event": "cancelled", "job": job, "why": why[:500]})
+            return True
 
     def reap(self, is_dead: Callable[[str], bool]) -> list[str]:
         """Jobs taken from workers that are dead; returns their names."""

@@ -1,7 +1,8 @@
 """Where one job of a queue stands, computed from the event log, one event after the other.
 
 claim: a worker has it. done: its result is there. failed: it raised. lost: its worker died. released: handed back, no
-fault of its own. again: the user gave it new tries. damaged: it was done, and its result is no longer whole.
+fault of its own. again: the user gave it new tries. damaged: it was done, and its result is no longer whole. added: a
+job that came while workers ran. cancelled: nobody wants it any more.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class JobState:
         elif kind == "again":
             self.status, self.failures, self.losses = "waiting", 0, 0
             self.history.append("given new tries")
-        else:
+        elif kind == "cancelled":
+            self.status, self.why = "failed", why
+            self.history.append(f"cancelled: {why}")
+        elif kind != "added":
             raise ValueError(
                 f"queue: expected an event of this version, got {kind!r}; use the version that wrote the folder"
             )
