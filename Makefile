@@ -11,7 +11,7 @@ BUILD_FILES := pyproject.toml setup.py constraints.txt nerf2mesh/kernels/build.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
-.PHONY: bench-small kill-test campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook three clean
+.PHONY: blender-extension bench-small kill-test campaign test-data cluster-test wheelhouse help demo test examples docs fuzz gltf-validator check-blender test-slow cuda sanitize gpu-check gpu-rehearsal wheel lint bench train-prior gpu-train notebook three clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,11 +28,12 @@ test: $(VENV)/.ready-dev  ## The tests, without the slow ones (TEST_JOBS=1: in o
 gltf-validator:  ## Khronos' validator from npm, used by the tests of exported files
 	npm install --no-audit --no-fund --silent --prefix .cache gltf-validator@2.0.0-dev.3.10
 
-check-blender: $(VENV)/.ready  ## Import every format in Blender, headless (N2M_BLENDER, bpy in .cache/bpy, or blender)
+check-blender: $(VENV)/.ready  ## Every format and the add-on in Blender, headless (N2M_BLENDER, bpy in .cache/bpy, or blender)
 	@test -n "$$N2M_BLENDER" -o -x .cache/bpy/bin/python || command -v blender >/dev/null || \
 		{ $(PYTHON) -m venv .cache/bpy && .cache/bpy/bin/python -m pip install $(PIP_FLAGS) bpy; } || \
 		{ rm -rf .cache/bpy; echo "error: pip offers no bpy for $$($(PYTHON) --version); install blender or set N2M_BLENDER"; exit 2; }
 	$(BIN)/python tests/mesh/blender_check.py
+	$(BIN)/python -m tests.blender.check
 
 test-slow: $(VENV)/.ready-dev  ## All tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
@@ -53,6 +54,9 @@ gpu-rehearsal:  ## The same parts at toy sizes without a GPU: fails where someth
 	@python=$(GPU_PYTHON); code=0; for part in $(GPU_PARTS); do \
 	$$python -m benchmarks.gpu $$part --device cpu --deadline-s 510 --output outputs/gpu-rehearsal || code=$$?; done; \
 	$$python -m benchmarks.gpu check --only loop --device meta --output outputs/gpu-rehearsal/waits || code=$$?; exit $$code
+
+blender-extension:  ## The Blender add-on (4.2 and later) as dist/nerf2mesh-VERSION.zip
+	@$(PYTHON) integrations/build_blender.py dist
 
 wheel: $(VENV)/.ready  ## A wheel in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps -w dist .
