@@ -18,6 +18,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
 from nerf2mesh import __version__
+from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.serve.asked import Asker
 from nerf2mesh.serve.crew import Crew
 from nerf2mesh.serve.gate import Gate
@@ -121,7 +122,7 @@ def _add_common(app: FastAPI, store: Store, crew: Crew | None, asker: Asker) -> 
     @app.get("/health")
     def health() -> Health:
         """Whether the server is there, jobs by status, and what holds the workers up, if anything does."""
-        return Health(version=__version__, jobs=store.counts(), problem=crew.problem if crew else "")
+        return Health(version=__version__, jobs=store.counts(), problem=without_paths(crew.problem) if crew else "")
 
     @app.get("/v1/settings", responses=ERRORS)
     def settings() -> dict[str, str]:

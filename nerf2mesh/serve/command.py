@@ -68,12 +68,16 @@ def token_of(folder: Path, host: str) -> str | None:
 def _serve(asked: argparse.Namespace, folder: Path, limits: Limits, token: str | None) -> None:
     import uvicorn
 
+    from nerf2mesh.config import load_config
     from nerf2mesh.serve.allowed import known_presets
     from nerf2mesh.serve.app import create_app
     from nerf2mesh.serve.asked import Asker
     from nerf2mesh.serve.crew import Crew
     from nerf2mesh.serve.store import Store
 
+    if asked.threads < 0:
+        raise ValueError(f"--threads: expected 0 or more, got {asked.threads}; leave it out for a share of the cores")
+    load_config(asked.set)
     with _bound(asked.host, asked.port) as door:
         store = Store(folder, limits)
         threads = asked.threads or max(1, (os.cpu_count() or 1) // limits.workers)

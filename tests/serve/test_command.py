@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from nerf2mesh.serve.command import TOKEN, main, token_of
+
+
+@pytest.fixture(autouse=True)
+def own_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command moves the temporary files of its process; they are put back."""
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
+    monkeypatch.setenv("TMPDIR", tempfile.gettempdir())
 
 
 def test_no_token_on_this_machine_and_one_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +44,8 @@ def test_a_weak_token_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.
         (["--body-mib", "0"], "body_mib: expected"),
         (["--workers", "0"], "workers: expected"),
         (["--job-s", "nan"], "job_s: expected"),
+        (["--threads", "-1"], "--threads: expected 0 or more"),
+        (["--set", "nonsense=1"], "nonsense"),
         (["--host", "203.0.113.7"], "--host, --port: expected an address of this machine"),
     ],
 )

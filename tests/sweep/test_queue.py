@@ -223,3 +223,28 @@ def test_a_full_disk_tears_nothing(tmp_path: Path) -> None:
     assert len(q.reap(lambda worker: True)) == 2
     claim = q.claim("w2")
     assert q.finish(claim, "w2", {"fine": 1}) and q.result(claim.job) == {"fine": 1}
+
+
+def test_jobs_that_come_later_reach_a_worker_that_is_at_work(tmp_path: Path) -> None:
+    first = Queue.create(tmp_path, {"a": {"number": 1}})
+    worker = Queue(tmp_path)
+    assert worker.claim("worker-1").job == "a"
+    first.add({"b": {"number": 2}})
+    assert Queue(tmp_path).payloads == {"a": {"number": 1}, "b": {"number": 2}}, "on the disk"
+    found = worker.claim("worker-1")
+    assert found is not None and (found.job, found.payload) == ("b", {"number": 2})
+    with pytest.raises(ValueError, match="expected a new job, got b"):
+        first.add({"b": {"number": 3}})
+    assert Queue(tmp_path).payloads["b"] == {"number": 2}
+
+
+def test_a_cancelled_job_is_run_by_nobody(tmp_path: Path) -> None:
+    queue = Queue.create(tmp_path, {"a": {}, "b": {}})
+    claim = queue.claim("worker-1")
+    assert claim is not None and not queue.cancel("a", "cancelled"), "it runs"
+    assert queue.cancel("b", "nobody wants it") and not queue.cancel("b", "again")
+    queue.release(claim, "worker-1", "stopped")
+    assert queue.cancel("a", "cancelled") and queue.claim("worker-1") is None
+    again = Queue(tmp_path)
+    again.refresh()
+    assert again.is_over() and (again.jobs["b"].status, again.jobs["b"].why) == ("failed", "nobody wants it")
