@@ -85,11 +85,15 @@ def _refining(asked: Asked) -> list[str]:
 
 def next_folder(root: Path, name: str) -> Path:
     """ROOT/NAME-1, or the first number that is free: every round has a folder of its own."""
-    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "run"
     number = 1
-    while (root / f"{plain}-{number}").exists():
+    while (root / f"{plain(name)}-{number}").exists():
         number += 1
-    return root / f"{plain}-{number}"
+    return root / f"{plain(name)}-{number}"
+
+
+def plain(name: str) -> str:
+    """A name of the scene as one of a file."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "run"
 
 
 def clean_environment(variables: dict[str, str] | None = None) -> dict[str, str]:

@@ -10,6 +10,7 @@ import bpy
 from mathutils import Matrix
 
 from . import session
+from .command import plain
 from .picture import render_to_paint
 from .preferences import runs_of, settings_of
 from .scene_io import region_from_view
@@ -186,11 +187,10 @@ def _view(context: bpy.types.Context) -> tuple | None:
 
 
 def _free(folder: Path, name: str) -> Path:
-    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
     number = 1
-    while (folder / f"{plain}-{number}.png").exists():
+    while (folder / f"{plain(name)}-{number}.png").exists():
         number += 1
-    return folder / f"{plain}-{number}.png"
+    return folder / f"{plain(name)}-{number}.png"
 
 
 def fraction() -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from .command import Asked, arguments, clean_environment, find_command, next_folder
+from .command import Asked, arguments, clean_environment, find_command, next_folder, plain
 from .preferences import environment_of, runs_of, settings_of
 from .process import Run
 from .scene_io import export_mesh, import_mesh
@@ -47,7 +47,7 @@ def start_refining(context: bpy.types.Context) -> None:
         raise ValueError(f"region: expected a vertex group of {mesh.name}, got {held.group}; choose another")
     folder = next_folder(runs_of(context), f"{mesh.name}-refined")
     folder.mkdir(parents=True)
-    source = folder / "source.glb"
+    source = folder / f"source-{plain(mesh.name)}.glb"  # provenance.json names it as the parent
     has_region = export_mesh(context, mesh, source, held.group)
     if held.group and not has_region:
         raise ValueError(f"region: expected vertices in {held.group}, got none; paint or assign some")

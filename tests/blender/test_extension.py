@@ -230,7 +230,7 @@ def check_region(folder: Path, mesh: TriangleMesh) -> None:
     """The region that was sent is the front, +X, of the mesh that was sent; the paint-over is named beside it."""
     import trimesh
 
-    (sent,) = folder.glob("runs/*refined*/source.glb")
+    (sent,) = folder.glob("runs/*refined*/source-*.glb")
     shape = trimesh.load(sent, force="mesh")
     marks = np.asarray(shape.vertex_attributes["_N2M_REGION"]).reshape(-1)
     front = np.asarray(shape.vertices) @ np.array([0.0, 0.0, 1.0])  # glTF's +Z is the run's +X
@@ -250,4 +250,4 @@ def test_in_blender_with_real_runs(tmp_path: Path) -> None:
     assert seen["mesh"]["texture"][2] == seen["refined"]["texture"][2] == "sRGB"
     assert seen["refined against before"]["same count"], "keep_topology"
     (refined,) = tmp_path.glob("runs/*refined*/provenance.json")
-    assert json.loads(refined.read_text())["parent"]["name"] == "source.glb"
+    assert json.loads(refined.read_text())["parent"]["name"] == "source-duck-1.glb"
