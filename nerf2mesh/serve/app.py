@@ -83,7 +83,7 @@ def create_app(store: Store, crew: Crew | None, asker: Asker, token: str | None)
     app = FastAPIOffline(
         redoc_url=None,
         title="nerf2mesh-serve",
-        version=__version__,
+        version=str(__version__),
         description=DESCRIPTION,
         lifespan=life,
         redirect_slashes=False,
@@ -122,7 +122,9 @@ def _add_common(app: FastAPI, store: Store, crew: Crew | None, asker: Asker) -> 
     @app.get("/health")
     def health() -> Health:
         """Whether the server is there, jobs by status, and what holds the workers up, if anything does."""
-        return Health(version=__version__, jobs=store.counts(), problem=without_paths(crew.problem) if crew else "")
+        return Health(
+            version=str(__version__), jobs=store.counts(), problem=without_paths(crew.problem) if crew else ""
+        )
 
     @app.get("/v1/settings", responses=ERRORS)
     def settings() -> dict[str, str]:

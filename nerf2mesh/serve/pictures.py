@@ -32,8 +32,9 @@ def suffix_of(data: bytes, megapixels: float) -> str:
         raise NoPicture(415, "picture: expected a PNG, JPEG or WebP file, got something else; convert it") from error
     if image.width * image.height > megapixels * 1e6:
         raise _too_large(megapixels)
-    if getattr(image, "n_frames", 1) != 1:
-        raise NoPicture(422, f"picture: expected a still picture, got {image.n_frames} frames; send one of them")
+    frames = getattr(image, "n_frames", 1)
+    if frames != 1:
+        raise NoPicture(422, f"picture: expected a still picture, got {frames} frames; send one of them")
     try:
         image.load()
     except Exception as error:

@@ -33,6 +33,7 @@ MAX_LOSSES = 5
 BEAT_S, LEASE_S, LINGER_S = 0.5, 30.0, 15.0
 FILES = ("mesh.glb", "report.html", "turntable.mp4", "provenance.json", "metrics.json", "config.yaml", "ATTRIBUTION.md")
 """What may be fetched of a run."""
+STATUSES: tuple[str, ...] = ("waiting", "running", "done", "failed", "cancelled")
 GIB = 1 << 30
 
 
@@ -117,7 +118,7 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Jobs by status, those whose files were deleted left out."""
-        found = dict.fromkeys(("waiting", "running", "done", "failed", "cancelled"), 0)
+        found: dict[str, int] = dict.fromkeys(STATUSES, 0)
         with self.lock:
             self.queue.refresh()
             for job, state in self.queue.jobs.items():

@@ -1,9 +1,8 @@
-"""A server's application without HTTP's transport and without workers, pictures to send, and jobs that take no time."""
+"""A server's application without HTTP's transport and without workers, and pictures to send."""
 
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,6 @@ from nerf2mesh.serve.app import create_app
 from nerf2mesh.serve.asked import Asker
 from nerf2mesh.serve.limits import Limits
 from nerf2mesh.serve.store import Store
-from nerf2mesh.sweep.worker import Context
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -31,23 +29,3 @@ def client_of(store: Store, token: str | None = None, **asker: object) -> httpx.
 
 def store_in(folder: Path, **limits: object) -> Store:
     return Store(folder / "served", Limits(**{"free_gib": 0.0} | limits))
-
-
-def sleep(payload: dict, context: Context) -> dict:
-    """Takes payload["steps"] tenths of a second, and tells of each as a run does."""
-    run = context.folder / "run"
-    run.mkdir(exist_ok=True)
-    for step in range(1, payload["steps"] + 1):
-        time.sleep(0.1)
-        with (run / "metrics.jsonl").open("a") as file:
-            file.write(f'{{"step": {step}, "time_s": 0.1}}\n')
-    (run / "mesh.glb").write_bytes(b"glTF")
-    return {"warnings": []}
-
-
-def deaf(payload: dict, context: Context) -> dict:
-    """Hears no SIGTERM, as a long call of a native library."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return sleep(payload, context)

@@ -33,9 +33,10 @@ def status(store: Store, job: str) -> str:
 
 
 def crew_of(store: Store, function: str) -> Crew:
-    return Crew(store, threads=1, function=f"tests.serve.standin:{function}")
+    return Crew(store, threads=1, function=f"tests.serve.jobs:{function}")
 
 
+@pytest.mark.slow
 def test_a_running_job_is_cancelled_and_one_too_slow_given_up(tmp_path: Path) -> None:
     store = store_in(tmp_path, workers=2, job_s=3.0)
     crew = crew_of(store, "sleep")
@@ -54,6 +55,7 @@ def test_a_running_job_is_cancelled_and_one_too_slow_given_up(tmp_path: Path) ->
     assert store.queue.claim("other") is None
 
 
+@pytest.mark.slow
 def test_a_deaf_worker_is_killed_and_the_next_server_adopts_what_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
