@@ -73,6 +73,9 @@ class DistillConfig:
     render_px: Annotated[int, Within(8, 4096, also=(0,))] = 0
     """Side of the views as rendered, interpolated to what the prior wants to see; 0: the side at which the prior knows
     anything, its `render_px`, or else its picture's."""
+    lit: bool = True
+    """With field.material=lambert: the prior sees the field under the light that was found for the given picture, as
+    it would expect to beside that picture; false: the albedo."""
     supersample: Annotated[int, Within(1, 8)] = 1
     """Rays a pixel side for the views that the prior sees; it was trained on antialiased pictures."""
     elevation_deg: tuple[Elevation, Elevation] = (-15.0, 55.0)

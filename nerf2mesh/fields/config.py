@@ -51,6 +51,12 @@ class FieldConfig:
     """Keeps the corners of the box within reach of the optimizer: without it a cone's logit there is -25."""
     beta: Annotated[float, Within(0.001, 100.0, above=True)] = 0.1
     """First sharpness of "laplace", in world units."""
+    material: Annotated[str, OneOf("emissive", "lambert")] = "emissive"
+    """What the colors are: "emissive", what the given picture shows, its light painted in; "lambert", the albedo, with a
+    light that is fitted to the picture (`light`). See docs/materials.md."""
+    light: Annotated[str, OneOf("constant", "directional", "harmonics")] = "directional"
+    """Of "lambert": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft surroundings; says
+    little about sides that the picture does not show), "constant" (even: as emissive, on the same path)."""
     precision: Annotated[str, OneOf("auto", "float32", "bfloat16")] = "auto"
     """Arithmetic of the networks while training: "float32", "bfloat16", or "auto" (bfloat16 where the hardware has it).
     Evaluation, normals and `density_logit` are float32 always: finite differences and level sets need the digits."""

@@ -57,6 +57,10 @@ class OptimizeConfig:
     weight_distortion: Weight = 0.05
     regularizer_samples: Annotated[int, Within(1, 100_000_000)] = 512
     """Points a step at which normals are looked at."""
+    light_from: Share = 0.1
+    """Share of the steps after which the light is fitted (field.material=lambert); even before."""
+    light_every: Count = 20
+    """Steps between two fits of the light."""
     ramps: Annotated[dict[str, Annotated[list[Weight], Length(4, 4)]], Length(0, 16)] = field(default_factory=dict)
     """Weights that move, such as {weight_orientation: [0.0, 10.0, 1000.0, 0.5]}: from 10 to 1000, linearly, between the
     shares 0 and 0.5 of the steps. The name's own setting then counts for nothing."""

@@ -13,8 +13,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
+from nerf2mesh.optimize.lighting import Lighting
 from nerf2mesh.optimize.maps import MapTerms
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
@@ -31,6 +33,7 @@ from nerf2mesh.optimize.terms import (
     sample_terms,
 )
 from nerf2mesh.optimize.views import distillation_cameras
+from nerf2mesh.render.shading import Light, shaded_rays
 from nerf2mesh.report import Progress, RunLogs
 from nerf2mesh.types import Camera, Rays, Rendering
 from nerf2mesh.utils.device_copy import LAG, to_device
@@ -49,8 +52,13 @@ def step(state: LoopState, problem: Problem) -> Measured:
     state.optimizer.zero_grad(set_to_none=False)
     part = problem.clock.part
     measured: Measured = {}
+    prepare(state, problem)
+    lighting = lighting_in(state)
     with part("occupancy"):
         problem.renderer.update_occupancy(state.step, state.generators["occupancy"])
+    if lighting is not None:
+        with part("light"):
+            lighting.follow(state.step, c, problem.renderer, state.field)
     with part("distill"):
         measured |= distill(state, problem, progress)
     with part("photometric"):
@@ -79,6 +87,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     cameras = cameras.to(problem.device)
     weight = d.weight * state.factors.get("distill", 1.0)
     moved = jitter(rays, streams["jitter"])
+    light = lighting.light if d.lit and (lighting := lighting_in(state)) else None
     score = Distillation(problem.prior, problem.condition, d, distiller, cameras, progress, weight, streams)
     score.view_weights = weights
     if d.protect and problem.pixels.views:
@@ -86,12 +95,18 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
         score.keep = lambda r: unprotected(d, renderer, given, rays, r, side)
     if problem.source is not None:
         with torch.no_grad():
-            score.source = problem.source.render_rays(rays, jitter=moved, bounded=True)
+            source = problem.source.render_rays(rays, jitter=moved, bounded=True)
+            score.source = seen(source, rays, cast(HashGridField, problem.source.field), light)
     other = second_prior(state, problem, score, side)
     whole = ray_terms(c, state.factors, progress)
+
+    def objective(r: Rendering) -> Tensor:
+        shown = seen(r, rays, state.field, light)
+        return score(shown) + whole(r) + (other(shown) if other else 0.0)
+
     rendering, value = renderer.backward_in_chunks(
         rays,
-        lambda r: score(r) + whole(r) + (other(r) if other else 0.0),
+        objective,
         jitter=moved,
         sample_objective=sample_terms(c, state.field, rays, streams["regularizer"]),
     )
@@ -129,8 +144,21 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     rays, target, colored = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
     background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
     term = Photometric(problem.config.at(state.step / problem.config.steps), target, background, colored)
-    problem.renderer.backward_in_chunks(rays, term, jitter=jitter(rays, state.generators["jitter"]))
+    light = lighting.light if (lighting := lighting_in(state)) else None
+    problem.renderer.backward_in_chunks(
+        rays, lambda r: term(seen(r, rays, state.field, light)), jitter=jitter(rays, state.generators["jitter"])
+    )
     return term.numbers
+
+
+def seen(rendering: Rendering, rays: Rays, field: HashGridField, light: Light | None) -> Rendering:
+    """What the light shows of the field's albedo; the rendering itself where colors are emissive."""
+    return rendering if light is None else shaded_rays(rendering, rays, field, light)
+
+
+def lighting_in(state: LoopState) -> Lighting | None:
+    """The run's light, made by `prepare`; None where colors are emissive."""
+    return cast(Lighting | None, state.parts.get("light"))
 
 
 def compare_maps(state: LoopState, problem: Problem) -> Measured:

@@ -14,6 +14,7 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, make_distiller
 from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.edit_source import load_source, start_from
+from nerf2mesh.optimize.lighting import lighting_of
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Numbers
 from nerf2mesh.optimize.views import GivenPixels, default_reference
@@ -98,6 +99,8 @@ def prepare(state: LoopState, problem: Problem) -> Distiller:
                 start_from(problem.source, state)
                 state.remember_beginning()
         distiller = make_distiller(problem.prior, problem.distill, state.generators)
+        if (lighting := lighting_of(state.field.config, problem.observations.views)) is not None:
+            state.add_part("light", lighting)
         state.add_part("distiller", Stateless(problem.loss) if problem.loss else distiller)
         if problem.second is not None:
             other = problem.second

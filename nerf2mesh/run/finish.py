@@ -26,6 +26,7 @@ from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, wri
 from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
+from nerf2mesh.run.lit import lit_mesh, without_light
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
 from nerf2mesh.run.refining import Refining, round_inputs, round_record
@@ -234,11 +235,14 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
     shown = config.mesh.given_views and config.optimize.weight_color > 0
     views = [view for view in given if shown and view.weight > 0 and view.domain not in DRAWINGS]
     facts: dict[str, object] = {"color_radius": radius}
+    if result.light is not None:
+        facts["light"] = result.light.to_dict()
     meshes = [result.mesh, *result.lods]
     if radius > 0:
         meshes = [smooth_colors(mesh, radius) for mesh in meshes]
     if views:
-        meshes, shares = zip(*(paint_given_views(mesh, views) for mesh in meshes))
+        unlight = None if result.light is None else without_light(result.light)
+        meshes, shares = zip(*(paint_given_views(mesh, views, unlight) for mesh in meshes))
         facts["given_views"] = shares[0]
     result.mesh, *result.lods = meshes
     return facts
@@ -261,16 +265,17 @@ def reference_metrics(result: Result) -> dict[str, object]:
         return {}
     view = reduced(result.observations.views[0], METRIC_PX**2)
     assert result.renderer is not None
-    rendering = result.renderer.render(view.camera)
+    rendering = result.lit(view.camera)
     alpha = view.image[..., 3]
     wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
 
     def decibels(shown: Rendering) -> dict[str, object]:
         return {"value": float(psnr(shown.over(1.0).cpu()[None], wanted[None])), "better": "higher", "unit": "dB"}
 
+    shown = lit_mesh(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2), result.light)
     return {
         "input view PSNR": decibels(rendering),
-        "input view PSNR, mesh": decibels(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2)),
+        "input view PSNR, mesh": decibels(shown),
         "input view mask IoU": {
             "value": float(mask_iou(rendering.opacity.cpu()[None], alpha[None])),
             "better": "higher",

@@ -23,6 +23,8 @@ from nerf2mesh.optimize import (
     LoopState,
     Problem,
     RunControl,
+    lighting_in,
+    lighting_of,
 )
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
@@ -118,6 +120,7 @@ def run_fit(
         elif observations is None:
             observations = observe(config)
     config = with_adapter_of_kind(config, observations)
+    lighting_of(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)
@@ -212,6 +215,7 @@ def _run(
             record = run_record(config, rights, origin, observations)
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         result.spread, result.metrics = spread, spread_mean(spread)
+        result.light = lighting.light if (lighting := lighting_in(state)) else None
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

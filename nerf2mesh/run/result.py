@@ -18,6 +18,7 @@ from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
+from nerf2mesh.render.shading import Light, shaded_rays
 from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
 from nerf2mesh.types import Camera, Observations, Rendering
@@ -59,6 +60,8 @@ class Result:
     """The numbers that this process logged along the run, as rows of metrics.jsonl."""
     spread: DirectionSpread | None = new(default=None, repr=False)
     """How sure the prior was of each direction; see `report.confidence`."""
+    light: Light | None = None
+    """Of `field.material=lambert`: what was fitted to the given picture; colors of field and mesh are then albedo."""
     attribution: str = ""
     """The text of ATTRIBUTION.md."""
 
@@ -67,10 +70,21 @@ class Result:
         return f"Result({mesh}, metrics={self.metrics})"
 
     def render(self, camera: Camera) -> Rendering:
-        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color and normals premultiplied."""
+        """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color and normals premultiplied.
+
+        Of `field.material=lambert` it is the albedo; `lit` shows it under a light.
+        """
         if self.renderer is None:
             raise ValueError("render: expected a field, got the geometry of a sheet; render Result.mesh instead")
         return self.renderer.render(camera, normals="analytic")
+
+    def lit(self, camera: Camera, light: Light | None = None) -> Rendering:
+        """As `render`, but a field of `field.material=lambert` is shown under `light`, by default the picture's own."""
+        rendering = self.render(camera)
+        light = light or self.light
+        if light is None or self.field is None:
+            return rendering
+        return shaded_rays(rendering, camera.to(rendering.rgb.device).rays(), self.field, light)
 
     def plot(self, *, size_px: int = 160) -> Plots:
         """Figures of matplotlib: the curves, four sides of `size_px` pixels, the input beside field and mesh.

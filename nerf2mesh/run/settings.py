@@ -38,7 +38,7 @@ CONTENT = (
 )
 """Say where something lies; what lies there is compared by `identity`."""
 GROWING = (
-    *("steps", "lr_final_share", "levels_from", "levels_full_at", "entropy_from", "ramps"),
+    *("steps", "lr_final_share", "levels_from", "levels_full_at", "entropy_from", "light_from", "ramps"),
     *("log_every", "preview_every", "preview_size_px", "checkpoint_every", "checkpoint_every_s"),
 )
 """Settings `optimize.*`: how long, and what depends on the share of the run that is done."""

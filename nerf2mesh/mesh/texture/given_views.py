@@ -13,7 +13,7 @@ Of several pictures a point takes sum w^2 q / sum w^2, q their colors: mostly th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,15 +37,23 @@ PIXELS_PER_POINT = 0.6
 the object and a fifth of the points are seen, so that neighboring points read neighboring pixels."""
 
 
-def paint_given_views(mesh: TriangleMesh, views: Sequence[View]) -> tuple[TriangleMesh, dict[str, float]]:
+Unlight = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(sRGB [N, 3], unit normals [N, 3]) -> sRGB [N, 3] without the light of the pictures."""
+
+
+def paint_given_views(
+    mesh: TriangleMesh, views: Sequence[View], unlight: Unlight | None = None
+) -> tuple[TriangleMesh, dict[str, float]]:
     """The mesh with its texture, or else its vertex colors, taken from `views` where these show it.
+
+    unlight: takes the light out of the pictures' colors, where the mesh has albedo.
 
     Returns also the share of the colored texels (or vertices) whose color is at least half from a picture.
     """
 
     def colors(points: np.ndarray, normals: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         coarse = [reduced(view, PIXELS_PER_POINT * len(points)) for view in views]
-        return seen_colors(mesh, coarse, points, normals, before)
+        return seen_colors(mesh, coarse, points, normals, before, unlight)
 
     if mesh.texture is not None and mesh.uv is not None:
         where = texel_points(mesh, mesh.texture.shape[0])
@@ -60,11 +68,16 @@ def paint_given_views(mesh: TriangleMesh, views: Sequence[View]) -> tuple[Triang
 
 
 def seen_colors(
-    mesh: TriangleMesh, views: Sequence[View], points: np.ndarray, normals: np.ndarray, before: np.ndarray
+    mesh: TriangleMesh,
+    views: Sequence[View],
+    points: np.ndarray,
+    normals: np.ndarray,
+    before: np.ndarray,
+    unlight: Unlight | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colors [N, 3] of surface points with unit normals, and how much of each is from the views, [N] in [0, 1].
 
-    before: the colors [N, 3] of what no view shows.
+    before: the colors [N, 3] of what no view shows. unlight: as in `paint_given_views`.
     """
     mixed, total, best = np.zeros((len(points), 3)), np.zeros(len(points)), np.zeros(len(points))
     for view in views:
@@ -73,6 +86,7 @@ def seen_colors(
         total += weight * weight
         best = np.maximum(best, weight)
     seen = mixed / np.maximum(total, 1e-12)[:, None]
+    seen = seen if unlight is None else unlight(seen, normals)
     return before + best[:, None] * (seen - before), best
 
 

@@ -1,0 +1,28 @@
+"""The fitted light on finished meshes: put on for comparisons with the picture, taken off colors that come from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from nerf2mesh.mesh.texture.given_views import Unlight
+from nerf2mesh.render.shading import Light, relit, shaded
+from nerf2mesh.types import Rendering
+
+
+def without_light(light: Light) -> Unlight:
+    """Divides colors by the light's irradiance; what it cannot have lit so brightly is white."""
+
+    def unlight(colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        lit = light.irradiance(torch.from_numpy(np.ascontiguousarray(normals, np.float64)))
+        return relit(torch.from_numpy(np.asarray(colors, np.float64)), 1.0 / lit).clamp(0.0, 1.0).numpy()
+
+    return unlight
+
+
+def lit_mesh(shown: Rendering, light: Light | None) -> Rendering:
+    """A rasterized mesh of albedo as `light` shows it; unchanged without a light."""
+    if light is None or shown.normal is None:
+        return shown
+    return shaded(shown, light.irradiance(F.normalize(shown.normal, dim=-1)))
