@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
-step_time, loss_time, prior_memory, prior_training, curation, memorization, viewer, confidence, refine.
+step_time, loss_time, prior_memory, prior_training, curation, memorization, viewer, confidence, refine, materials.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 NAMES = (
     *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
-    *("curation", "memorization", "viewer", "confidence", "refine", "loss_time"),
+    *("curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
 )
 
 

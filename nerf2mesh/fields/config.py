@@ -52,8 +52,8 @@ class FieldConfig:
     beta: Annotated[float, Within(0.001, 100.0, above=True)] = 0.1
     """First sharpness of "laplace", in world units."""
     material: Annotated[str, OneOf("emissive", "lambert")] = "emissive"
-    """What the colors are: "emissive", what the given picture shows, its light painted in; "lambert", the albedo, with a
-    light that is fitted to the picture (`light`). See docs/materials.md."""
+    """What the colors are: "emissive", what the given picture shows, its light painted in; "lambert", the albedo, with
+    a light that is fitted to the picture (`light`). See docs/materials.md."""
     light: Annotated[str, OneOf("constant", "directional", "harmonics")] = "directional"
     """Of "lambert": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft surroundings; says
     little about sides that the picture does not show), "constant" (even: as emissive, on the same path)."""

@@ -4,7 +4,7 @@ Letters
     c_i: luminance of pixel i in linear light; n_i: its normal; E: the light's irradiance (`render.shading`).
     With c = a E(n) and an albedo a that is constant in patches, log c_i - log c_j = log E(n_i) - log E(n_j) for most
     pairs of near pixels. The light minimizes sum_ij w_ij rho(difference of both sides) + ridge |values|^2.
-    rho(r) = s^2 log(1 + r^2 / s^2) (Cauchy): edges of the albedo, highlights and cast shadows are few, and hardly count.
+    rho(r) = s^2 log(1 + r^2 / s^2) (Cauchy): edges of the albedo, highlights and cast shadows are few and count little.
     w_ij = exp(-(chroma_i - chroma_j)^2 / q^2): where the hue changes the albedo does (Horn 1974; color Retinex in
     Grosse et al. 2009). Pixels near saturation and near black are left out.
 """
@@ -24,10 +24,10 @@ from nerf2mesh.render.shading import N_VALUES, Light, to_linear
 SHIFTS_PX = (2, 4, 8, 16)
 """How far apart the pixels of a pair are, along rows and along columns."""
 CHROMA = 0.03
-ROBUST = 0.1
-RIDGE = 0.01
+ROBUST = 0.2
+RIDGE = 0.03
 """Of the mean cost of a pair: where the shading says nothing the light is even."""
-BRIGHTEST, DIMMEST = 0.97, 0.02
+BRIGHTEST, DIMMEST = 0.97, 0.004
 LEAST_PAIRS = 64
 BLUR_PX = 5
 """Normals are means over so many pixels: noise in them looks like a weaker light."""

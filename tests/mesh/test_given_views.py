@@ -11,6 +11,8 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import icosphere, torus
 from nerf2mesh.mesh.texture.given_views import inner_distance, paint_given_views, seen_colors
 from nerf2mesh.render.rasterizer import rasterize_mesh
+from nerf2mesh.render.shading import Light, relit
+from nerf2mesh.run.finish import without_light
 from nerf2mesh.types import Camera, View
 
 GREY = 0.5
@@ -119,3 +121,20 @@ def test_a_bump_is_no_edge():
     assert np.array_equal(inner_distance(mask, depth, np.full_like(depth, 0.01)), smooth)
     depth[20:60, 40] = 2.5
     assert inner_distance(mask, depth, np.full_like(depth, 0.01))[40, 40] == 0
+
+
+def test_the_light_of_a_picture_is_taken_off_where_it_is_painted():
+    """A ball of one color under a lamp is painted in that color, and with its light where that is not told."""
+    ball, camera = icosphere(5, 0.6), Camera.orbit(0.0, 0.0, width_px=256)
+    light = Light("directional", torch.tensor([0.2, 1.0, 0.5]), 0.7)
+    lit = light.irradiance(torch.from_numpy(ball.vertices / 0.6))
+    albedo = torch.tensor([0.6, 0.3, 0.2], dtype=torch.float64)
+    shown = replace(ball, vertex_colors=relit(albedo.expand(len(lit), 3), lit).numpy().astype(np.float32))
+    picture = rasterize_mesh(shown, camera, supersample=2)
+    straight = picture.rgb / picture.opacity.clamp_min(1e-6)[..., None]
+    view = View(torch.cat([straight, picture.opacity[..., None]], dim=-1), camera)
+    facing = ball.vertices[:, 0] / 0.6 > 0.85
+    plain, _ = paint_given_views(grey(ball), [view])
+    unlit, _ = paint_given_views(grey(ball), [view], without_light(light))
+    assert np.abs(unlit.vertex_colors - albedo.numpy())[facing].max() < 0.02
+    assert np.abs(plain.vertex_colors - albedo.numpy())[facing].max() > 0.08

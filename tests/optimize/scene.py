@@ -76,12 +76,14 @@ def problem(
     prior=None,
     views: Observations | None = None,
     distill: DistillConfig | None = None,
+    material: str = "emissive",
     **weights,
 ) -> tuple[LoopState, Problem]:
     """A small run on the ball."""
     config = OptimizeConfig(steps=steps, rays=256, regularizer_samples=64, checkpoint_every=2, log_every=1, **weights)
     field = HashGridField(
-        FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32), torch.Generator().manual_seed(seed)
+        FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32, material=material),
+        torch.Generator().manual_seed(seed),
     )
     occupancy = OccupancyGrid(32)
     state = LoopState.fresh(field, occupancy, config.lr_encoding, config.lr_network, seed)

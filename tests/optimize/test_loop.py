@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from nerf2mesh.distill import DistillConfig
-from nerf2mesh.optimize import LAST, optimize, step
+from nerf2mesh.optimize import LAST, lighting_in, optimize, step
+from nerf2mesh.render.shading import Light, relit
 from nerf2mesh.report import read_metrics
 from nerf2mesh.types import Camera, Observations, View
 from nerf2mesh.utils.checkpoint import read_checkpoint, write_checkpoint
-from tests.optimize.scene import BallPrior, ball_views, observations, problem
+from tests.optimize.scene import RADIUS, BallPrior, ball_views, observations, problem
 
 
 def test_distillation_finds_the_side_that_no_picture_shows() -> None:
@@ -137,3 +138,51 @@ def test_no_distillation_weight_is_plain_reconstruction() -> None:
     task.distill.weight = 0.0
     optimize(state, task)
     assert state.step == 3
+
+
+def lit_observations(light: Light) -> Observations:
+    """The ball's picture as `light` shows it."""
+    (view,) = observations().views
+    rays = view.camera.rays()
+    along = -(rays.origins * rays.directions).sum(-1)
+    nearest = (rays.origins + along[..., None] * rays.directions).square().sum(-1)
+    points = rays.origins + (along - (RADIUS**2 - nearest).clamp_min(0).sqrt())[..., None] * rays.directions
+    lit = light.irradiance(torch.nn.functional.normalize(points, dim=-1))
+    shown = relit(view.image[..., :3], lit).clamp(0, 1)
+    return Observations((View(torch.cat([shown, view.image[..., 3:]], dim=-1), view.camera),))
+
+
+def test_lambert_finds_the_lamp_and_leaves_the_albedo() -> None:
+    """A ball of one color before a side lamp: the light takes the shading, and the colors that are left are even."""
+    views = lit_observations(Light("directional", torch.tensor([0.0, 2.0, 0.3]), 0.6))
+    blind = DistillConfig(weight=0.0, n_views=1, render_px=8)
+    state, task = problem(steps=80, views=views, distill=blind, material="lambert", light_from=0.2)
+    optimize(state, task)
+    shown = task.renderer.render(views.views[0].camera)
+    inside = (shown.opacity > 0.99) & (views.views[0].image[..., 3] > 0.99)
+    red = (shown.rgb / shown.opacity[..., None].clamp_min(1e-6))[inside][:, 0]
+    lit = views.views[0].image[inside][:, 0]
+    found = torch.nn.functional.normalize(lighting_in(state).light.values, dim=0)
+    assert float(found @ torch.nn.functional.normalize(torch.tensor([0.0, 2.0, 0.3]), dim=0)) > 0.95
+    assert float(red.log().std()) < 0.5 * float(lit.log().std())
+
+
+def test_the_light_is_resumed_with_the_run(tmp_path: Path) -> None:
+    lamp = Light("directional", torch.tensor([0.0, 2.0, 0.3]), 0.6)
+    setting = {"steps": 8, "material": "lambert", "light_from": 0.3, "light_every": 3, "views": lit_observations(lamp)}
+    whole, task = problem(**setting)
+    optimize(whole, task, folder=tmp_path / "whole")
+    first, task = problem(**setting)
+    optimize(first, task, folder=tmp_path / "parts", on_step=lambda state: state.step == 4)
+    second, task = problem(**setting)
+    second.load(tmp_path / "parts" / LAST)
+    optimize(second, task, folder=tmp_path / "parts")
+    assert_equal(read_checkpoint(tmp_path / "whole" / LAST), read_checkpoint(tmp_path / "parts" / LAST))
+
+
+def test_lambert_without_a_picture_is_refused_in_one_line() -> None:
+    state, task = problem(steps=2, views=Observations(()), material="lambert")
+    with pytest.raises(
+        ValueError, match=r"^field.material=lambert: expected a picture .*; use field.material=emissive$"
+    ):
+        optimize(state, task)

@@ -1,0 +1,299 @@
+"""Albedo under known lights: what `field.material=lambert` takes out of a picture that an emissive field keeps.
+
+    python -m benchmarks materials --data FOLDER --n 20 --out FILE.json    # goes on where it was stopped; --only-table
+    python -m benchmarks materials --data FOLDER --time 40                 # a step's time, lambert beside emissive
+    python -m benchmarks materials --data FOLDER --n 20 --pictures --out FILE.json    # no fits
+
+Held-out objects of FOLDER, one picture each of azimuth 0 and elevation 20 degrees under each of LIGHTS (linear light,
+no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted twice, emissive and lambert.
+Colors are compared in eight views all around and in the given one, where truth and field are both there, after one
+factor in linear light for each comparison (albedo and light leave it open): PSNR of the albedo, and of pictures lit
+anew by UNSEEN with the field's own normals. Hidden: the three views from behind, mean error of CIELAB lightness and
+chroma of the albedo, after the same factor. Beside the fits, for the given view alone and with the true normals:
+"picture", the picture taken for albedo; "unlit", the picture without the light that is fitted to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerf2mesh.api import Result, fit, load_config
+from nerf2mesh.evaluate.metrics.regions import cielab
+from nerf2mesh.evaluate.protocols.canonical import input_camera
+from nerf2mesh.evaluate.protocols.objects import draw
+from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
+from nerf2mesh.fields import HashGridField
+from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
+from nerf2mesh.objects.surface import see
+from nerf2mesh.objects.views import PLAIN, place
+from nerf2mesh.optimize import GivenPixels, LoopState, Problem, step
+from nerf2mesh.optimize.light_fit import fit_light, pairs_of
+from nerf2mesh.optimize.lighting import FIT_PX
+from nerf2mesh.priors import load_prior
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer
+from nerf2mesh.render.shading import Light, ray_normals, relit, to_linear, to_srgb
+from nerf2mesh.types import Camera, Observations, View
+
+Lit = Callable[[Tensor], Tensor]
+"""Unit normals [..., 3] -> irradiance / pi [...]."""
+MATERIALS = ("emissive", "lambert")
+PICTURES = ("picture", "unlit")
+MEASURED = ("given_albedo", "given_relit", "around_albedo", "around_relit", "hidden_lightness", "hidden_chroma")
+VIEW_PX = 96
+BEHIND = slice(3, 6)
+"""Of the eight views: azimuths 135, 180 and 225 degrees."""
+FIXED = (
+    *(
+        "input.kind=picture",
+        "mesh=vertex_colors",
+        "mesh.resolution=32",
+        "mesh.smooth_radius=0.1",
+        "mesh.target_faces=0",
+    ),
+    *("mesh.bake_views=0", "mesh.calibration_views=2", "mesh.calibration_size_px=32", "mesh.calibration_resolution=24"),
+    *("mesh.bake_samples=2", "report=quiet"),
+)
+
+
+def lamp(direction: Sequence[float], ambient: float, strength: float) -> Lit:
+    """An even light and a far lamp."""
+    toward = torch.nn.functional.normalize(torch.tensor(direction, dtype=torch.float64), dim=0)
+    return lambda n: ambient + strength * (n.double() @ toward).clamp_min(0.0)
+
+
+LIGHTS: dict[str, Lit] = {
+    "lamp": lamp((0.6, -1.0, 1.0), 0.5, 0.8),
+    "sky": lambda n: 0.35 + 0.65 * (1.0 + n[..., 2].double()) / 2.0,
+    "side": lamp((0.3, 1.0, 0.3), 0.3, 1.0),
+}
+UNSEEN = lamp((0.6, 0.8, -0.1), 0.4, 0.8)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of one set of views: albedo and normals [v, s, s, 3], what is covered [v, s, s]."""
+
+    camera: Camera
+    albedo: Tensor
+    normal: Tensor
+    covered: Tensor
+
+
+def novel_cameras() -> Camera:
+    """Eight views all around at the given one's elevation."""
+    return Camera.orbit(torch.arange(8) * 45.0, torch.full((8,), 20.0), width_px=VIEW_PX)
+
+
+def truth_of(folder: ObjectFolder, entry: ObjectEntry, camera: Camera, light: Lit | None = None) -> Truth:
+    """The object as it is (sRGB), or as `light` shows it, exposed so that at most 1 % of the values are clipped."""
+    surface = see(place(folder.read(entry), np.random.default_rng([7, *entry.path.name.encode()[:16]]), PLAIN), camera)
+    colors = torch.from_numpy(surface.albedo)
+    if light is not None:
+        linear = to_linear(colors.double()) * light(torch.from_numpy(surface.normal))[:, None]
+        colors = to_srgb(linear / linear.quantile(0.99).clamp_min(1.0)).clamp(0.0, 1.0).float()
+    rgba = torch.from_numpy(surface.rgba(colors.numpy()))
+    normal = torch.from_numpy(surface.images(surface.normal))
+    straight = rgba[..., :3] / rgba[..., 3:].clamp_min(1e-6)
+    return Truth(camera, straight, torch.nn.functional.normalize(normal, dim=-1), rgba[..., 3] > 0.99)
+
+
+def field_colors(result: Result, camera: Camera) -> Truth:
+    """The field's straight colors, its normals, and where it is opaque."""
+    assert result.renderer is not None and result.field is not None
+    rendering = result.renderer.render(camera)
+    straight = rendering.rgb / rendering.opacity.clamp_min(1e-4)[..., None]
+    normals = ray_normals(result.field, camera.rays(), rendering)
+    return Truth(camera, straight, normals, rendering.opacity > 0.5)
+
+
+def scaled(colors: Tensor, wanted: Tensor) -> Tensor:
+    """sRGB colors [n, 3] times the factor in linear light that brings them nearest to the wanted ones."""
+    a, b = to_linear(colors.double()), to_linear(wanted.double())
+    return to_srgb(a * ((a * b).sum() / a.square().sum().clamp_min(1e-12))).clamp(0.0, 1.0)
+
+
+def psnr(colors: Tensor, wanted: Tensor) -> float:
+    """Of colors [n, 3] after `scaled`."""
+    return float(-10.0 * (scaled(colors, wanted) - wanted.double()).square().mean().clamp_min(1e-10).log10())
+
+
+def scores(found: Truth, true: Truth, which: slice = slice(None)) -> dict[str, float]:
+    """Albedo and relit PSNR in the views `which`."""
+    both = (found.covered & true.covered)[which]
+    a, b = found.albedo[which][both], true.albedo[which][both]
+    lit_a = relit(a.double(), UNSEEN(found.normal[which][both]))
+    lit_b = relit(b.double(), UNSEEN(true.normal[which][both]))
+    return {"albedo": psnr(a, b), "relit": psnr(lit_a, lit_b)}
+
+
+def hidden_error(found: Truth, true: Truth) -> dict[str, float]:
+    """Mean errors of lightness and chroma seen from behind, after the factor of all views."""
+    both = found.covered & true.covered
+    image = torch.zeros_like(true.albedo, dtype=torch.float64)
+    image[both] = scaled(found.albedo[both], true.albedo[both])
+    back = both[BEHIND]
+    apart = cielab(image[BEHIND][back]) - cielab(true.albedo[BEHIND][back])
+    return {"lightness": float(apart[:, 0].abs().mean()), "chroma": float(apart[:, 1:].norm(dim=-1).mean())}
+
+
+def measured(
+    folder: ObjectFolder, entry: ObjectEntry, name: str, material: str, overrides: Sequence[str]
+) -> dict[str, object]:
+    """The figures of one fit, or of the given picture itself where `material` is one of PICTURES."""
+    camera = input_camera()
+    given, light = truth_of(folder, entry, camera[None], LIGHTS[name]), LIGHTS[name]
+    true = truth_of(folder, entry, camera[None])
+    if material in PICTURES:
+        return of_picture(given, true, light, "directional" if material == "unlit" else "constant")
+    rgba = torch.cat([given.albedo[0], given.covered[0, ..., None].float()], dim=-1)
+    began = time.process_time()
+    seen = Observations((View(rgba, camera),))
+    result = fit(observations=seen, overrides=[*FIXED, f"field.material={material}", *overrides])
+    row: dict[str, object] = {"cpu_seconds": time.process_time() - began}
+    small = camera[None].resized(VIEW_PX, VIEW_PX)
+    near, around = field_colors(result, small), field_colors(result, novel_cameras())
+    true_near, true_around = truth_of(folder, entry, small), truth_of(folder, entry, novel_cameras())
+    row |= {f"given_{key}": value for key, value in scores(near, true_near).items()}
+    row |= {f"around_{key}": value for key, value in scores(around, true_around).items()}
+    row |= {f"hidden_{key}": value for key, value in hidden_error(around, true_around).items()}
+    return row | ({} if result.light is None else light_errors(result.light, light, true_near))
+
+
+def of_picture(given: Truth, true: Truth, light: Lit, kind: str) -> dict[str, object]:
+    """The figures of the given picture without a light of `kind`, fitted with the true normals."""
+    shrunk = [
+        area(x[0]) for x in (given.albedo * given.covered[..., None], true.normal, given.covered[..., None] * 1.0)
+    ]
+    rgb, normal, alpha = shrunk[0] / shrunk[2].clamp_min(1e-6), shrunk[1], shrunk[2][..., 0]
+    found = fit_light(kind, pairs_of(rgb, torch.nn.functional.normalize(normal, dim=-1), alpha > 0.95))
+    bare = replace(given, albedo=relit(given.albedo.double(), 1.0 / found.irradiance(given.normal.double())).float())
+    row: dict[str, object] = {f"given_{key}": value for key, value in scores(bare, true).items()}
+    return row | light_errors(found, light, true)
+
+
+def area(image: Tensor) -> Tensor:
+    """[h, w, c] at FIT_PX."""
+    return torch.nn.functional.interpolate(image.permute(2, 0, 1)[None], (FIT_PX, FIT_PX), mode="area")[0].movedim(
+        0, -1
+    )
+
+
+def light_errors(found: Light, true: Lit, seen: Truth) -> dict[str, object]:
+    """Standard deviation of the log ratio of found and true irradiance over the given view, and of an even light's."""
+    normals = seen.normal[seen.covered].double()
+    off = (found.irradiance(normals) / true(normals)).log()
+    errors = {"light_error": float(off.std()), "even_light_error": float(true(normals).log().std())}
+    return {"light": found.to_dict(), **errors}
+
+
+def step_times(overrides: Sequence[str], folder: ObjectFolder, entry: ObjectEntry, n: int) -> dict[str, float]:
+    """Median processor seconds of a step of each material, by turns in one process, and their ratio."""
+    given = truth_of(folder, entry, input_camera()[None], LIGHTS["lamp"])
+    rgba = torch.cat([given.albedo[0], given.covered[0, ..., None].float()], dim=-1)
+    seen, runs = Observations((View(rgba, input_camera()),)), []
+    for material in MATERIALS:
+        config = load_config([f"field.material={material}", *overrides])
+        prior = load_prior(config.prior, "cpu")
+        field = HashGridField(config.field, torch.Generator().manual_seed(0)).train()
+        occupancy = OccupancyGrid(config.renderer.occupancy_resolution)
+        o = replace(config.optimize, steps=2 * n, light_from=0.0)
+        state = LoopState.fresh(field, occupancy, o.lr_encoding, o.lr_network, 0)
+        renderer, pixels = VolumeRenderer(config.renderer, field, occupancy), GivenPixels(seen, torch.device("cpu"))
+        problem = Problem(
+            observations=seen, prior=prior, condition=prior.condition(seen), renderer=renderer, pixels=pixels,
+            config=o, distill=config.distill,
+        )  # fmt: skip
+        runs.append((state, problem, []))
+    for _ in range(n):
+        for state, problem, seconds in runs:
+            began = time.process_time()
+            step(state, problem)
+            seconds.append(time.process_time() - began)
+    found = {name: float(np.mean(run[2][n // 4 :])) for name, run in zip(MATERIALS, runs, strict=True)}
+    return found | {"ratio": found["lambert"] / found["emissive"]}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs all, prints a line for each and the means with paired gains, and writes them as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks materials", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("--data", required=True, help="folder of meshes with a manifest.jsonl")
+    parser.add_argument("--n", type=int, default=20, help="held-out objects")
+    parser.add_argument("--first", type=int, default=0, help="of the draw, to skip")
+    parser.add_argument("--overrides", nargs="*", default=["preset=preview"], help="settings of the runs")
+    parser.add_argument("--pictures", action="store_true", help="only what needs no fit")
+    parser.add_argument("--seconds", type=float, default=1e9, help="start no fit after so many, to go on later")
+    parser.add_argument("--time", type=int, default=0, help="only measure so many steps of each material")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every fit")
+    parser.add_argument("--only-table", action="store_true", help="of what is in --out already")
+    asked = parser.parse_args(argv)
+    folder = ObjectFolder(asked.data)
+    entries = list(draw(folder.split("heldout"), 0))[asked.first : asked.first + asked.n]
+    if asked.time:
+        print(json.dumps(step_times(asked.overrides, folder, entries[0], asked.time)))
+        return 0
+    rows: list[dict[str, object]] = []
+    if asked.out and asked.out.exists():
+        kept = json.loads(asked.out.read_text())
+        if kept["overrides"] != asked.overrides:
+            raise ValueError(f"--out: expected figures with {asked.overrides}, got {kept['overrides']}; choose another")
+        rows = kept["rows"]
+    began = time.perf_counter()
+    kinds = PICTURES if asked.pictures else (*PICTURES, *MATERIALS)
+    todo = [(entry, light, kind) for entry in entries for light in LIGHTS for kind in kinds]
+    for entry, light, material in [] if asked.only_table else todo:
+        about = {"object": entry.path.name, "light": light, "material": material}
+        if any(about.items() <= row["about"].items() for row in rows):  # pyright: ignore[reportAttributeAccessIssue]
+            continue
+        if time.perf_counter() - began > asked.seconds:
+            break
+        rows.append({"about": about, **measured(folder, entry, light, material, asked.overrides)})
+        print(json.dumps(rows[-1]), flush=True)
+        if asked.out:
+            asked.out.write_text(json.dumps({"overrides": asked.overrides, "rows": rows}, indent=1))
+    print("\n".join(summary(rows)))
+    return 0
+
+
+def summary(rows: Sequence[dict[str, object]]) -> list[str]:
+    """Means over the (object, light) pairs that both of two methods have, and the paired gains of the second, with 95 %
+    intervals over the pairs."""
+    by: dict[str, dict[tuple[str, str], dict]] = {}
+    for row in rows:
+        about = row["about"]
+        assert isinstance(about, dict)
+        by.setdefault(about["material"], {})[about["object"], about["light"]] = row
+    lines = []
+    for one, two in (PICTURES, MATERIALS, ("picture", "lambert")):
+        whole = [key for key in by.get(one, {}) if key in by.get(two, {})]
+        if not whole:
+            continue
+        lines.append(f"{one} and {two}: {len({name for name, _ in whole})} objects, {len(whole)} pictures")
+        for key in [k for k in MEASURED if k in by[one][whole[0]] and k in by[two][whole[0]]]:
+            before, after = (np.array([by[m][w][key] for w in whole]) for m in (one, two))
+            low, high = bootstrap_interval(after - before)
+            gain = (after - before).mean()
+            lines.append(
+                f"  {key:17s} {before.mean():.3f}  {after.mean():.3f}  {gain:+.3f} ({low:+.3f} to {high:+.3f})"
+            )
+        if "light_error" in by[two][whole[0]]:
+            errors = [np.mean([by[two][w][k] for w in whole]) for k in ("light_error", "even_light_error")]
+            lines.append(
+                f"  log irradiance, standard deviation of the error {errors[0]:.4f}, of an even light {errors[1]:.4f}"
+            )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
