@@ -5,8 +5,8 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.control import RunControl
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
 from nerf2mesh.optimize.guess import guess_cameras, guess_views, guesses_any_view
-from nerf2mesh.optimize.lighting import lighting_of
-from nerf2mesh.optimize.loop import lighting_in, optimize, step
+from nerf2mesh.optimize.lighting import lighting_in, lighting_of
+from nerf2mesh.optimize.loop import optimize, step
 from nerf2mesh.optimize.problem import Problem, SecondPrior, reference_of
 from nerf2mesh.optimize.state import EARLIER, LAST, LoopState
 from nerf2mesh.optimize.views import GivenPixels

@@ -8,7 +8,7 @@ pictures' shading (`light_fit`). Between fits it stands, and the field learns th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,10 @@ from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.light_fit import Pairs, fit_light, joined, pairs_of
+from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.render import VolumeRenderer
-from nerf2mesh.render.shading import N_VALUES, Light, ray_normals
-from nerf2mesh.types import View
+from nerf2mesh.render.shading import N_VALUES, Light, ray_normals, shaded_rays
+from nerf2mesh.types import Rays, Rendering, View
 
 FIT_PX = 64
 """Longer side of the pictures to which the light is fitted."""
@@ -72,6 +73,16 @@ def lighting_of(config: FieldConfig, views: Sequence[View]) -> Lighting | None:
             "use field.material=emissive"
         )
     return Lighting(config.light, shown)
+
+
+def seen(rendering: Rendering, rays: Rays, field: HashGridField, light: Light | None) -> Rendering:
+    """What the light shows of the field's albedo; the rendering itself where colors are emissive."""
+    return rendering if light is None else shaded_rays(rendering, rays, field, light)
+
+
+def lighting_in(state: LoopState) -> Lighting | None:
+    """The run's light, made by `prepare`; None where colors are emissive."""
+    return cast(Lighting | None, state.parts.get("light"))
 
 
 def _small(view: View) -> View:

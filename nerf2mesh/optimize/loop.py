@@ -16,7 +16,7 @@ from torch import Tensor
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
-from nerf2mesh.optimize.lighting import Lighting
+from nerf2mesh.optimize.lighting import lighting_in, seen
 from nerf2mesh.optimize.maps import MapTerms
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
@@ -33,7 +33,6 @@ from nerf2mesh.optimize.terms import (
     sample_terms,
 )
 from nerf2mesh.optimize.views import distillation_cameras
-from nerf2mesh.render.shading import Light, shaded_rays
 from nerf2mesh.report import Progress, RunLogs
 from nerf2mesh.types import Camera, Rays, Rendering
 from nerf2mesh.utils.device_copy import LAG, to_device
@@ -149,16 +148,6 @@ def compare(state: LoopState, problem: Problem) -> Measured:
         rays, lambda r: term(seen(r, rays, state.field, light)), jitter=jitter(rays, state.generators["jitter"])
     )
     return term.numbers
-
-
-def seen(rendering: Rendering, rays: Rays, field: HashGridField, light: Light | None) -> Rendering:
-    """What the light shows of the field's albedo; the rendering itself where colors are emissive."""
-    return rendering if light is None else shaded_rays(rendering, rays, field, light)
-
-
-def lighting_in(state: LoopState) -> Lighting | None:
-    """The run's light, made by `prepare`; None where colors are emissive."""
-    return cast(Lighting | None, state.parts.get("light"))
 
 
 def compare_maps(state: LoopState, problem: Problem) -> Measured:

@@ -120,6 +120,10 @@ def run_fit(
         elif observations is None:
             observations = observe(config)
     config = with_adapter_of_kind(config, observations)
+    if begun is not None and config.field.material != "emissive":
+        raise ValueError(
+            f"field.material: expected emissive in a round of refinement, got {config.field.material}; leave it out"
+        )
     lighting_of(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))

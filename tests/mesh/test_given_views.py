@@ -12,7 +12,7 @@ from nerf2mesh.mesh.shapes import icosphere, torus
 from nerf2mesh.mesh.texture.given_views import inner_distance, paint_given_views, seen_colors
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.render.shading import Light, relit
-from nerf2mesh.run.finish import without_light
+from nerf2mesh.run.lit import without_light
 from nerf2mesh.types import Camera, View
 
 GREY = 0.5
