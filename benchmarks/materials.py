@@ -146,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="folder of meshes with a manifest.jsonl")
     parser.add_argument("--n", type=int, default=20, help="held-out objects")
     parser.add_argument("--first", type=int, default=0, help="of the draw, to skip")
+    parser.add_argument("--lights", nargs="*", choices=list(LIGHTS), default=list(LIGHTS), help="of the pictures")
     parser.add_argument("--overrides", nargs="*", default=["preset=preview"], help="settings of the runs")
     parser.add_argument("--pictures", action="store_true", help="only what needs no fit")
     parser.add_argument("--seconds", type=float, default=1e9, help="start no fit after so many, to go on later")
@@ -166,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = kept["rows"]
     began = time.perf_counter()
     kinds = PICTURES if asked.pictures else (*PICTURES, *MATERIALS)
-    todo = [(entry, light, kind) for entry in entries for light in LIGHTS for kind in kinds]
+    todo = [(entry, light, kind) for entry in entries for light in asked.lights for kind in kinds]
     for entry, light, material in [] if asked.only_table else todo:
         about = {"object": entry.path.name, "light": light, "material": material}
         if any(about.items() <= row["about"].items() for row in rows):  # pyright: ignore[reportAttributeAccessIssue]
