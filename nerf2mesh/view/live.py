@@ -64,7 +64,7 @@ class LiveView:
         if self.folder is not None:
             keep_state(self.folder, field, occupancy, 0)
         panel = self.viewer.panel
-        panel.said, panel.names[0] = "preparing the first step", "an instant preview, not yet optimized"
+        panel.said = "preparing the first step"
         self.viewer.painter.repaint()
         panel.cutter.ask(None)
 

@@ -43,8 +43,6 @@ class Panel:
         self.said = "" if control is None else "waiting for the first step"
         self.live = control is not None
         """Whether the field shown follows the run; else it is the kept state that the slider names."""
-        self.names: dict[int, str] = {}
-        """What stands for "field after step N"."""
         self.cutter = Cutter(copy, stage, self.say)
         self._states: list[Path] = []
         self._curves: list[Any] = []
@@ -167,7 +165,8 @@ class Panel:
 
     def _text(self) -> str:
         at = -1 if self.copy is None else self.copy.step
-        shown = "" if at < 0 else f"\n\nfield: {self.names.get(at, f'after step {at}')}"
+        what = f"after step {at}" if at else "an instant preview, not yet optimized"
+        shown = "" if at < 0 else f"\n\nfield: {what}"
         paused = " (paused)" if self.control is not None and self.control.paused else ""
         return f"**{self.said or 'a finished run'}**{paused}{shown}"
 
