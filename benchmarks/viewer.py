@@ -33,7 +33,10 @@ from nerf2mesh.optimize import LoopState, Problem, RunControl
 from nerf2mesh.run import run_fit
 
 SETTLE = 10
-ENDLESS = ("optimize.steps=1000000", "report.viewer=true", "report.turntable_frames=0", "mesh=vertex_colors")
+ENDLESS = (
+    *("optimize.steps=1000000", "report.viewer=true", "report.viewer_instant=false"),
+    *("report.turntable_frames=0", "mesh=vertex_colors"),
+)
 
 
 def visit(port: int) -> None:
@@ -78,7 +81,7 @@ class Meter:
         """The first SETTLE steps after each change are not timed: who comes is first sent all there is."""
         del problem
         at, timed = state.step % self.every, self.every - SETTLE
-        if at == SETTLE and state.step > self.every:
+        if at == SETTLE:
             self._began = _now()
         if at or self._began is None:
             return
