@@ -10,7 +10,7 @@ from typing import Any
 
 CAMERAS = {"n_views", "antithetic", "render_px", "supersample", "elevation_deg"}
 MILESTONES = {"milestones", "milestone_views", "milestone_px"}
-ALWAYS = CAMERAS | MILESTONES | {"loss", "weight", "schedule", "protect", "protect_cosine", "confidence_weight"}
+ALWAYS = CAMERAS | MILESTONES | {"loss", "weight", "schedule", "protect", "protect_cosine", "confidence_weight", "lit"}
 _STARTS = {"t_start", "t_end", "t_spread"}
 TIMES = {
     "linear": _STARTS,

@@ -22,7 +22,8 @@ from nerf2mesh.lora import (
     save_adapter,
     stack,
 )
-from nerf2mesh.optimize import LoopState, Problem
+from nerf2mesh.optimize import LoopState, Problem, lighting_in
+from nerf2mesh.optimize.lighting import seen
 from nerf2mesh.priors import BuiltinPrior, Prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
@@ -108,15 +109,16 @@ def refresher(problem: Problem, config: Config) -> Callable[[LoopState], None]:
     def refresh(state: LoopState) -> None:
         if state.step != due or not problem.observations.views:
             return
-        fit_adapter(state, problem.prior, problem.observations, config.lora, renderings=_renderings(problem))
+        fit_adapter(state, problem.prior, problem.observations, config.lora, renderings=_renderings(problem, state))
 
     return refresh
 
 
-def _renderings(problem: Problem) -> Frames:
+def _renderings(problem: Problem, state: LoopState) -> Frames:
     reference = problem.reference
     turns = torch.arange(REFRESH_VIEWS) * 360.0 / REFRESH_VIEWS
     side = min(max(problem.prior.image_size, 64), 256)
     cameras = Camera.stack([reference.turned(turn) for turn in turns]).resized(side, side)
-    views = problem.renderer.render(cameras)
+    light = lighting.light if (lighting := lighting_in(state)) else None
+    views = seen(problem.renderer.render(cameras), cameras.to(problem.device).rays(), state.field, light)
     return Frames(views.rgba.permute(0, 3, 1, 2).cpu()[None], FrameGeometry.of(cameras.to("cpu")[None]))

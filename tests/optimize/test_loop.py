@@ -6,6 +6,7 @@ import torch
 
 from nerf2mesh.distill import DistillConfig
 from nerf2mesh.optimize import LAST, lighting_in, optimize, step
+from nerf2mesh.optimize.problem import prepare
 from nerf2mesh.render.shading import Light, relit
 from nerf2mesh.report import read_metrics
 from nerf2mesh.types import Camera, Observations, View
@@ -186,3 +187,27 @@ def test_lambert_without_a_picture_is_refused_in_one_line() -> None:
         ValueError, match=r"^field.material=lambert: expected a picture .*; use field.material=emissive$"
     ):
         optimize(state, task)
+
+
+def test_the_prior_sees_the_field_as_the_light_shows_it_or_its_albedo() -> None:
+    """Under a quarter of the light the views are darker; with lit=False they are those of the albedo."""
+
+    class Watching(BallPrior):
+        seen: torch.Tensor | None = None
+
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen = images.detach() if self.seen is None else self.seen  # its own prediction comes after
+            return super().encode(images)
+
+    bright = {}
+    for lit in (True, False):
+        prior = Watching()
+        state, task = problem(
+            steps=2, prior=prior, distill=DistillConfig(supersample=1, lit=lit), material="lambert", light_from=1.0
+        )
+        prepare(state, task)
+        lighting_in(state).light = Light("directional", torch.zeros(3), 0.25)
+        step(state, task)
+        assert float(prior.seen[..., 3].max()) > 0.05
+        bright[lit] = prior.seen[..., :3].sum()
+    assert float(bright[True] / bright[False]) == pytest.approx(0.53, abs=0.05)  # a quarter in linear light, in sRGB
