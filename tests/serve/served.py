@@ -26,10 +26,11 @@ def seen(event, arguments):
     written = None
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         written = arguments[0]
-    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink", "os.truncate"):
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"):
         written = arguments[1] if event in ("os.rename", "os.link", "os.symlink") else arguments[0]
     if isinstance(written, (str, bytes, os.PathLike)):
-        place = os.path.realpath(os.fsdecode(written))
+        base = arguments[-1] if event != "open" and arguments[-1] >= 0 else None  # a name in an open folder
+        place = os.path.realpath(os.path.join(f"/proc/self/fd/{base}" if base else "", os.fsdecode(written)))
         if not Path(place).is_relative_to(folder) and not place.startswith(("/dev/", "/proc/")):
             os.write(log, (event + " " + place + "\\n").encode())
 sys.dont_write_bytecode = True
