@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from shapely.geometry import LineString, Point
+from shapely.geometry import LineString, Point, Polygon
 from shapely.ops import unary_union
 
 FINE = 4
@@ -157,6 +157,62 @@ def round_hall() -> Drawn:
     inner = radius - thick / 2
     area = np.pi * inner**2 / 2 - inner * 0.1  # less than a thousandth off the circle's segment
     return Drawn(walls, openings, [area, area], (8.5, 8.0), [rectangle(2.5, 5.0, 3.5, 5.8)], [("Salon", (3.0, 4.5))])
+
+
+def slanted() -> Drawn:
+    """A house with one slanted outer wall, a door and a window in it, and a wall across."""
+    corners = np.array([(1.0, 1.0), (9.0, 1.0), (9.0, 5.0), (5.0, 8.0), (1.0, 8.0), (1.0, 1.0)])
+    walls = [(corners, 0.2), (np.array([(5.0, 1.0), (5.0, 8.0)]), 0.12)]
+    along = lambda t: (9.0 - 4.0 * t, 5.0 + 3.0 * t)
+    openings = [
+        Opening("window", along(0.3), along(0.62), 0.2),
+        Opening("door", (5.0, 3.0), (5.0, 3.9), 0.12),
+        Opening("door", (2.0, 1.0), (3.0, 1.0), 0.2),
+        Opening("window", (1.0, 5.0), (1.0, 6.5), 0.2),
+    ]
+    left = Polygon([(1.1, 1.1), (4.94, 1.1), (4.94, 7.9), (1.1, 7.9)])
+    whole = Polygon(corners).buffer(-0.1, join_style="mitre")
+    right = whole.intersection(Polygon([(5.06, 0.0), (10.0, 0.0), (10.0, 9.0), (5.06, 9.0)]))
+    thin = [*dimension((1.0, 0.5), (9.0, 0.5)), *dimension((0.5, 1.0), (0.5, 8.0)), rectangle(6.0, 1.5, 8.0, 3.0)]
+    texts = [("Office", (2.4, 4.6)), ("Studio", (6.4, 4.2))]
+    return Drawn(walls, openings, [left.area, right.area], (10.0, 9.0), thin, texts)
+
+
+def six_rooms() -> Drawn:
+    """Outer walls of 0.35 m, a bearing wall of 0.24 m, partitions of 0.1 m; every room labelled and dimensioned."""
+    walls = [
+        (rectangle(1.0, 1.0, 13.0, 9.0), 0.35),
+        (np.array([(1.0, 5.0), (13.0, 5.0)]), 0.24),
+        *((np.array([(x, 5.0), (x, 9.0)]), 0.1) for x in (5.0, 9.0)),
+        *((np.array([(x, 1.0), (x, 5.0)]), 0.1) for x in (4.0, 10.0)),
+    ]
+    openings = [
+        *(Opening("window", (x, 9.0), (x + 1.5, 9.0), 0.35) for x in (2.2, 6.2, 10.2)),
+        *(Opening("door", (x, 5.0), (x + 0.9, 5.0), 0.24) for x in (2.4, 6.4, 11.0)),
+        Opening("door", (4.0, 2.0), (4.0, 2.8), 0.1),
+        Opening("door", (10.0, 2.0), (10.0, 2.8), 0.1),
+        Opening("door", (6.5, 1.0), (7.5, 1.0), 0.35),
+        Opening("window", (1.0, 2.2), (1.0, 3.4), 0.35),
+        Opening("window", (13.0, 2.2), (13.0, 3.4), 0.35),
+    ]
+    above, below = 9.0 - 0.175 - 5.12, 4.88 - 1.175
+    widths = [5.0 - 0.05 - 1.175, 9.0 - 5.0 - 0.1, 13.0 - 0.175 - 9.05]
+    lower = [4.0 - 0.05 - 1.175, 10.0 - 4.0 - 0.1, 13.0 - 0.175 - 10.05]
+    areas = [*(w * above for w in widths), *(w * below for w in lower)]
+    thin = [*dimension((1.0, 0.4), (13.0, 0.4)), *dimension((0.4, 1.0), (0.4, 9.0)), *dimension((1.3, 6.0), (4.8, 6.0))]
+    names = ("Child 1", "Child 2", "Parents", "Bath 10.3 m2", "Hall", "Kitchen")
+    places = ((2.3, 7.2), (6.4, 7.2), (10.3, 7.2), (1.7, 4.0), (6.2, 3.4), (10.6, 4.0))
+    return Drawn(walls, openings, areas, (14.0, 10.0), thin, list(zip(names, places)))
+
+
+PLANS = {
+    "two_rooms": two_rooms,
+    "four_rooms": four_rooms,
+    "bay": bay,
+    "round": round_hall,
+    "slanted": slanted,
+    "six_rooms": six_rooms,
+}
 
 
 def write_png(plan: Drawn, path: Path, mm_per_px: float, *, dark: int = 20) -> Path:

@@ -21,8 +21,8 @@ from nerf2mesh.mesh.solid.building import building_parts
 from tests.inputs import drawn_plans as draw
 from tests.test_bad_input import _command, _refused
 
-PLANS = {"two_rooms": draw.two_rooms, "four_rooms": draw.four_rooms, "bay": draw.bay, "round": draw.round_hall}
-PNG = {"two_rooms": 20.0, "four_rooms": 20.0, "bay": 20.0, "round": 15.0}
+PLANS = draw.PLANS
+PNG = dict.fromkeys(PLANS, 20.0) | {"round": 15.0}
 WAYS = [
     *((name, f"png {mm:g}") for name, mm in PNG.items()),
     *((name, kind) for name in PLANS for kind in ("pdf", "svg", "dxf outline")),
@@ -51,6 +51,10 @@ SLOW = {
     ("bay", "svg"),
     ("round", "pdf"),
     ("two_rooms", "svg"),
+    ("slanted", "pdf"),
+    ("slanted", "svg"),
+    ("six_rooms", "pdf"),
+    ("six_rooms", "svg"),
 }
 """PDF is read with two_rooms and SVG with round; these plans are read from DXF and from pictures."""
 

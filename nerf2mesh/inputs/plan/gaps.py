@@ -21,6 +21,9 @@ from nerf2mesh.inputs.plan.kinds import Gap, Walls
 MIN_GAP_M = 0.3
 STRONG = 1.5
 """A wall's end is beyond doubt where its sides are this many times longer than it is wide."""
+TIP_SLACK, TIP_SHARE, MOST_TIP_EDGES = 2.0, 0.3, 3
+"""A tip at a wall's end may stand out by so many times the slack of outlines, or that share of the end's width; and its
+edges."""
 TURN_COS = np.cos(np.deg2rad(50.0))
 LOOK_COS = np.cos(np.deg2rad(45.0))
 
@@ -32,6 +35,8 @@ class WallEnd:
     corners: Float[np.ndarray, "2 2"]
     normal: Float[np.ndarray, " 2"]
     side: float
+    tip: float = 0.0
+    """How far the wall stands out between the corners, in metres."""
 
     @property
     def middle(self) -> Float[np.ndarray, " 2"]:
@@ -55,24 +60,45 @@ def wall_ends(walls: Walls, config: InputConfig) -> list[WallEnd]:
     for polygon in getattr(walls.region, "geoms", [walls.region]):
         polygon = orient(polygon.simplify(walls.slack_m))
         for ring in (polygon.exterior, *polygon.interiors):
-            found += _ends_of(np.asarray(ring.coords)[:-1], config)
+            corners = np.asarray(ring.coords)[:-1]
+            found += _ends_of(corners, config, walls.slack_m, 1)
+            found += [
+                end for n in (2, 3) if len(corners) > n + 2 for end in _ends_of(corners, config, walls.slack_m, n)
+            ]
     return found
 
 
-def _ends_of(ring: np.ndarray, config: InputConfig) -> list[WallEnd]:
-    """The wall lies to the left of the ring's way, so that an end turns left at both corners."""
-    way = np.roll(ring, -1, axis=0) - ring
+def _ends_of(ring: np.ndarray, config: InputConfig, slack_m: float, edges: int) -> list[WallEnd]:
+    """The wall lies to the left of the ring's way, so that an end turns left at both corners.
+
+    edges: of several, the corners between them are a blunt tip, which pixels leave at slanted ends.
+    """
+    way = np.roll(ring, -edges, axis=0) - ring
     length = np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-12)
     unit = way / length[:, None]
-    before, after = np.roll(unit, 1, axis=0), np.roll(unit, -1, axis=0)
+    step = np.roll(ring, -1, axis=0) - ring
+    side = np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-12)
+    ahead = step / side[:, None]
+    before, after = np.roll(ahead, 1, axis=0), np.roll(ahead, -edges, axis=0)
     left = lambda a, b: a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 0  # noqa: E731
     square = lambda a, b: np.abs((a * b).sum(1)) < TURN_COS  # noqa: E731
     is_end = left(before, unit) & left(unit, after) & square(before, unit) & square(unit, after)
     is_end &= (length >= 0.6 * config.wall_min_m) & (length <= config.wall_max_m)
-    sides = np.minimum(np.roll(length, 1), np.roll(length, -1))
+    sides = np.minimum(np.roll(side, 1), np.roll(side, -edges))
     is_end &= sides >= 0.3 * length
+    tip = np.zeros(len(ring))
+    for n in range(1, edges):
+        out = np.roll(ring, -n, axis=0) - ring
+        tip = np.maximum(tip, np.abs(unit[:, 0] * out[:, 1] - unit[:, 1] * out[:, 0]))
+    if edges > 1:
+        is_end &= (tip <= np.maximum(TIP_SLACK * slack_m, TIP_SHARE * length)) & (sides >= length)
     return [
-        WallEnd(np.stack([ring[k], ring[(k + 1) % len(ring)]]), np.array([unit[k, 1], -unit[k, 0]]), float(sides[k]))
+        WallEnd(
+            np.stack([ring[k], ring[(k + edges) % len(ring)]]),
+            np.array([unit[k, 1], -unit[k, 0]]),
+            float(sides[k]),
+            float(tip[k]),
+        )
         for k in np.flatnonzero(is_end)
     ]
 
@@ -108,7 +134,7 @@ def _between(walls: Walls, end: WallEnd, other: WallEnd, config: InputConfig) ->
     turn = [float(np.arctan2(n[0] * w[1] - n[1] * w[0], n @ w)) for n, w in ((end.normal, way), (other.normal, -way))]
     if abs(length * np.tan(sum(turn) / 2)) > 0.75 * thickness:  # beside each other, not in one wall
         return None
-    sight = LineString([end.middle + 0.02 * way, other.middle - 0.02 * way])
+    sight = LineString([end.middle + (0.02 + end.tip) * way, other.middle - (0.02 + other.tip) * way])
     if walls.region.intersects(sight):
         return None
     region = MultiPoint(np.concatenate([end.corners, other.corners])).convex_hull

@@ -32,7 +32,18 @@ def closed_regions(walls: Any) -> list[Any]:
     free = frame.difference(walls)
     inside = [piece for piece in getattr(free, "geoms", [free]) if piece.distance(frame.exterior) > 0.5]
     inside = [piece for piece in inside if piece.area >= MIN_ROOM_M2]
-    return sorted(inside, key=lambda piece: (-round(piece.representative_point().y), piece.representative_point().x))
+    return _in_rows(inside)
+
+
+def _in_rows(pieces: list[Any]) -> list[Any]:
+    """Regions whose middles lie beside the highest one that is left make a row."""
+    left_over, ordered = sorted(pieces, key=lambda piece: -piece.bounds[3]), []
+    while left_over:
+        _, low, _, high = left_over[0].bounds
+        row = [piece for piece in left_over if low <= (piece.bounds[1] + piece.bounds[3]) / 2 <= high]
+        ordered += sorted(row, key=lambda piece: (round(piece.bounds[0], 1), -piece.bounds[3]))
+        left_over = [piece for piece in left_over if not any(piece is taken for taken in row)]
+    return ordered
 
 
 def leaks(walls: Walls, filled: list[Gap], unfilled: list[Gap]) -> list[Gap]:
