@@ -1,12 +1,13 @@
 """Photographs all around: how well unseen sides and the shape come back, by number of given views.
 
-    python -m benchmarks photos --shapes 3 --views 8 20 60 --experiments photos few_photos --out FILE.json
+    python -m benchmarks photos --shapes 3 --views 8 20 60 --experiments photos few_photos plain --out FILE.json
     python -m benchmarks photos --objects FOLDER --shapes 20
 
 A shape is rendered from cameras around it and written as a transforms.json, which the command's own input reads: masks,
 box and framing are part of what is measured. Shapes are held-out scenes of the shape grammar, or the mesh files of a
 folder in their order. Unseen views stand on another ring; pictures are compared in front of white, meshes in the
-capture's own axes.
+capture's own axes. Experiments are those of the package, and `plain`: the hash grid as nerfstudio sets it, with the
+pictures' colors alone (`PLAIN`). Rows that FILE.json already has are not run again.
 """
 
 from __future__ import annotations
@@ -33,9 +34,21 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Camera
+from nerf2mesh.utils.atomic_write import atomic_write_text
 
 N_UNSEEN = 8
 SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".npz")
+PLAIN = (
+    *("experiment=photos", "field.n_levels=16", "field.n_features=2", "field.log2_table_size=19"),
+    *("field.per_level_scale=1.3819", "field.hidden=64", "field.color_hidden=64", "field.n_color_hidden=2"),
+    *("field.view_dependent=true", "field.blob=none", "field.start_levels=16", "optimize.levels_full_at=0"),
+    *("optimize.lr_encoding=0.01", "optimize.lr_network=0.01", "optimize.weight_color=1", "optimize.weight_mask=0"),
+    *("optimize.weight_entropy=0", "optimize.weight_distortion=0.002", "mesh.smooth_radius=0"),
+)
+"""As the fields, rates and losses of nerfstudio's instant-ngp and nerfacto are by default (16 levels from 16 to 2048
+cells, 2^19 entries of 2 features, Adam at 1e-2, squared error in front of random backgrounds, distortion 0.002), with
+this package's sampling, renderer and mesh. Nothing weighs the masks, no level waits, the level set is not smoothed."""
+KEYS = ("shape", "views", "experiment")
 ONLY_WHAT_IS_MEASURED = ("mesh.texture=false", "report.html=false", "report.turntable_frames=0", "report.quiet=true")
 
 
@@ -113,27 +126,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overrides", nargs="*", default=[], help="further settings of the runs")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     asked = parser.parse_args(argv)
-    rows: list[dict[str, object]] = []
-    for name, mesh in shapes(asked.objects, asked.shapes, asked.skip):
-        for n in asked.views:
-            for experiment in asked.experiments:
-                rows.append(_run(name, mesh, n, experiment, asked.size, asked.overrides))
-                print(_line(rows[-1]), flush=True)
+    settings = {"size_px": asked.size, "overrides": asked.overrides}
+    rows = _kept(asked.out, settings)
+    done = {tuple(row[key] for key in KEYS) for row in rows}
+    every = shapes(asked.objects, asked.shapes, asked.skip)
+    for name, mesh, n, experiment in ((*s, n, e) for s in every for n in asked.views for e in asked.experiments):
+        if (name, n, experiment) in done:
+            continue
+        rows.append(_run(name, mesh, n, experiment, asked.size, asked.overrides))
+        print(_line(rows[-1]), flush=True)
+        if asked.out:
+            atomic_write_text(asked.out, json.dumps({**settings, "rows": rows}, indent=1))
     for n in asked.views:
         for experiment in asked.experiments:
             alike = [row for row in rows if row["views"] == n and row["experiment"] == experiment]
             print(_line({"shape": f"mean of {len(alike)}", "views": n, "experiment": experiment, **_means(alike)}))
-    if asked.out:
-        asked.out.write_text(json.dumps({"size_px": asked.size, "overrides": asked.overrides, "rows": rows}, indent=1))
     return 0
+
+
+def _kept(out: Path | None, settings: dict[str, object]) -> list[dict[str, object]]:
+    """Rows of an earlier call; ValueError where they were made with other settings."""
+    if out is None or not out.is_file():
+        return []
+    before = json.loads(out.read_text(encoding="utf-8"))
+    if {key: before.get(key) for key in settings} != settings:
+        raise ValueError(f"out: expected rows made with {settings}, got others in {out}; name another file")
+    return before["rows"]
 
 
 def _run(name: str, mesh: TriangleMesh, n: int, experiment: str, size: int, overrides: list[str]) -> dict[str, object]:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = write_capture(Path(folder), mesh, given_cameras(n, size))
-        asked = [f"experiment={experiment}", f"input.image={path}", *ONLY_WHAT_IS_MEASURED, *overrides]
-        result = fit(overrides=asked)
+        chosen = PLAIN if experiment == "plain" else (f"experiment={experiment}",)
+        result = fit(overrides=[*chosen, f"input.image={path}", *ONLY_WHAT_IS_MEASURED, *overrides])
     found = measured(result, mesh, unseen_cameras(size))
     return {"shape": name, "views": n, "experiment": experiment, **found, "seconds": time.perf_counter() - start}
 

@@ -22,6 +22,7 @@ from PIL import Image
 from nerf2mesh.inputs.config import PhotosConfig
 from nerf2mesh.inputs.photos.capture import Capture
 from nerf2mesh.inputs.photos.colmap import from_reconstruction, import_pycolmap, open_model
+from nerf2mesh.inputs.photos.exposure import evened
 from nerf2mesh.inputs.photos.files import Unposed
 
 EXHAUSTIVE_UP_TO = 80
@@ -53,6 +54,9 @@ def find_poses(
         n_placed = model.num_reg_images()
     _refuse_too_few(n_placed, len(pictures), config)
     by_name = {item.name: item.picture for item in pictures}
+    differ: dict[str, object] = {}
+    if config.exposure == "even":
+        by_name, differ = evened(model, by_name, [image.name for image in model.images.values() if image.has_pose])
     capture = from_reconstruction(model, None, "structure from motion", by_name)
     warnings = []
     if n_placed < len(pictures):
@@ -60,7 +64,7 @@ def find_poses(
         lost = [item.name for item in pictures if item.name not in placed]
         named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         warnings.append(f"structure from motion placed {n_placed} of {len(pictures)} photographs; left out: {named}")
-    facts = {**capture.facts, "photographs": len(pictures), "registered": n_placed}
+    facts = {**capture.facts, **differ, "photographs": len(pictures), "registered": n_placed}
     facts["registered_share"] = n_placed / len(pictures)
     facts["matches"] = model.compute_num_observations()
     return replace(capture, facts=facts, warnings=warnings)
