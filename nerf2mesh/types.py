@@ -225,6 +225,8 @@ class View:
 
     known [h, w] is False where the picture says nothing, such as beyond the photograph's border; None: all is known.
     normal [h, w, 3]: unit normals of the surface in world axes, zeros where nothing is known.
+    clearance: of an exact silhouette, how deep each point of a grid over the frame lies inside it, in world units,
+    negative outside; the grid may be finer than the image. Nothing of the object is where it is negative.
     """
 
     image: Float[Tensor, "h w 4"]
@@ -234,6 +236,7 @@ class View:
     known: Bool[Tensor, "h w"] | None = None
     depth: DepthMap | None = None
     normal: Float[Tensor, "h w 3"] | None = None
+    clearance: Float[Tensor, "rows columns"] | None = None
 
     @property
     def maps(self) -> tuple[Tensor, ...]:

@@ -71,7 +71,8 @@ CONSTANTS = {
 
 def test_every_recipe_is_listed() -> None:
     folder = Path(__file__).resolve().parents[1] / "configs" / "experiment"
-    assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, "demo", "photos", "few_photos"}
+    own = {"demo", "photos", "few_photos", "refine", "drawing"}
+    assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, *own}
 
 
 @pytest.mark.parametrize("recipe", [r if r in CONSTANTS else pytest.param(r, marks=pytest.mark.slow) for r in RECIPES])

@@ -1,6 +1,7 @@
 """Fields: density and color as functions of position."""
 
 from nerf2mesh.fields.activation import ExpDensity, LaplaceDensity, SoftplusDensity
+from nerf2mesh.fields.bound import SilhouetteBound, bound_of
 from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.fields.hash_grid import HashGridField
 from nerf2mesh.fields.protocol import Field, FieldOutput
@@ -13,6 +14,8 @@ __all__ = [
     "FieldOutput",
     "HashGridField",
     "LaplaceDensity",
+    "SilhouetteBound",
     "SoftplusDensity",
+    "bound_of",
     "sdf_config",
 ]

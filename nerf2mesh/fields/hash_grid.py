@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerf2mesh.fields.activation import make_activation
+from nerf2mesh.fields.bound import SilhouetteBound
 from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.fields.encoding import HashGridEncoding
 from nerf2mesh.fields.harmonics import harmonics_count, spherical_harmonics
@@ -50,6 +51,8 @@ class HashGridField(nn.Module):
         self.register_buffer("_taps", torch.tensor(_TETRAHEDRON), persistent=False)
         self.register_load_state_dict_post_hook(_read_active_levels)
         self.n_active_levels = min(config.start_levels, config.n_levels)
+        self.bound: SilhouetteBound | None = None
+        """Where the views' silhouettes bound the object; see `bounded`."""
 
     @property
     def n_active_levels(self) -> int:
@@ -100,9 +103,21 @@ class HashGridField(nn.Module):
             return c.blob_scale * torch.exp(-0.5 * (radius / c.blob_width) ** 2)
         return c.blob_width - radius
 
+    def bounded(self, points: Float[Tensor, "n 3"], logit: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """The logits, where there is a `bound` no larger than it allows."""
+        return logit if self.bound is None else self.bound(points, logit)
+
     def density_logit(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Pre-activation density with the blob, float32: positive inside where the activation is "laplace"."""
         return _in_blocks(self._logit, points)
+
+    def free_logit(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+        """`density_logit` as if there were no `bound`."""
+
+        def free(block: Tensor) -> Tensor:
+            return self.network.logit(self._features(block), dtype=torch.float32) + self.blob(block)
+
+        return _in_blocks(free, points)
 
     def density(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Density alone, in the arithmetic of the present mode like `forward`."""
@@ -120,7 +135,7 @@ class HashGridField(nn.Module):
                 raise ValueError("directions: expected unit vectors [n, 3], got None; pass the directions of the rays")
             harmonics = spherical_harmonics(directions, self.config.direction_degree)
         logit, rgb = self.network(self._features(points), harmonics, self._dtype(points.device))
-        logit = logit + self.blob(points)
+        logit = self.bounded(points, logit + self.blob(points))
         return FieldOutput(self.activation(logit), rgb, logit)
 
     def logit_gradient(
@@ -163,7 +178,7 @@ class HashGridField(nn.Module):
 
     def _logit(self, points: Tensor, *, frozen: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
         features = self._features(points, frozen=frozen)
-        return self.network.logit(features, frozen=frozen, dtype=dtype) + self.blob(points)
+        return self.bounded(points, self.network.logit(features, frozen=frozen, dtype=dtype) + self.blob(points))
 
     def _dtype(self, device: torch.device) -> torch.dtype:
         return fast_dtype(self.config.precision, device) if self.training else torch.float32

@@ -51,6 +51,9 @@ class PhotosConfig:
     matching: Annotated[str, OneOf("auto", "exhaustive", "sequential")] = "auto"
     """Pairs that are matched: exhaustive, sequential (neighbors in time), or auto: sequential for videos and for more
     than 80 photographs."""
+    exposure: Annotated[str, OneOf("even", "keep")] = "even"
+    """Photographs that structure from motion placed: even brings them to one exposure by the points that they share,
+    keep takes them as they are."""
     cache_dir: FilePath | None = None
     """Where the found poses are kept; null takes ~/.cache/nerf2mesh (or XDG_CACHE_HOME)."""
 
@@ -170,6 +173,9 @@ class InputConfig:
     angle: Annotated[str, OneOf("auto", "third", "first")] = "auto"
     """Drawings: third-angle projection (the view from the top lies above the front view), first-angle (below it), or
     auto: whichever of both the sheet shows."""
+    fit: bool = False
+    """Drawings: the visual hull of the views is a bound within which a density is optimized, so that the prior decides
+    what the views leave open (experiment=drawing sets it). False: the hull itself is the part, at once and exactly."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "input.")
@@ -180,6 +186,8 @@ class InputConfig:
             )
         if self.views and self.kind != "sheet":
             raise ValueError(f"input.views: expected none with input={self.kind}, got {self.views}; say input=sheet")
+        if self.fit and self.kind != "drawing":
+            raise ValueError(f"input.fit: expected false with input={self.kind}, got true; it belongs to input=drawing")
         if self.azimuths_deg and self.kind != "photos":
             raise ValueError(
                 f"input.azimuths_deg: expected none with input={self.kind}, got {self.azimuths_deg}; say input=photos"
@@ -188,6 +196,11 @@ class InputConfig:
             raise ValueError("input.images: expected none beside input.image, got both; leave one of them out")
         self._check_hints()
         self._check_maps()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the geometry is read from a sheet, and nothing is optimized."""
+        return self.kind in EXACT_KINDS and not self.fit
 
     def without_questions(self) -> InputConfig:
         """For one picture of several: its best mask is taken, however doubtful; hints are for single pictures."""

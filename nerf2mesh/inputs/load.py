@@ -27,7 +27,7 @@ MIN_OBJECT_PX = 12
 def load_observations(config: InputConfig, data: bytes | None = None) -> Observations:
     """Read the configured picture or photographs and make them ready; with a prompt and no picture, there are no views.
 
-    Photographs: see `photos.load_photos`; a sheet: `sheet.load_sheet`.
+    Photographs: see `photos.load_photos`; a sheet: `sheet.load_sheet`; a drawing: `drawing.views.load_drawing`.
 
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
     With `recenter` the object is centered and scaled; without, the picture's framing is kept, padded to a square.
@@ -45,6 +45,10 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
         return load_photos(replace(config, domain="photo") if config.domain == "auto" else config)
     if config.kind == "sheet" and data is None:
         return load_sheet(config)
+    if config.kind == "drawing" and data is None:
+        from nerf2mesh.inputs.drawing.views import load_drawing  # its packages are an extra
+
+        return load_drawing(config)
     if data is None and not config.image and config.prompt.strip():
         for name in ("depth", "normal"):
             if getattr(config, name):

@@ -31,6 +31,10 @@ class FieldAccess:
     level: float | None = None
     """The surface's logit where the field itself fixes it (0 for a signed distance); None: it is calibrated."""
     device: str | torch.device = "cpu"
+    free_logit: Callable[[Tensor], Tensor] | None = None
+    """Where silhouettes bound the object: the logit without the bound, and"""
+    depth: Callable[[Tensor], Tensor] | None = None
+    """how deep points [N] lie within the bound, in world units, negative outside; None: there is none."""
 
     @staticmethod
     def of(
@@ -53,7 +57,14 @@ class FieldAccess:
             occupancy=grid,
             level=0.0 if field.config.density_activation == "laplace" else None,
             device=next(field.parameters()).device,
+            free_logit=None if field.bound is None else field.free_logit,
+            depth=None if field.bound is None else field.bound.depth,
         )
+
+
+DEPTH_SLOPE = 100.0
+"""Logits that a world unit of depth within the bound counts at most: as steep as fields are, so that creases between
+the bound's sides are seen as such."""
 
 
 class LevelSet:
@@ -81,10 +92,7 @@ class LevelSet:
     @torch.no_grad()
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values [N] float32 at points [N, 3], positive inside. Raises ValueError where the field is NaN."""
-        values = np.empty(len(points), np.float32)
-        for start in range(0, len(points), self.chunk_points):
-            block = torch.from_numpy(np.ascontiguousarray(points[start : start + self.chunk_points], np.float32))
-            values[start : start + len(block)] = self.access.logit(block.to(self.access.device)).float().cpu().numpy()
+        values = self._values(self.access.free_logit or self.access.logit, points)
         self.n_evaluations += len(points)
         if not len(points):
             return values
@@ -97,4 +105,16 @@ class LevelSet:
         values = np.clip(values, -1e30, 1e30)
         self.smallest, self.largest = min(self.smallest, values.min()), max(self.largest, values.max())
         values -= np.float32(self.level)
-        return values if self.fill is None else np.maximum(values, self.fill(points))
+        if self.fill is not None:
+            values = np.maximum(values, self.fill(points))
+        if self.access.depth is not None:  # nothing reaches beyond, whatever is filled
+            values = np.minimum(values, DEPTH_SLOPE * self._values(self.access.depth, points))
+        return values
+
+    def _values(self, function: Callable[[Tensor], Tensor], points: np.ndarray) -> np.ndarray:
+        """A function of points [N, 3] in blocks, float32 [N]."""
+        values = np.empty(len(points), np.float32)
+        for start in range(0, len(points), self.chunk_points):
+            block = torch.from_numpy(np.ascontiguousarray(points[start : start + self.chunk_points], np.float32))
+            values[start : start + len(block)] = function(block.to(self.access.device)).float().cpu().numpy()
+        return values

@@ -11,9 +11,8 @@ from typing import cast
 import torch
 
 from nerf2mesh.config import Config
-from nerf2mesh.fields import HashGridField
+from nerf2mesh.fields import HashGridField, bound_of
 from nerf2mesh.inputs import candidates_in
-from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.optimize import (
     EARLIER,
     LAST,
@@ -101,7 +100,7 @@ def run_fit(
     """
     check_again(config)
     own = OwnCode(prior, loss)
-    exact = observations is None and config.input.kind in EXACT_KINDS
+    exact = observations is None and config.input.is_exact
     rights = pass_gate(config, own.names().get("prior"), exact=exact)
     check_threads(config.threads)
     # Setting the number of threads, even to the present one, also stops MKL from choosing it, which changes bits.
@@ -162,7 +161,9 @@ def _run(
         origin = made_from(config, observations, guidance.priors, folder, begun) | named(own) if ranks.is_first else {}
         record = run_record(config, rights, origin, observations) if ranks.is_first else None
 
-    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed))
+    field.bound = bound_of(observations.views)
+    field = field.to(device)
     check_ready(config, field, folder.path if folder else None)
     occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
     renderer = VolumeRenderer(config.renderer, field, occupancy)

@@ -42,8 +42,8 @@ def views_digest(observations: Observations) -> str:
         camera = view.camera
         about = (view.weight, view.domain, camera.width_px, camera.height_px, camera.orthographic)
         digest.update(repr((tuple(view.image.shape), *about)).encode())
-        known = () if view.known is None else (view.known,)
-        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *known, *view.maps):
+        others = [part for part in (view.known, view.clearance) if part is not None]
+        for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *others, *view.maps):
             digest.update(part.cpu().numpy().tobytes())
         if view.depth is not None:
             digest.update(repr((view.depth.kind, view.depth.along_axis)).encode())

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from nerf2mesh.config import Config, load_config
-from nerf2mesh.fields import HashGridField
+from nerf2mesh.fields import HashGridField, bound_of
 from nerf2mesh.optimize import GivenPixels, LoopState, Problem, step
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.run.guidance import Guidance, with_guesses
@@ -30,7 +30,9 @@ def instant_fit(
     preset = load_config(["preset=instant"])
     quick = replace(config, optimize=preset.optimize, distill=preset.distill)
     with torch.random.fork_rng(devices=[]):
-        field = HashGridField(config.field, torch.Generator().manual_seed(config.seed)).to(device)
+        field = HashGridField(config.field, torch.Generator().manual_seed(config.seed))
+        field.bound = bound_of(observations.views)
+        field = field.to(device)
         occupancy = OccupancyGrid(config.renderer.occupancy_resolution).to(device)
         rates = quick.optimize.lr_encoding, quick.optimize.lr_network
         state = LoopState.fresh(field, occupancy, *rates, config.seed)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from nerf2mesh.config import Config
-from nerf2mesh.inputs.config import EXACT_KINDS
 from nerf2mesh.lora.io.materials import adapter_summary
 from nerf2mesh.priors.config import BUILTIN
 from nerf2mesh.report.without_paths import without_paths
@@ -53,7 +52,7 @@ def run_record(config: Config, rights: Rights, origin: Mapping[str, Any], observ
         "settings_sha256": settings_digest(config),
         "people": people(config, origin.get("changes", []), origin.get("refinement", [])),
     }
-    if config.input.kind not in EXACT_KINDS:
+    if not config.input.is_exact:
         content["training_data"] = training_data(config)
         content["adapters"] = adapters(config)
     return Record(without_paths(content), rights.signer)
@@ -66,7 +65,7 @@ def with_record(origin: Mapping[str, Any], record: Record | None) -> dict[str, A
 
 def source_type(config: Config, observations: Observations) -> str:
     """IPTC's digital source type of the mesh."""
-    if config.input.kind in EXACT_KINDS:
+    if config.input.is_exact:
         return SOURCE_TYPES["drawing alone"]
     if not observations.views:
         return SOURCE_TYPES["words"]

@@ -108,7 +108,8 @@ class Result:
                 files are called mesh.<format>, mesh_lod1.<format> and so on.
             formats: of glb, obj, ply, stl, 3mf, usdz, fbx, one or several; "glb" by default. Only for a folder.
 
-        The longest side is `mesh.real_size_m` metres where that is set; STL and 3MF count millimetres.
+        The longest side is `mesh.real_size_m` metres where that is set; a drawing gives the size itself. STL and 3MF
+        then count millimetres.
 
         Raises:
             ValueError: a file cannot be written, which is named; the others are there.
@@ -128,13 +129,13 @@ class Result:
         metres = self.config.mesh.real_size_m
         own = Placement() if self.placement is None else self.placement
         meshes = [mesh if own == Placement() else own.placed_back(mesh) for mesh in (self.mesh, *self.lods)]
-        scale = scale_to(meshes[0], metres)
+        scale = self._metres_per_unit() or scale_to(meshes[0], metres)
         names = ["", *(f"_lod{k}" for k in range(1, len(self.lods) + 1))]
         written, failed = [], []
         for k, (lod, mesh) in enumerate(zip(names, meshes)):
             record = self.record.plus(lod=k) if self.record and k else self.record
             for ending in endings:
-                in_mm = metres and ending.lower() in IN_MILLIMETRES
+                in_mm = (metres or self._metres_per_unit()) and ending.lower() in IN_MILLIMETRES
                 try:
                     size = scale * 1000.0 if in_mm else scale
                     written.append(save_mesh(mesh, f"{stem}{lod}{ending}", scale=size, record=record))
@@ -143,6 +144,11 @@ class Result:
         if failed:
             raise ValueError(_failures(failed)) from failed[0][1]
         return written
+
+    def _metres_per_unit(self) -> float:
+        """By the input's own scale; 0 where it has none, or where `mesh.real_size_m` says otherwise."""
+        known = self.observations.notes.get("metres_per_unit", 0.0)
+        return 0.0 if self.config.mesh.real_size_m else float(known) if isinstance(known, float) else 0.0
 
     def _save_parts(self, stem: Path, endings: list[str]) -> list[Path]:
         """A node for each part in a GLB; one mesh in other formats. They are in metres, STL and 3MF in millimetres."""

@@ -43,6 +43,7 @@ class FieldCopy:
         if not self._lock.acquire(blocking=wait):
             return False
         try:
+            self.field.bound = field.bound
             self._load(field.state_dict(), occupancy.state_dict(), step)
         finally:
             self._lock.release()

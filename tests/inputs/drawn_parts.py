@@ -25,6 +25,8 @@ class Part:
     size: tuple[float, float, float]
     profiles: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     holes: list[tuple[str, float, float, float]] = field(default_factory=list)
+    pockets: list[tuple[str, tuple[float, float], float]] = field(default_factory=list)
+    """Sunk into the side that a view shows: (view, (across, up), how deep), about the view's middle."""
 
     def extents(self, view: str) -> tuple[float, float]:
         across, up, _ = AXES[view]
@@ -36,6 +38,13 @@ class Part:
             solid ^= _along(view, manifold3d.CrossSection([points]))
         for view, u, v, radius in self.holes:
             solid -= _along(view, manifold3d.CrossSection.circle(radius, 96).translate((u, v)))
+        for view, (u, v), deep in self.pockets:
+            step = np.zeros(3)
+            third = 3 - AXES[view][0] - AXES[view][1]
+            step[third] = self.size[third] - deep
+            half = np.array(self.size)
+            half[AXES[view][0]], half[AXES[view][1]] = u, v
+            solid -= manifold3d.Manifold.cube(tuple(half), True).translate(tuple(step))
         return solid
 
 
@@ -58,6 +67,11 @@ def silhouette(part: Part, view: str) -> list[np.ndarray]:
     third = 3 - across - up
     turn[2, third] = np.linalg.det(np.stack([turn[0, :3], turn[1, :3], np.eye(3)[third]]))
     return [np.asarray(ring) for ring in part.solid().transform(turn).project().to_polygons()]
+
+
+def inner_lines(part: Part, view: str) -> list[np.ndarray]:
+    """The visible outline [4, 2] of every pocket, in the view that looks into it."""
+    return [np.array([(-u, -v), (u, -v), (u, v), (-u, v)]) / 2 for other, (u, v), _ in part.pockets if other == view]
 
 
 def hidden_lines(part: Part, view: str) -> list[np.ndarray]:
@@ -104,6 +118,8 @@ def write_dxf(part: Part, path: Path, angle: str = "third", stretch: dict[str, f
         for ring in silhouette(part, view):
             points = (ring * factor + middle).tolist()
             space.add_lwpolyline(points, close=True, dxfattribs={"layer": "OUTLINE"})
+        for ring in inner_lines(part, view):
+            space.add_lwpolyline((ring * factor + middle).tolist(), close=True, dxfattribs={"layer": "OUTLINE"})
         for line in hidden_lines(part, view):
             space.add_line(*(line * factor + middle).tolist(), dxfattribs={"layer": "HIDDEN"})
         w, h = part.extents(view)
@@ -127,6 +143,8 @@ def write_png(part: Part, path: Path, mm_per_px: float, angle: str = "third") ->
         for ring in silhouette(part, view):
             closed = [*px(ring + middle), px(ring[:1] + middle)[0], px(ring[1:2] + middle)[0]]
             pen.line(closed, fill=0, width=2 * FINE, joint="curve")
+        for ring in inner_lines(part, view):
+            pen.line(px(np.concatenate([ring, ring[:2]]) + middle), fill=0, width=2 * FINE, joint="curve")
         for line in hidden_lines(part, view):
             a, b = line + middle
             n = int(np.hypot(*(b - a)) / (16 * mm_per_px)) + 1
@@ -167,3 +185,20 @@ def twenty_parts() -> list[Part]:
         ]
         parts.append(Part((d, w, h), *kinds[k % 7]))
     return parts
+
+
+def hull(part: Part) -> manifold3d.Manifold:
+    """The largest solid with the part's three silhouettes, by manifold3d from the silhouettes themselves."""
+    prisms = [
+        _along(view, manifold3d.CrossSection([ring.tolist() for ring in silhouette(part, view)])) for view in AXES
+    ]
+    return manifold3d.Manifold.batch_boolean(prisms, manifold3d.OpType.Intersect)
+
+
+def open_parts() -> list[Part]:
+    """Blocks with a pocket from above, a blind hole from the front, or both: no silhouette shows these."""
+    return [
+        Part((80.0, 100.0, 60.0), pockets=[("top", (60.0, 50.0), 30.0)]),
+        Part((70.0, 70.0, 90.0), pockets=[("front", (40.0, 60.0), 45.0)]),
+        Part((100.0, 60.0, 60.0), pockets=[("top", (36.0, 70.0), 25.0), ("front", (30.0, 30.0), 20.0)]),
+    ]

@@ -11,8 +11,15 @@ import trimesh
 
 pytest.importorskip("shapely", reason="needs the plans extra")
 
+import shapely
+from shapely.geometry import Polygon
+
+from benchmarks.drawings import measured
+from nerf2mesh.fields import FieldConfig, HashGridField, bound_of
+from nerf2mesh.inputs import load_observations
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.drawing import read_drawing
+from nerf2mesh.mesh import MeshConfig, extract_mesh
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from tests.inputs import drawn_parts as draw
@@ -75,6 +82,61 @@ def test_drawings_that_contradict_themselves(tmp_path: Path) -> None:
     lone = draw.write_dxf(part, tmp_path / "lone.dxf", stretch={"top": 0.01, "right": 0.01})
     with pytest.raises(ValueError, match="expected a front view with another"):
         read_drawing(InputConfig(kind="drawing", image=str(lone)))
+
+
+def test_outlines_of_many_corners_come_back_from_pixels(tmp_path: Path) -> None:
+    """An ellipse of 32 corners; its sharp rim lies within 0.5 % of the size."""
+    part = PARTS[5]
+    path = draw.write_png(part, tmp_path / "part.png", 0.25)
+    found = hull_parts(read_drawing(InputConfig(kind="drawing", image=str(path), mm_per_px=0.25)))[0].mesh
+    figures = measured(TriangleMesh(found.vertices * 1000.0, found.faces), part.solid(), part.size)
+    assert figures["edge_error"] < 0.005 and figures["crease_error"] < 0.005 and figures["iou"] > 0.98
+
+
+def test_a_solid_field_within_the_bound_is_the_hull_with_its_edges(tmp_path: Path) -> None:
+    """Where the field leaves all solid, marching cubes with sharpening gives the hull, in its real size."""
+    part = PARTS[0]
+    path = draw.write_dxf(part, tmp_path / "part.dxf")
+    seen = load_observations(InputConfig(kind="drawing", image=str(path), fit=True))
+    field = HashGridField(FieldConfig(n_levels=2, log2_table_size=8, blob="gaussian", blob_scale=3.0, blob_width=1e3))
+    field.bound = bound_of(seen.views)
+    config = MeshConfig(resolution=64, smooth_radius=0.0, sharpen=True, target_faces=0, threshold=10.0, texture=False)
+    mesh, _ = extract_mesh(field, config=config)
+    unit_mm = 1000.0 * seen.notes["metres_per_unit"]
+    figures = measured(TriangleMesh(mesh.vertices * unit_mm, mesh.faces), part.solid(), part.size)
+    assert figures["iou"] > 0.999 and figures["edge_error"] < 0.005 and figures["size_error"] < 0.005
+
+
+def test_a_fit_stays_within_the_hull_and_is_in_metres(tmp_path: Path) -> None:
+    part, folder = PARTS[2], tmp_path / "run"
+    words = ("experiment=drawing", "preset=tiny", f"input.image={draw.write_dxf(part, tmp_path / 'part.dxf')}")
+    more = (
+        "distill.weight=0",
+        "optimize.steps=2",
+        "mesh.resolution=40",
+        "mesh.threshold=10",
+        "mesh.texture=false",
+        "input.size_px=256",
+        "mesh.sharpen=true",
+        "mesh.smooth_radius=0",
+    )
+    done = _command(*words, *more, "report.quiet=true", "report.turntable_frames=0", f"output_dir={folder}")
+    assert done.code == 0, done.stderr
+    mesh = trimesh.load(folder / "mesh.glb", force="mesh")
+    d, w, h = part.size
+    assert 1000 * np.ptp(mesh.bounds, axis=0) == pytest.approx([w, h, d], rel=0.005)
+    x, y, z = mesh.vertices.T * 1000.0
+    corners = np.stack([z, x, y], axis=1)  # to the world's axes
+    for view, (across, up, sign) in draw.AXES.items():
+        outline = Polygon(max(draw.silhouette(part, view), key=lambda ring: Polygon(ring).area))
+        flip = [sign if axis == 0 else 1.0 for axis in (across, up)]
+        seen = corners[:, [across, up]] * flip
+        assert shapely.contains_xy(outline.buffer(0.003 * max(part.size)), seen[:, 0], seen[:, 1]).all()
+
+
+def test_only_drawings_are_fitted_within_their_hull() -> None:
+    with pytest.raises(ValueError, match=r"input\.fit: expected false with input=plan, got true"):
+        InputConfig(kind="plan", fit=True)
 
 
 def test_the_command_writes_the_part_in_metres(tmp_path: Path) -> None:

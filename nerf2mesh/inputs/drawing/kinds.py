@@ -53,6 +53,8 @@ class Projection:
 
     name: str
     region: Any
+    lines: tuple[Any, ...] = ()
+    """Closed outlines inside it, as rings [n, 2] in metres."""
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,20 @@ def raster_views(raster: Raster) -> Lines:
     solid = cv2.dilate(solid, np.ones((3, 3), np.uint8)) & filled
     solid = opened(solid, max(3, side - 2))
     half = line_px / 2 * raster.pixel_m
-    outer = polygons_of(solid.astype(np.float32), raster)
+    outer = polygons_of(_soft(solid, raster.ink), raster)
     outer = [Polygon(shape.exterior).buffer(-half, join_style="mitre") for shape in outer]
     largest = max((shape.area for shape in outer), default=0.0)
     outer = [shape for shape in outer if shape.area > MIN_VIEW_SHARE * largest]
     faces = _inner_faces(label, count, raster, half)
     views = tuple(Silhouette(shape, tuple(f for f in faces if shape.buffer(-2 * half).contains(f))) for shape in outer)
     return Lines(views, _hidden(raster), 1.5 * raster.pixel_m + half)
+
+
+def _soft(solid: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """The filled views in [0, 1] float32, at their rims as dark as the ink is there."""
+    square = np.ones((3, 3), np.uint8)
+    inner, rim = cv2.erode(solid, square), cv2.dilate(solid, square)
+    return np.where(inner == 1, 1.0, np.where(rim == 1, ink, 0.0)).astype(np.float32)
 
 
 def _line_width(dark: np.ndarray) -> float:

@@ -40,7 +40,8 @@ def _projection(name: str, found: dict[str, Silhouette], lines: Lines, *, exact:
     holes = [face for face in view.inner if _goes_through(face, name, found, lines, exact=exact)]
     region = view.region.difference(unary_union(holes)) if holes else view.region
     middle = (view.low + view.high) / 2
-    return Projection(name, translate(region, -middle[0], -middle[1]))
+    rings = tuple(np.asarray(face.exterior.coords) - middle for face in view.inner)
+    return Projection(name, translate(region, -middle[0], -middle[1]), rings)
 
 
 def _goes_through(face: Any, name: str, found: dict[str, Silhouette], lines: Lines, *, exact: bool) -> bool:
@@ -105,5 +106,6 @@ def _one_size(views: tuple[Projection, ...]) -> tuple[Projection, ...]:
     for view in views:
         box = np.asarray(view.region.bounds)
         factor = [float(np.mean(sizes[a])) / float(s) for a, s in zip(axes[view.name], box[2:] - box[:2])]
-        made.append(Projection(view.name, scaled(view.region, factor[0], factor[1], origin=(0.0, 0.0))))
+        region = scaled(view.region, factor[0], factor[1], origin=(0.0, 0.0))
+        made.append(Projection(view.name, region, tuple(ring * factor for ring in view.lines)))
     return tuple(made)
