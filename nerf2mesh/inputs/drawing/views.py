@@ -80,8 +80,8 @@ def clearance(region: Any, side_px: int, focal_px: float) -> np.ndarray:
     x, y = np.meshgrid(at, -at)
     shapely.prepare(region)
     within = shapely.contains_xy(region, x, y)
-    far = np.where(within, distance_transform_edt(within), 0.5 - np.asarray(distance_transform_edt(~within)))
-    far = (far - np.where(within, 0.5, 0.0)) / focal_px
+    in_px, out_px = (np.asarray(distance_transform_edt(side)) for side in (within, ~within))
+    far = np.where(within, in_px - 0.5, 0.5 - out_px) / focal_px
     near = np.abs(far) <= (EXACT_PX + 1.0) / focal_px
     exact = shapely.distance(shapely.points(x[near], y[near]), region.boundary)
     far[near] = np.where(within[near], exact, -exact)
