@@ -1,20 +1,22 @@
 """Rounds of refinement on meshes that no prior was trained on: what stays, what the paint-over becomes, the seconds.
 
-    python -m benchmarks refine --data FOLDER --n 10 --out DIR [--edits recolor reshape] [--table]
+    python -m benchmarks refine --data FOLDER --n 10 --out DIR [--edits start recolor reshape] [--most N]
+    python -m benchmarks refine --out DIR --table
 
-Every object becomes a textured GLB and is changed twice by the command's own way (`nerf2mesh.fit` with start_from):
+Every object becomes a textured GLB.
 
+start     the field is fitted to it, and compared with the mesh from 8 cameras that the fit has not seen, before white
 recolor   a disc is painted on a rendering of the front, in other colors with stripes; nothing but the paint-over says
           so (distill.weight=0)
 reshape   what is above 60 % of the height is stretched by 40 %, drawn from the same side and given as a paint-over with
           a box as the region; the built-in prior steers
 
-Both keep the topology. The GLB is read back. Outside: the furthest that any of the source's vertices outside the region
-is from a vertex of the result, as a share of the longest side; the PSNR over 8 cameras in the pixels whose ray meets
-nothing of the region. Inside: the PSNR against the paint-over in the pixels that were painted. Start: the field as it
-was fitted to the mesh against the mesh from 8 cameras that the fit has not seen, before white, and the seconds that it
-took; both edits of an object begin with the same fit. Every edit is written to DIR/refine.json when it is done; the
-same command goes on.
+The edits go the command's own way (`nerf2mesh.fit` with start_from), begin with that fit as a run does that was stopped
+after it, and keep the topology. The GLB is read back. Outside: the furthest that any of the source's vertices outside
+the region is from a vertex of the result, as a share of the longest side; the PSNR over 8 cameras in the pixels whose
+ray meets nothing of the region. Inside: the PSNR against the paint-over in the pixels that were painted. s, cpu_s,
+load: seconds, of which on a processor, and how many programs wanted one. Every line is written to DIR/refine.json when
+it is done; the same command goes on.
 """
 
 from __future__ import annotations
@@ -24,11 +26,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,12 +48,15 @@ from nerf2mesh.refine.measure import paint_db
 from nerf2mesh.refine.render_command import render_source
 from nerf2mesh.refine.round import Round, begin
 from nerf2mesh.refine.source import load_source
-from nerf2mesh.refine.start import all_around
+from nerf2mesh.refine.start import all_around, fit_start
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer, rasterize_mesh
-from nerf2mesh.run import refining
-from nerf2mesh.utils.checkpoint import read_checkpoint
+from nerf2mesh.utils.checkpoint import write_checkpoint
 
-EDITS = ("recolor", "reshape")
+EDITS = ("start", "recolor", "reshape")
+COLUMNS = {
+    "start": ("start_db", "least_view_db", "s", "cpu_s", "load"),
+    **dict.fromkeys(EDITS[1:], ("moved_percent", "outside_db", "inside_db", "s", "cpu_s", "load")),
+}
 SIZE_PX = 384
 SIDE = {"azimuth_deg": 30.0, "elevation_deg": 20.0}
 HALF_EXTENT = 0.62
@@ -67,7 +70,7 @@ SETTINGS = (
 )
 ALONE = ("distill.weight=0.0", "distill.n_views=1", "optimize.steps=30")
 N_CAMERAS, CAMERA_PX, UNSEEN_DEG = 8, 256, 100.0
-BARS = {"moved_percent": "< 0.3", "outside_db": "> 38", "inside_db": "> 28", "start_db": "> 32", "start_s": "< 30"}
+BARS = {"moved_percent": "< 0.3", "outside_db": "> 38", "inside_db": "> 28", "start_db": "> 32", "s of start": "< 30"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,22 +79,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--n", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--edits", nargs="+", choices=EDITS, default=list(EDITS))
-    parser.add_argument("--seconds", type=float, default=1e9, help="no edit is begun after so many")
+    parser.add_argument("--most", type=int, default=10**6, help="end after so many edits")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     asked = parser.parse_args(argv)
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "refine.json"
     rows = json.loads(path.read_text()) if path.is_file() else {}
-    began = time.monotonic()
     if not asked.table:
         folder = ObjectFolder(asked.data)
-        for edit in asked.edits:
-            for entry in chosen(folder, asked.n):
-                key = f"{entry.path.stem} {edit}"
-                if key not in rows and time.monotonic() - began < asked.seconds:
-                    rows[key] = {"kind": entry.kind, **measured(folder, entry, edit, asked.out / entry.path.stem)}
-                    path.write_text(json.dumps(rows, indent=1) + "\n")
-                    print(key, json.dumps(rows[key]), flush=True)
+        wanted = [(edit, entry) for edit in asked.edits for entry in chosen(folder, asked.n)]
+        for edit, entry in [item for item in wanted if f"{item[1].path.stem} {item[0]}" not in rows][: asked.most]:
+            key = f"{entry.path.stem} {edit}"
+            rows[key] = {"kind": entry.kind, **measured(folder, entry, edit, asked.out / entry.path.stem)}
+            path.write_text(json.dumps(rows, indent=1) + "\n")
+            print(key, json.dumps(rows[key]), flush=True)
     print(table(rows))
     return 0
 
@@ -111,49 +112,41 @@ def chosen(folder: ObjectFolder, n: int) -> list[ObjectEntry]:
 def measured(folder: ObjectFolder, entry: ObjectEntry, edit: str, out: Path) -> dict[str, object]:
     """One edit of one object; its files lie in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    source = out / "source.glb"
+    source, start = out / "source.glb", out / "start.safetensors"
     if not source.is_file():
         mesh, _ = with_atlas(folder.read(entry).triangle_mesh().normalized(HALF_EXTENT), MeshConfig(texture_size=512))
         save_mesh(mesh, source)
-    asked = (_recolor if edit == "recolor" else _reshape)(source, out)
+    fitted = {} if start.is_file() and edit != "start" else started(source, start)
+    if edit == "start":
+        return fitted
+    overrides = [f"start_from={source}", *SETTINGS, *(_recolor if edit == "recolor" else _reshape)(source, out)]
     run = out / edit
-    begun_at = time.monotonic()
-    overrides = [f"start_from={source}", *SETTINGS, *asked]
-    if (kept := out / "start.safetensors").is_file():
-        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-        shutil.copy(kept, run / "checkpoints")
-    with start_timed() as start_cpu_s:
-        nerf2mesh.fit(overrides=overrides, output_dir=run)
-    seconds = time.monotonic() - begun_at
-    times = json.loads((run / "timings.json").read_text())
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    shutil.copy(start, run / "checkpoints")  # as a run finds it that was stopped after the fit
+    wall, cpu = time.monotonic(), time.process_time()
+    nerf2mesh.fit(overrides=overrides, output_dir=run)
+    seconds = {"s": round(time.monotonic() - wall, 1), "cpu_s": round(time.process_time() - cpu, 1)}
     begun = begin(str(source), load_config(overrides).refine, steered=True)
-    result = replace(load_source(run).mesh)
-    figures = compared(begun, result) | started(begun, run, overrides)
+    result = load_source(run).mesh
     _pictures(begun, result, out / f"{edit}.png")
-    shutil.move(run / "checkpoints" / kept.name, kept)
     shutil.rmtree(run / "checkpoints")
-    if start_cpu_s:
-        figures |= {"start_s": round(times["start"]["seconds"], 1), "start_cpu_s": round(start_cpu_s[0], 1)}
-    figures |= {"total_s": round(seconds, 1)}
-    return {**figures, "load": os.getloadavg()[0]}
+    return {**compared(begun, result), **seconds, "load": round(os.getloadavg()[0], 1)}
 
 
-@contextmanager
-def start_timed() -> Iterator[list[float]]:
-    """Inside, the processor time of the fit to the source is appended: that of the clock counts other programs too."""
-    seconds: list[float] = []
-    fit = refining.fit_start
-
-    def timed(*arguments: Any, **more: Any) -> None:
-        began = time.process_time()
-        fit(*arguments, **more)
-        seconds.append(time.process_time() - began)
-
-    refining.fit_start = timed
-    try:
-        yield seconds
-    finally:
-        refining.fit_start = fit
+def started(source: Path, path: Path) -> dict[str, object]:
+    """Fits a field to the mesh, keeps it in `path`, and compares it with the mesh from cameras that it has not seen."""
+    mesh, config = load_source(source).mesh, load_config([f"start_from={source}", *SETTINGS])
+    field = HashGridField(config.field, torch.Generator().manual_seed(config.seed))
+    occupancy = OccupancyGrid(config.renderer.occupancy_resolution)
+    renderer = VolumeRenderer(config.renderer, field, occupancy)
+    wall, cpu = time.monotonic(), time.process_time()
+    fit_start(field, renderer, mesh, config.refine.start, seed=config.seed)
+    seconds = {"s": round(time.monotonic() - wall, 1), "cpu_s": round(time.process_time() - cpu, 1)}
+    write_checkpoint(path, {"field": field.state_dict(), "occupancy": occupancy.state_dict()})
+    cameras = all_around(N_CAMERAS, 128, UNSEEN_DEG)
+    each = psnr(renderer.render(cameras).over(1.0), rasterize_mesh(mesh, cameras, supersample=3).over(1.0))
+    figures = {"start_db": round(float(each.mean()), 2), "least_view_db": round(float(each.min()), 2)}
+    return {**figures, **seconds, "load": round(os.getloadavg()[0], 1)}
 
 
 def _recolor(source: Path, out: Path) -> list[str]:
@@ -211,20 +204,6 @@ def compared(begun: Round, result: TriangleMesh) -> dict[str, object]:
     }
 
 
-def started(begun: Round, run: Path, overrides: Sequence[str]) -> dict[str, object]:
-    """PSNR of the field as it was fitted to the source."""
-    config = load_config(overrides)
-    field, occupancy = HashGridField(config.field), OccupancyGrid(config.renderer.occupancy_resolution)
-    values = read_checkpoint(run / "checkpoints" / "start.safetensors")
-    field.load_state_dict(values["field"])
-    occupancy.load_state_dict(values["occupancy"])
-    cameras = all_around(N_CAMERAS, 128, UNSEEN_DEG)
-    wanted = rasterize_mesh(begun.source.mesh, cameras, supersample=3).over(1.0)
-    found = VolumeRenderer(config.renderer, field, occupancy).render(cameras).over(1.0)
-    each = psnr(found, wanted)
-    return {"start_db": round(float(each.mean()), 2), "start_least_db": round(float(each.min()), 2)}
-
-
 def _pictures(begun: Round, result: TriangleMesh, path: Path) -> None:
     """Before, paint-over, after, and after from two other sides."""
     assert begun.painted is not None
@@ -240,17 +219,16 @@ def _pictures(begun: Round, result: TriangleMesh, path: Path) -> None:
 
 
 def table(rows: dict[str, dict[str, object]]) -> str:
-    """Markdown, with means and extremes."""
-    names = ("moved_percent", "outside_db", "inside_db", "start_db", "start_s", "start_cpu_s", "total_s")
-    lines = ["| object | edit | " + " | ".join(names) + " |", "| --- | --- |" + " ---: |" * len(names)]
-    for key, row in sorted(rows.items(), key=lambda item: item[0].split()[::-1]):
-        name, edit = key.split()
-        values = " | ".join(str(row.get(item, "-")) for item in names)
-        lines.append(f"| {name} ({row['kind']}) | {edit} | {values} |")
+    """Markdown, a table for each edit, with means and extremes."""
+    lines: list[str] = []
     for edit in EDITS:
-        some = [row for key, row in rows.items() if key.endswith(edit)]
+        some = {key.split()[0]: row for key, row in sorted(rows.items()) if key.endswith(edit)}
+        names = COLUMNS[edit]
+        lines += ["", f"| {edit} | kind | " + " | ".join(names) + " |", "| --- | --- |" + " ---: |" * len(names)]
+        lines += [
+            f"| {name} | {row['kind']} | " + " | ".join(str(row[n]) for n in names) + " |" for name, row in some.items()
+        ]
         for word, function in (("mean", np.mean), ("least", np.min), ("most", np.max)) if some else ():
-            columns = [[float(str(row[item])) for row in some if item in row] for item in names]
-            values = " | ".join(f"{function(column):.3g}" if column else "-" for column in columns)
-            lines.append(f"| {word} of {len(some)} | {edit} | {values} |")
+            values = [function([float(str(row[name])) for row in some.values()]) for name in names]
+            lines.append(f"| {word} | {len(some)} objects | " + " | ".join(f"{value:.3g}" for value in values) + " |")
     return "\n".join([*lines, "", "bars: " + ", ".join(f"{name} {bar}" for name, bar in BARS.items())])

@@ -48,7 +48,7 @@ def bent(mesh: TriangleMesh, target: TriangleMesh, region: Contains) -> tuple[Tr
     vertices[changed] = moved[place[changed]]
     distance = np.linalg.norm(moved - start, axis=1)[free] if free.any() else np.zeros(1)
     figures = {"moved_mean": float(distance.mean()), "moved_most": float(distance.max())}
-    return _with_normals(replace(mesh, vertices=vertices), mesh, place, changed), figures
+    return with_normals(replace(mesh, vertices=vertices), mesh, place, changed), figures
 
 
 def _displacements(
@@ -58,7 +58,7 @@ def _displacements(
     points = _new_points(start, faces, target, region)
     surface = NearestPoints(target)
     rows = np.flatnonzero(free)
-    smooth = _smoothness(faces, len(start))[:, rows]
+    smooth = smoothness(faces, len(start))[:, rows]
     smooth = (smooth.T @ smooth).tocsr()
     moved = start.copy()
     change = np.zeros((len(rows), 3))
@@ -102,7 +102,7 @@ def _goals(
     return total, weight
 
 
-def _smoothness(faces: np.ndarray, n: int) -> csr_matrix:
+def smoothness(faces: np.ndarray, n: int) -> csr_matrix:
     """[n, n]: a vertex less the mean of its neighbors."""
     ends = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     ends = ends[ends[:, 0] != ends[:, 1]]
@@ -113,7 +113,7 @@ def _smoothness(faces: np.ndarray, n: int) -> csr_matrix:
     return csr_matrix(eye(n) - diags(1.0 / degree) @ links)
 
 
-def _with_normals(mesh: TriangleMesh, old: TriangleMesh, place: np.ndarray, changed: np.ndarray) -> TriangleMesh:
+def with_normals(mesh: TriangleMesh, old: TriangleMesh, place: np.ndarray, changed: np.ndarray) -> TriangleMesh:
     """Normals of the changed vertices from their faces; vertices that shared one normal share the new one."""
     if old.vertex_normals is None:
         return mesh

@@ -3,8 +3,8 @@
 change  keep_topology  what is done
 color   either         the source's surface as it is; its texture changed in the region (`recolor`). Where the region
                        cannot be painted in that texture, and need not stay, the mesh is unwrapped anew first
-shape   true           the triangles of the region made finer (`split`), bent onto the field's surface (`bend`) and
-                       painted in the source's own texture
+shape   true           the triangles of the region made finer (`split`), bent onto the field's surface (`bend`), brought
+                       to the paint-over's outline (`outline`) and painted in the source's own texture
 shape   false          a new mesh from the field, whose vertices and colors outside the region are put back to the
                        source's (`remade`)
 """
@@ -23,6 +23,7 @@ from nerf2mesh.mesh.stages import Stages
 from nerf2mesh.mesh.texture.bake import normal_march, shade_points
 from nerf2mesh.refine.atlas import atlas_fault, region_faces, with_atlas
 from nerf2mesh.refine.bend import bent
+from nerf2mesh.refine.outline import outlined
 from nerf2mesh.refine.recolor import Shown, repainted
 from nerf2mesh.refine.remade import on_source, source_colors
 from nerf2mesh.refine.round import Round
@@ -77,6 +78,8 @@ def _kept(begun: Round, access: FieldAccess, before: FieldAccess, config: MeshCo
         facts |= report.to_dict()
         old, _ = subdivided(old, region_faces(old, begun.region), LONGEST)
         mesh, facts["bend"] = bent(old, surface, begun.region)
+        if begun.painted is not None and begun.painted_free is not None:
+            mesh, facts["outline"] = outlined(mesh, old, begun.region, begun.painted, begun.painted_free)
     stages.enter("paint")
     mesh, facts["paint"] = repainted(
         mesh, old, begun.region, _shown(access, config), _shown(before, config), begun.painted

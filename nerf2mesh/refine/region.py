@@ -44,7 +44,7 @@ class Box:
     high: np.ndarray
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return ((points >= self.low) & (points <= self.high)).all(-1)
+        return np.asarray(((points >= self.low) & (points <= self.high)).all(-1))
 
 
 @dataclass(frozen=True)

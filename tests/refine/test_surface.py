@@ -13,10 +13,12 @@ from nerf2mesh.mesh.texture.bake import texel_points
 from nerf2mesh.refine.atlas import atlas_fault, check_atlas, with_atlas
 from nerf2mesh.refine.bend import bent
 from nerf2mesh.refine.nearest import NearestPoints, surface_colors
+from nerf2mesh.refine.outline import outlined
 from nerf2mesh.refine.recolor import repainted
 from nerf2mesh.refine.remade import on_source, source_colors
 from nerf2mesh.refine.source import load_source
 from nerf2mesh.refine.split import subdivided
+from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera, View
 from tests.refine.shapes import BLUE, RED, ball, ring, saved
 
@@ -162,3 +164,19 @@ def test_new_atlas_keeps_the_colors_of_a_mesh_without_one() -> None:
     nearest = NearestPoints(found)(np.array([[0.3, 0.2, 0.48], [0.3, 0.2, -0.48]]))
     assert np.allclose(surface_colors(found, nearest.face, nearest.weights), [[0.9] * 3, [0.1] * 3], atol=0.02)
     assert np.array_equal(found.vertices, mesh.vertices) and np.array_equal(found.faces, mesh.faces)
+
+
+def test_outline_of_a_ball_follows_a_painted_ellipse() -> None:
+    mesh, camera = icosphere(4, 0.6), Camera.orbit(0.0, 0.0, width_px=128)
+    wide = replace(mesh, vertices=mesh.vertices * [1.0, 1.0, 1.25])
+    alpha = rasterize_mesh(wide, camera, supersample=3).opacity
+    view = View(torch.cat([torch.zeros(128, 128, 3), alpha[..., None]], dim=-1), camera)
+    found, figures = outlined(mesh, mesh, lambda p: p[:, 2] > -0.2, view, np.ones((128, 128), bool))
+    assert np.array_equal(found.vertices[mesh.vertices[:, 2] < -0.25], mesh.vertices[mesh.vertices[:, 2] < -0.25])
+    high = torch.arange(128)[:, None] < 64
+    shown = rasterize_mesh(found, camera, supersample=3).opacity
+    before = rasterize_mesh(mesh, camera, supersample=3).opacity
+    wrong = [float(((image - alpha).abs() * high).sum() / (alpha * high).sum()) for image in (before, shown)]
+    assert wrong[0] > 0.15 and wrong[1] < wrong[0] / 4.0
+    assert np.abs(found.vertices[:, 0] - mesh.vertices[:, 0]).max() < 0.05  # parallel to the picture: x is depth
+    assert 0.1 < figures["moved_most"] < 0.25
