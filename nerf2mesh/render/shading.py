@@ -87,10 +87,13 @@ def shaded(rendering: Rendering, irradiance: Float[Tensor, "*p"]) -> Rendering:
 def ray_normals(field: HashGridField, rays: Rays, rendering: Rendering) -> Float[Tensor, "*p 3"]:
     """Unit normals of the surface that each ray sees, zero where that is less opaque than SEEN."""
     points = (rays.origins + rays.directions * rendering.depth[..., None]).reshape(-1, 3)
-    seen = (rendering.opacity.reshape(-1) > SEEN).nonzero()[:, 0]
+    seen, spread = rendering.opacity.reshape(-1) > SEEN, max(SPREAD, 0.5 * field.cell_size)
+    if points.device.type != "cpu":  # counting them there would wait for the device
+        normals = field.normals(points, "finite_difference", spread) * seen[:, None]
+        return normals.reshape(rendering.rgb.shape)
     normals = torch.zeros_like(points)
-    if len(seen):
-        normals[seen] = field.normals(points[seen], "finite_difference", max(SPREAD, 0.5 * field.cell_size))
+    if bool(seen.any()):
+        normals[seen] = field.normals(points[seen], "finite_difference", spread)
     return normals.reshape(rendering.rgb.shape)
 
 
