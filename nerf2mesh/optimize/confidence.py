@@ -148,7 +148,7 @@ def guesses_of(
         mean = one_step(prior, condition, seen, noise, NOISIEST, guidance_scale)
         level, pictures = prior.level(mean.new_full((1,), TIME)), []
         for _ in range(GUESSES):
-            noisy = level.add(mean, drawn_noise(prior, seen, generator))
+            noisy = level.add(mean, torch.randn(mean.shape, generator=generator).to(mean))
             pictures.append(shown(prior, one_step(prior, condition, seen, noisy, TIME, guidance_scale)))
         yield which, torch.cat(pictures)
 
