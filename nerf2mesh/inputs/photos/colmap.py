@@ -6,6 +6,8 @@ cameras. Equations of the camera models: COLMAP's sensor/models.h; their paramet
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +79,16 @@ def import_pycolmap() -> Any:
             "got none installed; pip install 'nerf2mesh[photos]'"
         ) from error
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
+    _keep_handlers()
     return pycolmap
+
+
+def _keep_handlers() -> None:
+    """Python's own handler of SIGTERM again: the package's import puts one in its place that aborts the process, so
+    that a run could not write its last checkpoint."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def from_reconstruction(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +86,20 @@ def test_without_pycolmap_the_extra_is_named(folder: Path, monkeypatch: pytest.M
     monkeypatch.setitem(__import__("sys").modules, "pycolmap", None)
     with pytest.raises(ValueError, match=r"pip install 'nerf2mesh\[photos\]'"):
         load_observations(InputConfig(kind="photos", image=str(folder)))
+
+
+def test_a_signal_still_reaches_the_run() -> None:
+    """In a process of its own: the package's handler would abort it with a stack trace."""
+    pytest.importorskip("pycolmap")
+    script = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+        "from nerf2mesh.inputs.photos.colmap import import_pycolmap\n"
+        "import_pycolmap()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 75 and "Aborted" not in done.stderr
 
 
 def test_a_list_and_a_pattern_name_the_same_pictures(folder: Path) -> None:
