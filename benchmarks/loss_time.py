@@ -1,8 +1,8 @@
 """What a step of each loss takes with the built-in prior: `python -m benchmarks loss_time [--preset preview]`.
 
 Processor seconds of one thread from the difference of two runs on the demo picture, one of `--short` and one of
-`--long` steps: what a run takes before and after its loop cancels. Protocol `ablation` counts equal time by the last
-column (`sweep.ablation.SECONDS_A_STEP`).
+`--long` steps: what a run takes before and after its loop cancels. On a busy machine take more steps. The last column
+is what `sweep.ablation.step_cost` should say.
 """
 
 from __future__ import annotations

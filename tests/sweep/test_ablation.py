@@ -15,7 +15,7 @@ from nerf2mesh.evaluate.protocols import objects
 from nerf2mesh.evaluate.tables.ablation_table import figure
 from nerf2mesh.evaluate.tables.results import Record
 from nerf2mesh.sweep import bench
-from nerf2mesh.sweep.ablation import BASE, SECONDS_A_STEP, variants
+from nerf2mesh.sweep.ablation import BASE, step_cost, variants
 from nerf2mesh.sweep.config import FACTORS, BenchConfig
 from tests.sweep.standin import Here, polls_often  # noqa: F401
 
@@ -43,8 +43,8 @@ def test_losses_get_equal_time_and_none_is_missing() -> None:
     found = {v.name: dict(o.split("=") for o in v.overrides) for v in variants(("loss",), 240)}
     assert set(found) == {*LOSSES, "mv_sdi"} - {"sds", "dds"}
     for name in set(found) - {"mv_sdi"}:
-        assert int(found[name]["optimize.steps"]) * SECONDS_A_STEP[name] == pytest.approx(240, abs=SECONDS_A_STEP[name])
-    assert SECONDS_A_STEP["sds"] == 1.0
+        assert int(found[name]["optimize.steps"]) * step_cost(name) == pytest.approx(240, abs=step_cost(name))
+    assert step_cost("sds") == step_cost("sjc") == 1.0 < step_cost("asd") < step_cost("csd") < step_cost("sdi")
 
 
 def test_settings_that_do_not_belong_are_refused() -> None:
