@@ -9,8 +9,8 @@ from collections.abc import Callable
 from nerf2mesh.view.copies import FieldCopy
 from nerf2mesh.view.stage import Stage
 
-IDLE_SHARE = 0.025
-"""Of a core: what meshes may take that nobody asked for."""
+IDLE_SHARE = 0.02
+"""Of the process's processor time: what meshes may take that nobody asked for."""
 
 
 class Cutter:
@@ -33,7 +33,7 @@ class Cutter:
 
     def ask_idly(self) -> None:
         """For those who only watch: as `ask(None)`, but left out where the last of these is too short ago."""
-        if time.monotonic() > self._rests_until and self._wish is None:
+        if time.process_time() > self._rests_until and self._wish is None:
             self._wish, self._is_idle = (None,), True
             self._wanted.set()
 
@@ -62,5 +62,5 @@ class Cutter:
                 self.say(str(error))
                 made = 0
             if idle:
-                self._rests_until = time.monotonic() + (time.thread_time() - worked) / IDLE_SHARE
+                self._rests_until = time.process_time() + (time.thread_time() - worked) / IDLE_SHARE
             self.n_cut += made

@@ -1,7 +1,8 @@
 """The thread that paints the field for each visitor, at a size that keeps it fluid, and that yields to the run.
 
 A visitor who moves gets pictures that take MOVING_S each; one who stands gets a large one; one who stands while the run
-goes on gets a new one so rarely that all of them together take IDLE_SHARE of a core.
+goes on gets a new one so rarely that all of them together take IDLE_SHARE of the process's processor time (a share of
+the clock's would grow where other programs slow the run down).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nerf2mesh.view.pictures import axis_depth, channel_picture, visitor_camera
 
 MOVING_S, STILL_S, IDLE_S = 0.1, 0.5, 0.12
 """What a picture may take."""
-IDLE_SHARE = 0.015
+IDLE_SHARE = 0.01
 RESTS_S = 0.3
 """After so long without a move a visitor stands."""
 LEAST_PX, MOST_PX = 48**2, 640**2
@@ -50,7 +51,8 @@ class Job:
 
 
 class Painter:
-    """Start with `start`, end with `stop`. `tick` is called about once a second from this thread."""
+    """Start with `start`, end with `stop`. `tick` is called about once a second from this thread
+    while somebody looks."""
 
     def __init__(self, copy: FieldCopy | None, tick: Callable[[], None] = lambda: None) -> None:
         self.copy, self.tick = copy, tick
@@ -107,7 +109,7 @@ class Painter:
             else:
                 self._wake.wait(0.05)
                 self._wake.clear()
-            if time.monotonic() - ticked > 1.0:
+            if self._visitors and time.monotonic() - ticked > 1.0:
                 self.tick()
                 ticked = time.monotonic()
 
@@ -124,7 +126,7 @@ class Painter:
         for visitor in visitors:
             if now - visitor.moved_at > RESTS_S and visitor.drawn_px < self._pixels(STILL_S) // 2:
                 return Job(visitor, STILL_S)
-        if visitors and now > self._idle_after:
+        if visitors and time.process_time() > self._idle_after:
             self.wants_copy.set()
             behind = [visitor for visitor in visitors if visitor.drawn_step != self.copy.step]
             return Job(behind[0], IDLE_S, idle=True) if behind else None
@@ -146,7 +148,7 @@ class Painter:
         took = max(1e-4, time.monotonic() - started)
         self._speed = 0.5 * self._speed + 0.5 * n_pixels / took
         rest = (time.thread_time() - worked) / IDLE_SHARE if job.idle else 0.0
-        self._idle_after = max(self._idle_after, time.monotonic() + rest)
+        self._idle_after = max(self._idle_after, time.process_time() + rest)
         visitor.drawn_at, visitor.drawn_px = started, max(n_pixels, visitor.drawn_px if job.idle else 0)
 
     def _send(self, visitor: Visitor, n_pixels: int) -> None:
