@@ -150,7 +150,7 @@ class DistillConfig:
     """Cosine between normal and direction to the given camera at which protection begins and is full."""
     confidence_weight: Annotated[float, Within(0.0, 8.0)] = 0.0
     """Views count by how sure the prior is of their direction: (1 + (spread / mean spread)^2)^-confidence_weight, with
-    mean 1 over the directions. 0: alike; 1: as measurements of that variance. docs/confidence.md has figures."""
+    mean 1 over the directions. 0: alike; 1: as measurements of that variance. See docs/confidence.md."""
 
     @property
     def n_branches(self) -> int:
