@@ -94,7 +94,7 @@ def run(recipe: str, models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     kind = RECIPES[recipe]
     model = models / kind if (models / kind).exists() else tiny.write(kind, models / kind)
 
-    def finish(result, prior, origin, folder, clock) -> None:
+    def finish(result, prior, origin, folder, clock, refining=None) -> None:
         write_json(folder / "priors.json", origin["weights"])
 
     monkeypatch.setattr("nerf2mesh.run.fit.finish", finish)
