@@ -32,7 +32,7 @@ import nerf2mesh
 from nerf2mesh.optimize import LoopState, Problem, RunControl
 from nerf2mesh.run import run_fit
 
-SETTLE = 10
+SETTLE = 40
 ENDLESS = (
     *("optimize.steps=1000000", "report.viewer=true", "report.viewer_instant=false"),
     *("report.turntable_frames=0", "mesh=vertex_colors"),
