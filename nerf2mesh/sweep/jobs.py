@@ -36,6 +36,8 @@ from nerf2mesh.types import Camera, Observations
 from nerf2mesh.utils.foreign_yaml import check_overrides
 
 RUN_JOB = "nerf2mesh.sweep.jobs:run_job"
+LONGEST_NAME = 80
+"""Letters of a picture's name, since a file system takes 255 bytes: a fit's job draws one method alone."""
 VIEWS, TURNTABLES, TRUTH = "views", "turntables", "truth"
 """Folders: of a job, its pictures, and in it the strips of frames; of a sweep, what its jobs share of the objects."""
 GIVEN = "given.png"
@@ -174,7 +176,7 @@ def _judges(weights: str) -> Judges:
 
 def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: Any) -> None:
     """The compared views of a result, and of a mesh its turntable."""
-    name, found = method.replace("/", "-"), as_prediction(prediction)
+    name, found = method.replace("/", "-")[:LONGEST_NAME], as_prediction(prediction)
     write_sheet(folder / VIEWS / f"{name}.png", case, found)
     if found.mesh is not None:
         _turntable(folder, name, case, found.mesh)
