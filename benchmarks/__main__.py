@@ -1,8 +1,8 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
-step_time, loss_time, prior_memory, prior_training, curation, memorization, viewer, confidence, refine, materials,
-capture, drawings, plans.
+step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
+materials, capture, drawings, plans.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NAMES = (
     *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
     *("capture", "drawings", "plans"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
-    *("curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
+    *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
 )
 
 
