@@ -89,9 +89,10 @@ class Config:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.start_from is None and self.refine.is_asked:
+        if self.start_from is None and (asked := self.refine.asked):
             raise ValueError(
-                "start_from: expected a run folder or a mesh beside the settings of refine, got none; name one"
+                f"refine.{asked[0]}: expected a run folder or a mesh to start from beside it, got none; "
+                "add start_from=FOLDER or start_from=MESH.glb"
             )
         if self.output_dir is not None:
             self.output_dir = os.path.expanduser(self.output_dir)

@@ -11,7 +11,7 @@ import pytest
 import torch
 import trimesh
 
-from nerf2mesh import Camera, Config, TriangleMesh, View
+from nerf2mesh import Camera, Config, Observations, TriangleMesh, View
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.run.result import Result
 
@@ -19,7 +19,7 @@ from nerf2mesh.run.result import Result
 def _result(real_size_m: float = 0.0, **other: object) -> Result:
     box = trimesh.creation.box((0.5, 1.0, 0.25))
     config = Config(mesh=MeshConfig(real_size_m=real_size_m))
-    return Result(TriangleMesh(box.vertices, box.faces), None, other.get("renderer"), None, config)
+    return Result(TriangleMesh(box.vertices, box.faces), None, other.get("renderer"), Observations(), config)
 
 
 def test_one_file(tmp_path: Path) -> None:

@@ -90,6 +90,6 @@ class RefineConfig:
         return [name for name in ("mask", "vertex_group", "vertex_color", "box", "sphere") if getattr(self, name)]
 
     @property
-    def is_asked(self) -> bool:
-        """Whether anything here wants a mesh to start from."""
-        return bool(self.regions or self.paint or self.camera or self.keep_topology)
+    def asked(self) -> list[str]:
+        """The settings that want a mesh to start from."""
+        return self.regions + [name for name in ("paint", "camera", "keep_topology") if getattr(self, name)]

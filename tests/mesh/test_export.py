@@ -20,7 +20,7 @@ from nerf2mesh.mesh.export.files import save_mesh, scale_to, written
 from nerf2mesh.mesh.shapes import box, icosphere, torus
 from nerf2mesh.render.rasterizer import rasterize_mesh
 from nerf2mesh.run.result import Result
-from nerf2mesh.types import Camera
+from nerf2mesh.types import Camera, Observations
 
 CAMERA = Camera.orbit(torch.tensor([30.0, 210.0]), 25.0, width_px=48)
 
@@ -210,7 +210,7 @@ def test_the_longest_side_in_metres(tmp_path):
 
 def test_coarser_meshes_are_saved_beside_the_first_at_one_scale(tmp_path):
     config = SimpleNamespace(mesh=MeshConfig(real_size_m=0.5))
-    result = Result(box(), None, None, None, config, lods=[box((0.4, 0.1, 0.1))])
+    result = Result(box(), None, None, Observations(), config, lods=[box((0.4, 0.1, 0.1))])
     paths = result.save(tmp_path, ("glb", "stl"))
     assert [p.name for p in paths] == ["mesh.glb", "mesh.stl", "mesh_lod1.glb", "mesh_lod1.stl"]
     sizes = [np.ptp(TriangleMesh.from_file(p).bounds, axis=0).max() for p in paths]

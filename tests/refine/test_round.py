@@ -209,4 +209,4 @@ def test_what_is_wrong_ends_before_the_first_step(place: Path, tmp_path: Path, n
 
 def test_settings_of_a_round_want_a_source() -> None:
     code, said = _error("refine.box=[-1,-1,0,1,1,1]", *TINY)
-    assert code == 2 and said.startswith("start_from: expected a run folder or a mesh")
+    assert code == 2 and said.startswith("refine.box: expected a run folder or a mesh to start from")
