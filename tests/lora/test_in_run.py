@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -36,6 +37,7 @@ def run(folder: Path, *more: str) -> dict:
     return read_checkpoint(folder / "checkpoints/last.safetensors")
 
 
+@pytest.mark.slow
 def test_refresh_changes_the_adapter_and_its_file_serves_the_next_run(tmp_path: Path) -> None:
     once = run(tmp_path / "once")
     twice = run(tmp_path / "twice", "lora.refresh_at=0.5")

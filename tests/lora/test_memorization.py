@@ -133,6 +133,7 @@ def test_copies_are_flagged_and_honest_outputs_are_not(copies: bool, monkeypatch
     assert not copies or nearest_of == [f"{probe % 4}.png" for probe in range(6) for _ in range(2)]
 
 
+@pytest.mark.slow
 def test_training_ends_with_the_check(folder: Path, weights: Path, tmp_path: Path) -> None:  # noqa: F811
     path = train_style(config(folder, weights, tmp_path / "run", steps=1, memorization_probes=1))
     found = json.loads((tmp_path / "run/memorization.json").read_text())

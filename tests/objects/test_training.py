@@ -165,6 +165,7 @@ def test_scores_of_known_pictures() -> None:
     assert float(psnr) == pytest.approx(-10 * np.log10(0.5), abs=1e-4), "half of the pixels are black against white"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_shards")
 def test_training_on_meshes_continues_bit_for_bit(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch

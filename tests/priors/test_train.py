@@ -230,6 +230,7 @@ def numbered(first: int, n: int) -> dict[str, torch.Tensor]:
     return {"pose": pose, "given": pose, "rgba": pose}
 
 
+@pytest.mark.slow
 def test_processes_draw_the_same_batches_ahead() -> None:
     other = data.OtherScenes(numbered, procedural_share=0.3)
 

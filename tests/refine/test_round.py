@@ -90,6 +90,7 @@ def test_rounds_name_their_parents(place: Path, tmp_path: Path) -> None:
     assert str(tmp_path) not in (tmp_path / "two" / "provenance.json").read_text()
 
 
+@pytest.mark.slow
 def test_reshaped_mesh_keeps_vertices_outside_the_box(place: Path) -> None:
     asked = ("refine.box=[-1,-1,0.3,1,1,1]", "refine.change=shape", "refine.keep_topology=true", *ALONE)
     result = _round(place, None, f"refine.paint={place}/paint.png", *asked)
@@ -100,6 +101,7 @@ def test_reshaped_mesh_keeps_vertices_outside_the_box(place: Path) -> None:
     assert {tuple(row) for row in before.faces[corners]} <= {tuple(row) for row in found.faces}
 
 
+@pytest.mark.slow
 def test_remade_mesh_lies_on_the_source_outside_the_box(place: Path) -> None:
     finer = ("mesh.smooth_radius=0.03", "refine.start.point_steps=150", "refine.start.points=1024")
     asked = ("refine.box=[-1,-1,0.3,1,1,1]", "input.prompt=red", "distill.n_views=1", "optimize.lr_encoding=0.001")

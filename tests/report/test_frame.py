@@ -21,6 +21,7 @@ STRICT = (
 """As VS Code's notebooks have it: not even a blob can be fetched."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_the_texture_is_there_where_nothing_can_be_fetched(tmp_path: Path) -> None:
     _mesh(tmp_path / "mesh.glb")

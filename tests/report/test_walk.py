@@ -48,6 +48,7 @@ def _shot(page: Path, hash_: str) -> np.ndarray:
     return np.asarray(Image.open(picture).convert("RGB")).astype(int)[10:430]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_inside_there_is_a_ceiling_and_from_above_none(page: Path) -> None:
     inside, outside = _shot(page, "#walk"), _shot(page, "")

@@ -58,6 +58,7 @@ def test_settings_that_do_not_belong_are_refused() -> None:
             config(**settings)
 
 
+@pytest.mark.slow
 def test_from_the_configuration_to_table_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Balls of other radii stand for the variants: IoU is the cube of the radius."""
     from nerf2mesh.mesh import TriangleMesh

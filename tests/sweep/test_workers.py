@@ -115,6 +115,7 @@ def test_errors_are_tried_again_and_told(tmp_path: Path) -> None:
     assert [queue.result(job) for job in queue.jobs] == [{"attempt": 3}, {"attempt": 3}]
 
 
+@pytest.mark.slow
 def test_a_poisonous_job_does_not_hold_up_the_others(tmp_path: Path) -> None:
     queue, launcher = sweep(tmp_path, 1, "kill_itself")
     queue.max_losses = 4

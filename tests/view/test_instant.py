@@ -28,6 +28,7 @@ def test_the_instant_field_has_the_pictures_silhouette() -> None:
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.8
 
 
+@pytest.mark.slow
 def test_a_watched_run_keeps_the_instant_field_and_is_the_same_run(tmp_path: Path) -> None:
     pytest.importorskip("viser")
     picture, watched = nerf2mesh.demo_picture(), ("report.viewer=true", "report.viewer_port=0")
