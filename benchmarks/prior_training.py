@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from nerf2mesh.objects.config import AugmentConfig, ObjectDataConfig
+from nerf2mesh.objects.config import ObjectDataConfig
 from nerf2mesh.objects.folder import ObjectFolder, hashed_order
 from nerf2mesh.objects.stream import ObjectScenes, check_batch
 from nerf2mesh.objects.train import MeshTrainConfig
@@ -36,21 +36,22 @@ from nerf2mesh.procedural.dataset import Batch
 from nerf2mesh.procedural.grammar import ViewConfig
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
-VARIANTS: dict[str, dict[str, object]] = {
-    "base": {},
-    "again": {"seed": 1},
-    "3 noisy frames": {"n_frames": 4, "batch_scenes": 12},
-    "7 noisy frames": {"n_frames": 8, "batch_scenes": 6},
-    "high noise share .4": {"high_noise_share": 0.4},
-    "high noise share 1": {"high_noise_share": 1.0},
-    "min-SNR 5": {"snr_limit": 5.0},
-    "opacity .1": {"opacity_weight": 0.1},
-    "rate 1.5e-4": {"learning_rate": 1.5e-4},
-    "rate 6e-4": {"learning_rate": 6e-4},
-    "average .95": {"ema_decay": 0.95},
-    "no procedural scenes": {"share": 0.0},
-    "no patterns": {"augment": AugmentConfig(pattern_share=0.0)},
+VARIANTS: dict[str, Callable[[MeshTrainConfig], MeshTrainConfig]] = {
+    "base": lambda c: c,
+    "again": lambda c: replace(c, seed=1),
+    "3 noisy frames": lambda c: replace(c, n_frames=4, batch_scenes=12),
+    "7 noisy frames": lambda c: replace(c, n_frames=8, batch_scenes=6),
+    "high noise share .4": lambda c: replace(c, high_noise_share=0.4),
+    "high noise share 1": lambda c: replace(c, high_noise_share=1.0),
+    "min-SNR 5": lambda c: replace(c, snr_limit=5.0),
+    "opacity .1": lambda c: replace(c, opacity_weight=0.1),
+    "rate 1.5e-4": lambda c: replace(c, learning_rate=1.5e-4),
+    "rate 6e-4": lambda c: replace(c, learning_rate=6e-4),
+    "average .95": lambda c: replace(c, ema_decay=0.95),
+    "no procedural scenes": lambda c: replace(c, data=replace(c.data, procedural_share=0.0)),
+    "no patterns": lambda c: replace(c, data=replace(c.data, augment=replace(c.data.augment, pattern_share=0.0))),
 }
+"""What each changes of `settings`."""
 N_CHECK = 48
 COLUMNS = ("objects_v_loss_t0.9", "objects_v_loss_t0.3", "objects_iou_t0.9", "objects_psnr_t0.9")
 
@@ -66,17 +67,14 @@ def limited(minutes: float) -> Stopping:
     return stopping
 
 
-def settings(out: Path, scenes: Path, meshes: str, weights: Path, changes: dict[str, object]) -> MeshTrainConfig:
-    """`training=objects` at a constant rate, and what a variant changes."""
-    share, augment = changes.get("share", 0.3), changes.get("augment", AugmentConfig())
-    rest = {key: value for key, value in changes.items() if key not in ("share", "augment")}
-    base = MeshTrainConfig(
+def settings(out: Path, scenes: Path, meshes: str, weights: Path) -> MeshTrainConfig:
+    """`training=objects` at a constant rate."""
+    return MeshTrainConfig(
         weights=str(weights), output_dir=str(out), data_dir=str(scenes), first_scene=200_000, n_scenes=1024,
         views=ViewConfig(size_px=64, n_views=8), batch_scenes=8, n_frames=6, learning_rate=3e-4, drop_condition=0.12,
         warmup_steps=10, cooldown_share=0.0, ema_decay=0.98, minutes=1e6, validate_every=1_000_000,
-        data=ObjectDataConfig(meshes=meshes, procedural_share=share, augment=augment),  # pyright: ignore
+        data=ObjectDataConfig(meshes=meshes, procedural_share=0.3),
     )  # fmt: skip
-    return replace(base, **rest)  # pyright: ignore[reportArgumentType]  # values of VARIANTS
 
 
 def train(config: MeshTrainConfig, folder: ObjectFolder, minutes: float) -> dict[str, float]:
@@ -128,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     views = ViewConfig(n_views=6, size_px=64)
     splits = {split: hashed_order(folder.split(split))[:N_CHECK] for split in ("heldout", "outside")}
     checks = {split: check_batch(folder, chosen, views) for split, chosen in splits.items() if chosen}
-    plain = settings(args.out / "base", scenes, args.meshes, weights, {})
+    plain = settings(args.out / "base", scenes, args.meshes, weights)
     procedural = held_out_scenes(plain)
     path = args.out / "table.json"
     rows: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
@@ -143,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in args.only or VARIANTS:
         out = args.out / name.replace(" ", "_")
         if name not in rows:
-            config = settings(out, scenes, args.meshes, weights, VARIANTS[name])
+            config = VARIANTS[name](settings(out, scenes, args.meshes, weights))
             spent = train(config, folder, args.minutes)
             note(name, spent | measured(out / "prior.safetensors", checks, procedural, plain))
     if {"base", "again"} <= set(rows) and "mean" not in rows:
