@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 REGION = "N2M_REGION"
@@ -31,7 +30,6 @@ class Asked:
     mask: str = ""
     change: str = "auto"
     keep_topology: bool = False
-    extra: tuple[str, ...] = field(default_factory=tuple)
 
 
 def find_command(place: str) -> list[str]:
@@ -72,7 +70,10 @@ def arguments(asked: Asked, output_dir: Path) -> list[str]:
     lines += [f"input.prompt={asked.prompt}"] if asked.prompt else []
     lines += [f"lora.adapters=[{','.join(asked.adapters)}]"] if asked.adapters else []
     lines += _refining(asked) if asked.start_from else []
-    return [*lines, *shlex.split(asked.more)]
+    try:
+        return [*lines, *shlex.split(asked.more)]
+    except ValueError as error:
+        raise ValueError(f"more: expected settings as on a command line, got {asked.more}; close its quotes") from error
 
 
 def _refining(asked: Asked) -> list[str]:
@@ -83,12 +84,12 @@ def _refining(asked: Asked) -> list[str]:
     return lines + (["refine.keep_topology=true"] if asked.keep_topology else [])
 
 
-def next_folder(root: Path, name: str) -> Path:
-    """ROOT/NAME-1, or the first number that is free: every round has a folder of its own."""
+def next_free(root: Path, name: str, ending: str = "") -> Path:
+    """ROOT/NAME-1, or the first number that is free: every round has a folder, every picture a file of its own."""
     number = 1
-    while (root / f"{plain(name)}-{number}").exists():
+    while (path := root / f"{plain(name)}-{number}{ending}").exists():
         number += 1
-    return root / f"{plain(name)}-{number}"
+    return path
 
 
 def plain(name: str) -> str:
@@ -100,8 +101,3 @@ def clean_environment(variables: dict[str, str] | None = None) -> dict[str, str]
     """The variables without those that would make another Python load Blender's own modules."""
     given = dict(os.environ) if variables is None else variables
     return {name: value for name, value in given.items() if name not in ("PYTHONHOME", "PYTHONPATH", "LD_PRELOAD")}
-
-
-def shown(command: Sequence[str]) -> str:
-    """The command as one would type it."""
-    return shlex.join(command)

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The buttons. A run never holds up the interface: a timer looks at it twice a second."""
 
-import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import bpy
 from mathutils import Matrix
 
 from . import session
-from .command import plain
+from .command import next_free
 from .picture import render_to_paint
 from .preferences import runs_of, settings_of
-from .scene_io import region_from_view
+from .scene_io import active_mesh, region_from_view
 
 EVERY_S = 0.5
 WAIT_S = 0.2
@@ -73,6 +71,14 @@ class _Watching:
         return status
 
 
+class _OnMesh:
+    """For operators that need an active mesh."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_mesh(context) is not None
+
+
 class NERF2MESH_OT_generate(_Watching, bpy.types.Operator):
     """Make a mesh of the picture (or of the words alone)"""
 
@@ -104,15 +110,11 @@ class NERF2MESH_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class NERF2MESH_OT_region(bpy.types.Operator):
+class NERF2MESH_OT_region(_OnMesh, bpy.types.Operator):
     """Take what the view shows in its middle as the region (a vertex group, to be painted further as weights)"""
 
     bl_idname = "nerf2mesh.region_from_view"
     bl_label = "Region from the view"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return context.active_object is not None and context.active_object.type == "MESH"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         held = settings_of(context)
@@ -120,25 +122,20 @@ class NERF2MESH_OT_region(bpy.types.Operator):
         if seen is None:
             self.report({"ERROR"}, "view: expected a 3D view or a camera in the scene, got neither; add a camera")
             return {"CANCELLED"}
-        bpy.ops.object.mode_set(mode="OBJECT") if context.active_object.mode != "OBJECT" else None
-        held.group, count = region_from_view(context, context.active_object, *seen, held.share / 100)
+        held.group, count = region_from_view(context.active_object, *seen, held.share / 100)
         self.report({"INFO"}, f"{count} vertices in {held.group}")
         return {"FINISHED"} if count else {"CANCELLED"}
 
 
-class NERF2MESH_OT_render(bpy.types.Operator):
+class NERF2MESH_OT_render(_OnMesh, bpy.types.Operator):
     """Render the selected mesh as the scene's camera sees it, to paint over; the camera is kept beside the picture"""
 
     bl_idname = "nerf2mesh.render"
     bl_label = "Render to paint over"
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return context.active_object is not None and context.active_object.type == "MESH"
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         held, mesh = settings_of(context), context.active_object
-        path = _free(runs_of(context) / "paint", mesh.name)
+        path = next_free(runs_of(context) / "paint", mesh.name, ".png")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.paint = str(render_to_paint(context, mesh, path, held.size_px))
@@ -184,19 +181,6 @@ def _view(context: bpy.types.Context) -> tuple | None:
     projection = camera.calc_matrix_camera(context.evaluated_depsgraph_get(), x=512, y=512)
     place, turn, _ = camera.matrix_world.decompose()
     return projection @ Matrix.LocRotScale(place, turn, None).inverted(), place
-
-
-def _free(folder: Path, name: str) -> Path:
-    number = 1
-    while (folder / f"{plain(name)}-{number}.png").exists():
-        number += 1
-    return folder / f"{plain(name)}-{number}.png"
-
-
-def fraction() -> float:
-    """How far the run is, for the panel's bar, in [0, 1]."""
-    done, total = session.run.progress() if session.run is not None else (0, 0)
-    return min(1.0, done / total) if total and math.isfinite(total) else 0.0
 
 
 CLASSES = (

@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 
 from . import session
-from .operators import fraction
 from .preferences import settings_of
+from .scene_io import active_mesh
 
 
 class NERF2MESH_PT_main(bpy.types.Panel):
@@ -29,7 +29,7 @@ class NERF2MESH_PT_main(bpy.types.Panel):
         column.prop(held, "more")
         column.operator("nerf2mesh.generate", icon="MESH_MONKEY")
         if session.is_running():
-            column.progress(factor=fraction(), text=session.said)
+            column.progress(factor=session.fraction(), text=session.said)
             column.operator("nerf2mesh.cancel", icon="CANCEL")
         elif session.said:
             column.label(text=session.said)
@@ -45,7 +45,7 @@ class NERF2MESH_PT_refine(bpy.types.Panel):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with a mesh."""
-        return context.active_object is not None and context.active_object.type == "MESH"
+        return active_mesh(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         """The layout."""

@@ -8,9 +8,9 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntPropert
 
 PRESETS = (
     ("instant", "Instant", "A first guess, in seconds"),
-    ("preview", "Preview", "Half a minute"),
-    ("standard", "Standard", "Minutes"),
-    ("high", "High", "Longer, finer"),
+    ("preview", "Preview", "A quick look: few steps, a coarse mesh"),
+    ("standard", "Standard", "The defaults"),
+    ("high", "High", "A finer mesh, for a GPU or for patience"),
     ("tiny", "Tiny", "Shows that the chain runs, nothing of its quality"),
 )
 CHANGES = (

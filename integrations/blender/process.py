@@ -25,13 +25,13 @@ class Run:
     def __init__(self, command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
         """Starts the command; its folder is made, and what it prints goes to LOG in it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.command = folder, list(command)
+        self.folder = folder
         self.started_s = time.monotonic()
         self._asked_s: float | None = None
         hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
         with open(folder / LOG, "wb") as log:
             self._process = subprocess.Popen(
-                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=folder, **hidden
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=folder, **hidden
             )
 
     @property

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 from .command import REGION
 
@@ -14,6 +14,18 @@ COLLECTION = "nerf2mesh"
 GROUP = "nerf2mesh region"
 SLACK = 1e-3
 """A vertex is seen where a ray from the eye reaches it but for this share of its length."""
+
+
+def active_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active object where it is a mesh."""
+    active = context.active_object
+    return active if active is not None and active.type == "MESH" else None
+
+
+def to_object_mode(mesh: bpy.types.Object) -> None:
+    """Leaves the modes of editing and painting: only then the active mesh's data hold what was edited."""
+    if mesh.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
 
 
 def collection_of(context: bpy.types.Context) -> bpy.types.Collection:
@@ -49,12 +61,11 @@ def import_mesh(context: bpy.types.Context, path: Path, name: str) -> bpy.types.
     return mesh
 
 
-def export_mesh(context: bpy.types.Context, mesh: bpy.types.Object, path: Path, group: str) -> bool:
-    """Writes the mesh as GLB, with the weights of the vertex group as the attribute _N2M_REGION; whether it has any.
+def export_mesh(context: bpy.types.Context, mesh: bpy.types.Object, path: Path, weights: list[float] | None) -> None:
+    """Writes the mesh as GLB, with a weight for every vertex as the attribute _N2M_REGION where some are given.
 
     The weights are in the file for every vertex, seams included; the object itself stays as it is.
     """
-    weights = group_weights(mesh, group)
     for item in context.selected_objects:
         item.select_set(False)
     mesh.select_set(True)
@@ -77,7 +88,6 @@ def export_mesh(context: bpy.types.Context, mesh: bpy.types.Object, path: Path, 
     finally:
         if attribute is not None:
             mesh.data.attributes.remove(mesh.data.attributes[f"_{REGION}"])
-    return weights is not None
 
 
 def group_weights(mesh: bpy.types.Object, name: str) -> list[float] | None:
@@ -92,14 +102,14 @@ def group_weights(mesh: bpy.types.Object, name: str) -> list[float] | None:
     return found if any(weight > 0.5 for weight in found) else None
 
 
-def region_from_view(
-    context: bpy.types.Context, mesh: bpy.types.Object, to_clip, eye: Vector, share: float
-) -> tuple[str, int]:
+def region_from_view(mesh: bpy.types.Object, to_clip: Matrix, eye: Vector, share: float) -> tuple[str, int]:
     """Puts the vertices that the eye sees in its picture's middle into the vertex group; its name and their number.
 
     to_clip: 4 x 4, from the world to clip coordinates; share: of the picture's sides, 1 is all of it.
     """
-    mesh.vertex_groups.remove(old) if (old := mesh.vertex_groups.get(GROUP)) else None
+    to_object_mode(mesh)
+    if old := mesh.vertex_groups.get(GROUP):
+        mesh.vertex_groups.remove(old)
     group = mesh.vertex_groups.new(name=GROUP)
     inside = mesh.matrix_world.inverted()
     start = inside @ eye

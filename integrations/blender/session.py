@@ -7,10 +7,10 @@ from pathlib import Path
 
 import bpy
 
-from .command import Asked, arguments, clean_environment, find_command, next_folder, plain
+from .command import Asked, arguments, clean_environment, find_command, next_free, plain
 from .preferences import environment_of, runs_of, settings_of
 from .process import Run
-from .scene_io import export_mesh, import_mesh
+from .scene_io import active_mesh, export_mesh, group_weights, import_mesh, to_object_mode
 
 run: Run | None = None
 """The run that goes on, or the last one."""
@@ -39,20 +39,22 @@ def start_new(context: bpy.types.Context) -> None:
 
 def start_refining(context: bpy.types.Context) -> None:
     """The active mesh is changed, in its region where one is chosen. ValueError as in `start_new`."""
-    mesh = context.active_object
-    if mesh is None or mesh.type != "MESH":
+    mesh = active_mesh(context)
+    if mesh is None:
         raise ValueError("selection: expected a mesh, got none; select one")
     held = settings_of(context)
     if held.group and held.group not in mesh.vertex_groups:
         raise ValueError(f"region: expected a vertex group of {mesh.name}, got {held.group}; choose another")
-    folder = next_folder(runs_of(context), f"{mesh.name}-refined")
+    to_object_mode(mesh)
+    weights = group_weights(mesh, held.group)
+    if held.group and weights is None:
+        raise ValueError(f"region: expected vertices in {held.group}, got none; paint or assign some")
+    folder = next_free(runs_of(context), f"{mesh.name}-refined")
     folder.mkdir(parents=True)
     source = folder / f"source-{plain(mesh.name)}.glb"  # provenance.json names it as the parent
-    has_region = export_mesh(context, mesh, source, held.group)
-    if held.group and not has_region:
-        raise ValueError(f"region: expected vertices in {held.group}, got none; paint or assign some")
+    export_mesh(context, mesh, source, weights)
     paint, mask = bpy.path.abspath(held.paint), bpy.path.abspath(held.mask)
-    refining = {"start_from": str(source), "has_region": has_region, "paint": paint, "mask": mask}
+    refining = {"start_from": str(source), "has_region": weights is not None, "paint": paint, "mask": mask}
     refining |= {"change": held.change, "keep_topology": held.keep_topology}
     _start(context, asked_of(context, **refining), folder.name, folder)
 
@@ -61,7 +63,7 @@ def _start(context: bpy.types.Context, asked: Asked, name: str, folder: Path | N
     global run, said
     if is_running():
         raise ValueError("run: expected none that goes on, got one; wait for it or cancel it")
-    folder = folder or next_folder(runs_of(context), name)
+    folder = folder or next_free(runs_of(context), name)
     command = [*find_command(environment_of(context)), *arguments(asked, folder)]
     run, said = Run(command, folder, clean_environment()), "started"
 
@@ -80,6 +82,12 @@ def tick(context: bpy.types.Context) -> str:
     else:
         said = "cancelled" if status == "cancelled" else f"failed: {run.problem()}"
     return status
+
+
+def fraction() -> float:
+    """How far the run is, for the panel's bar, in [0, 1]."""
+    done, total = run.progress() if run is not None else (0, 0)
+    return min(1.0, done / total) if total else 0.0
 
 
 def cancel() -> None:

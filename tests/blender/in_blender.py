@@ -139,6 +139,7 @@ def on_picture(mesh, opaque: list[int]) -> dict:
 def refine() -> None:
     held, before = bpy.context.scene.nerf2mesh, bpy.context.active_object
     held.more, held.change, held.keep_topology = JOB["refine_more"], "color", True
+    bpy.ops.object.mode_set(mode="EDIT")  # where vertices are assigned to a group
     try:
         note("refine", sorted(bpy.ops.nerf2mesh.refine("EXEC_DEFAULT")))
     except RuntimeError as error:  # an operator that reports an error raises it in scripts

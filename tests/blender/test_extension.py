@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib.util
 import json
 import os
@@ -18,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nerf2mesh.config import Config, load_config
+from nerf2mesh.config import load_config
 from nerf2mesh.mesh import TriangleMesh, save_mesh
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera
@@ -75,6 +74,8 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
         command.arguments(command.Asked(), tmp_path)
     with pytest.raises(ValueError, match=r"^paint-over: expected a file"):
         command.arguments(command.Asked(start_from="m.glb", paint=str(tmp_path / "none.png")), tmp_path)
+    with pytest.raises(ValueError, match=r"^more: expected settings as on a command line, got use='war; close"):
+        command.arguments(command.Asked(prompt="a cup", more="use='war"), tmp_path)
     with pytest.raises(ValueError, match=r"^environment: expected a folder with bin/nerf2mesh"):
         command.find_command(str(tmp_path))
     with pytest.raises(ValueError, match=r"^environment: expected a folder or a program"):
@@ -106,10 +107,11 @@ def test_a_round_names_region_paint_and_mask(tmp_path: Path) -> None:
 
 
 def test_every_round_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    assert command.next_folder(tmp_path, "a cup") == tmp_path / "a-cup-1"
+    assert command.next_free(tmp_path, "a cup") == tmp_path / "a-cup-1"
     (tmp_path / "a-cup-1").mkdir()
-    assert command.next_folder(tmp_path, "a cup") == tmp_path / "a-cup-2"
-    assert command.next_folder(tmp_path, "../..").parent == tmp_path
+    assert command.next_free(tmp_path, "a cup") == tmp_path / "a-cup-2"
+    assert command.next_free(tmp_path, "../..").parent == tmp_path
+    assert command.next_free(tmp_path, "a cup", ".png") == tmp_path / "a-cup-1.png"
 
 
 def started(folder: Path, code: str) -> object:
@@ -173,7 +175,7 @@ def imports(source: str) -> list[str]:
 def box() -> TriangleMesh:
     """No two sides alike, with a texture that has no two like quarters; 0.2 x 0.6 x 1, off the middle."""
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2, indexing="ij"), -1).reshape(-1, 2)
-    cell = np.array([8 * 0 + 9 * i + j for i in range(8) for j in range(8)])
+    cell = np.array([9 * i + j for i in range(8) for j in range(8)])
     pair = np.concatenate([np.stack([cell, cell + 9, cell + 10], 1), np.stack([cell, cell + 10, cell + 1], 1)])
     corners, faces, uv = [], [], []
     for k in range(3):
@@ -242,7 +244,6 @@ def check_region(folder: Path, mesh: TriangleMesh) -> None:
 
 @pytest.mark.slow
 @needs_blender
-@pytest.mark.skipif("start_from" not in {f.name for f in dataclasses.fields(Config)}, reason="rounds are not there yet")
 def test_in_blender_with_real_runs(tmp_path: Path) -> None:
     seen = in_blender(tmp_path)
     assert seen["run"] == seen["refine"] == ["FINISHED"] and seen["cancelled"] == "cancelled"
