@@ -90,8 +90,8 @@ class LiveView:
         """Writes the state for the slider, and now and then cuts the mesh anew where somebody looks."""
         keep_state(folder, state.field, state.occupancy, state.step)
         panel = self.viewer.panel
-        if self.viewer.painter.n_visitors and panel.live:
-            self.copy.take(state.field, state.occupancy, state.step)
+        looked_at = panel.live and self.viewer.painter.n_visitors > 0
+        if looked_at and self.copy.take(state.field, state.occupancy, state.step, wait=False):
             panel.cutter.ask_idly()
 
     def finishing(self) -> None:

@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nerf2mesh.types import Camera
+from nerf2mesh.view.beside import start_thread
 from nerf2mesh.view.copies import FieldCopy
 from nerf2mesh.view.pictures import axis_depth, channel_picture, visitor_camera
 
@@ -54,8 +56,10 @@ class Painter:
     """Start with `start`, end with `stop`. `tick` is called about once a second from this thread
     while somebody looks."""
 
-    def __init__(self, copy: FieldCopy | None, tick: Callable[[], None] = lambda: None) -> None:
-        self.copy, self.tick = copy, tick
+    def __init__(self, copy: FieldCopy | None, *, beside_run: bool = False) -> None:
+        """beside_run: the processors belong to a run in this process."""
+        self.copy, self.beside_run = copy, beside_run
+        self.tick: Callable[[], None] = lambda: None
         self.channel, self.visible = "color", True
         self.wants_copy = threading.Event()
         """Set while a newer state of the run is wanted."""
@@ -64,7 +68,8 @@ class Painter:
         self._visitors: dict[int, Visitor] = {}
         self._speed, self._idle_after = FIRST_SPEED, 0.0
         self._wake, self._ending = threading.Event(), False
-        self._thread = threading.Thread(target=self._run, name="nerf2mesh-painter", daemon=True)
+        self._chosen: deque[tuple[Path, Callable[[str], None]]] = deque(maxlen=1)
+        self._thread: threading.Thread | None = None
 
     @property
     def n_visitors(self) -> int:
@@ -73,13 +78,14 @@ class Painter:
 
     def start(self) -> None:
         """Begins to paint."""
-        self._thread.start()
+        self._thread = start_thread(self._run, "nerf2mesh-painter", beside_run=self.beside_run)
 
     def stop(self) -> None:
         """Ends after the present picture."""
         self._ending = True
         self._wake.set()
-        self._thread.join(timeout=10.0)
+        if self._thread is not None:
+            self._thread.join(timeout=10.0)
 
     def enter(self, client: Any) -> None:
         """A browser has come, or moved its camera."""
@@ -100,9 +106,26 @@ class Painter:
             visitor.drawn_px, visitor.drawn_at = 0, -1.0
         self._wake.set()
 
+    def show_state(self, path: Path, say: Callable[[str], None]) -> None:
+        """Reads a kept state of the run and paints it for everybody; of several wishes the last counts. say: is told
+        why a state cannot be read."""
+        self._chosen.append((path, say))
+        self._wake.set()
+
+    def _read_chosen(self) -> None:
+        if not self._chosen or self.copy is None:
+            return
+        path, say = self._chosen.pop()
+        try:
+            self.copy.read(path)
+        except (ValueError, OSError) as error:
+            say(str(error))
+        self.repaint()
+
     def _run(self) -> None:
         ticked = 0.0
         while not self._ending:
+            self._read_chosen()
             job = self._next(time.monotonic())
             if job is not None:
                 self._paint(job)

@@ -43,7 +43,7 @@ class Panel:
         self.said = "" if control is None else "waiting for the first step"
         self.live = control is not None
         """Whether the field shown follows the run; else it is the kept state that the slider names."""
-        self.cutter = Cutter(copy, stage, self.say)
+        self.cutter = Cutter(copy, stage, self.say, beside_run=control is not None)
         self._states: list[Path] = []
         self._curves: list[Any] = []
         self._curves_at, self._n_refused = 0.0, 0
@@ -116,11 +116,7 @@ class Panel:
             return
         self.live = self.control is not None and at >= len(self._states)
         if not self.live:
-            try:
-                self.copy.read(self._states[min(at, len(self._states) - 1)])
-            except (ValueError, OSError) as error:
-                self.say(str(error))
-            self.painter.repaint()
+            self.painter.show_state(self._states[min(at, len(self._states) - 1)], self.say)
 
     def _add_run(self, control: RunControl) -> None:
         gui = self.server.gui

@@ -56,7 +56,7 @@ class Viewer:
         shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{port}/" + (f"?token={guard.token}" if guard.token else "")
         self.stage = Stage(self.server, beside=copy is not None)
-        self.painter = Painter(copy)
+        self.painter = Painter(copy, beside_run=control is not None)
         self.panel = Panel(self.server, self.painter, self.stage, copy, folder, control, settings or {})
         self.painter.tick = self.panel.tick
         self.server.on_client_connect(self._enter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ import torch
 import nerf2mesh
 from nerf2mesh.optimize import LAST
 from nerf2mesh.types import Camera, Rendering
+from nerf2mesh.view.beside import start_thread
 from nerf2mesh.view.copies import FieldCopy, keep_state, kept_states
 from nerf2mesh.view.cutter import Cutter
-from nerf2mesh.view.painter import MOVING_S, Painter, Visitor
+from nerf2mesh.view.painter import IDLE_SHARE, MOVING_S, Painter, Visitor
 from nerf2mesh.view.pictures import BEHIND, CHANNELS, axis_depth, channel_picture, opencv_pose, visitor_camera
 from tests.tiny_run import TINY
 
@@ -136,7 +138,7 @@ def test_idle_visitors_wait_their_share() -> None:
 
     painter._send = work
     painter._paint(job)
-    assert painter._idle_after - time.process_time() > 0.05 / 0.02
+    assert painter._idle_after - time.process_time() > 0.05 / IDLE_SHARE - 1.0
     watcher.drawn_step = 6
     assert painter._next(time.monotonic()) is None
 
@@ -183,3 +185,36 @@ def test_meshes_that_nobody_asked_for_wait_their_share() -> None:
     wait_for(3)
     cutter.close()
     assert asked == [None, 3.0, None] and cutter.n_cut == 3
+
+
+@pytest.mark.parametrize(("beside_run", "expected"), [(True, 1), (False, 3)])
+def test_who_computes_beside_a_run_has_no_workers_and_takes_none_from_others(beside_run: bool, expected: int) -> None:
+    before, counts = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        start_thread(lambda: counts.append(torch.get_num_threads()), "new", beside_run=beside_run).join()
+        later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert counts == [expected, 3] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_last_chosen_state_is_painted_and_one_that_cannot_be_read_is_said() -> None:
+    read, said = [], []
+
+    def fail(path: Path) -> None:
+        read.append(path.name)
+        raise ValueError("path: expected a state")
+
+    painter = Painter(SimpleNamespace(step=1, read=fail))
+    painter._visitors = {1: _visitor(1, drawn_at=5.0, drawn_px=100)}
+    painter.show_state(Path("first"), said.append)
+    painter.show_state(Path("second"), said.append)
+    painter.start()
+    end = time.monotonic() + 10.0
+    while not said and time.monotonic() < end:
+        time.sleep(0.005)
+    painter.stop()
+    assert read == ["second"] and said == ["path: expected a state"]
