@@ -18,7 +18,7 @@ from nerf2mesh.sweep.config import BenchConfig
 
 BASE = "base"
 N_OBJECTS = 16
-"""Unless n_objects says otherwise: with preset preview and one seed two hours on two cores."""
+"""Unless n_objects or objects says otherwise: with preset preview and one seed two hours on two cores."""
 PASSES = {
     "sds": 1.0, "sjc": 1.0, "csd": 3.0, "nfsd": 3.0, "ism": 10.0, "asd": 2.0, "sdi": 17.0, "vsd": 5.0, "bsd": 8.0,
     "hifa": 1.0, "x0": 1.0, "rfds": 1.0, "rfds_rev": 2.0,

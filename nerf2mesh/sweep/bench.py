@@ -98,7 +98,7 @@ def case_names(config: BenchConfig) -> list[str]:
         names = object_names(protocol, config.objects, **where)
     if not 0 <= config.n_objects <= len(names):
         raise ValueError(f"n_objects: expected 0 (all) to {len(names)}, got {config.n_objects}; lower it")
-    count = config.n_objects or (N_OBJECTS if config.protocol == "ablation" else None)
+    count = config.n_objects or (N_OBJECTS if config.protocol == "ablation" and not config.objects else None)
     return with_yaws(names[:count], config.yaws)
 
 
@@ -180,10 +180,11 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     results.save(folder / "results.json")
     records, first = results.records, names[0] if names else None
     blind = [name for name in BLIND if any(r.method == name for r in records)]
-    notes = _notes(config)
+    notes, drawn = _notes(config), ""
     if config.protocol == "ablation":
         text = ablation_report(results, names[0], names[1:], blind, n_wanted=len(case_names(config)))
-        atomic_write_text(folder / FIGURE, figure(records, names[0], names[1:]))
+        drawn = figure(records, names[0], names[1:])
+        atomic_write_text(folder / FIGURE, drawn)
     elif config.protocol == "objects":
         text = split_report(results, names, blind, n_wanted=len(case_names(config)), notes=notes)
     else:
@@ -203,7 +204,6 @@ def write_tables(folder: Path, queue: Queue, config: BenchConfig) -> str:
     )
     atomic_write_text(folder / "margins.json", formats.margins_json(records, first, blind) if first else "[]\n")
     with atomic_write(folder / "page.html") as part:
-        drawn = figure(records, names[0], names[1:]) if config.protocol == "ablation" else ""
         write_page(part, results, _pictures(queue), method=first, baselines=blind, figure=drawn)
     return text
 

@@ -105,7 +105,7 @@ class BenchConfig:
     objects: Annotated[tuple[Name, ...], Length(0, 100000)] = ()
     """Names out of the protocol's; empty: all."""
     n_objects: Annotated[int, Within(0, 1_000_000)] = 0
-    """Only the first so many of them; 0: all (of protocol ablation 16)."""
+    """Only the first so many of them; 0: all (of protocol ablation 16, unless `objects` names them)."""
     split: Annotated[str, OneOf(*SPLITS)] = "both"
     """Of protocol objects: heldout (sources that priors are trained on), outside (other sources), or both."""
     per_split: Annotated[int, Within(1, 100_000)] = 48

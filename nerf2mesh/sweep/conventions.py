@@ -1,7 +1,7 @@
 """The finished fits of a sweep measured by every convention: no fit is run, what was measured is kept.
 
-FOLDER/conventions/ID.json holds what a job's mesh scored, under the digest of mesh and conventions, so that the command
-goes on where it was stopped and measures again what has changed.
+FOLDER/conventions/ID.json holds what a job's mesh scored, under a digest of the mesh and of the code that measures,
+so that the command goes on where it was stopped and measures again what has changed.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from nerf2mesh.evaluate.protocols.baselines import background, sphere
-from nerf2mesh.evaluate.protocols.convention_study import alignment_rows, study
-from nerf2mesh.evaluate.protocols.conventions import CONVENTIONS
+from nerf2mesh.evaluate.protocols.convention_study import study
+from nerf2mesh.evaluate.protocols.score_cache import code_digest
 from nerf2mesh.evaluate.protocols.scoring import Case, Prediction
 from nerf2mesh.evaluate.tables.convention_table import convention_report, records_of
 from nerf2mesh.evaluate.tables.results import Record
@@ -26,8 +26,6 @@ from nerf2mesh.utils.regular_file import read_json
 
 Scores = dict[str, dict[str, float]]
 BASELINE = "sphere"
-_FORMAT = 1
-"""Raised when the arithmetic changes."""
 
 
 def convention_tables(folder: Path, *, method: str | None = None, count: int = 0) -> str:
@@ -103,14 +101,12 @@ def _case(queue: Queue, payload: Payload) -> Case:
 
 
 def _kept(folder: Path, name: str, digest: str, make: Callable[[], Scores]) -> Scores:
-    """The scores kept under `name` if they are of this mesh and these conventions, else made and kept."""
+    """The scores kept under `name` if they are of this mesh by this code, else made and kept."""
     path = folder / "conventions" / f"{name}.json"
-    kinds = [replace(kind, source="", unstated=()) for kind in (*CONVENTIONS, *alignment_rows())]
-    key = hashlib.sha256(repr((_FORMAT, digest, kinds)).encode()).hexdigest()
+    key = hashlib.sha256(f"{code_digest()} {digest}".encode()).hexdigest()
     kept = read_json(path, {})
     if kept.get("key") == key:
         return kept["scores"]
     scores = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps({"key": key, "scores": scores}) + "\n")
     return scores

@@ -30,6 +30,7 @@ from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, as_pr
 from nerf2mesh.evaluate.tables.pictures import write_png, write_sheet, write_turntable
 from nerf2mesh.evaluate.tables.results import run_case
 from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.report import sha256_file
 from nerf2mesh.sweep.queue import Payload
 from nerf2mesh.sweep.worker import Context
 from nerf2mesh.types import Camera, Observations
@@ -99,7 +100,6 @@ class LibraryMethod:
 
     def _fit(self, *given: Any) -> Prediction:
         from nerf2mesh.api import fit
-        from nerf2mesh.mesh import TriangleMesh
 
         if isinstance(given[0], str):
             config = self._with_prompt(given[0])
@@ -149,10 +149,11 @@ def _fit(case: Case | TextCase, payload: Payload, context: Context) -> list[Payl
 def _baselines(case: Case | TextCase, payload: Payload, context: Context) -> list[Payload]:
     records, judge, cache = [], _judge(payload), truth_folder(context.folder.parents[1])
     content = case_digest(case) if isinstance(case, Case) else ""
+    weights = judge_digests(json.dumps(payload["weights"]))
     for name, baseline in baselines_of(case).items():
         context.say(name)
         scored = partial(_scored, name, baseline, case, judge)
-        record = kept_scores(cache, content, name, payload["weights"], scored) if content else scored()
+        record = kept_scores(cache, content, name, weights, scored) if content else scored()
         records.append(record | {"object": case.name})  # equal content may have another name
         _sheet(context.folder, name, case, baseline(case))
     if isinstance(case, Case):
@@ -172,6 +173,20 @@ def _judge(payload: Payload) -> Judges | None:
 @lru_cache(maxsize=1)
 def _judges(weights: str) -> Judges:
     return Judges(json.loads(weights))
+
+
+@lru_cache(maxsize=1)
+def judge_digests(weights: str) -> dict[str, list[str]]:
+    """SHA-256 of the files that judge, by metric; of a folder, of all files below it.
+
+    weights: JSON of a path or of several for each metric.
+    """
+    found = {}
+    for key, given in json.loads(weights).items():
+        paths = [Path(path) for path in ([given] if isinstance(given, str) else given)]
+        files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+        found[key] = [sha256_file(file) for file in files if file.is_file()]
+    return found
 
 
 def _sheet(folder: Path, method: str, case: Case | TextCase, prediction: Any) -> None:

@@ -3,7 +3,8 @@
 The sweep (`toy`) scores every trivial result on 200 held-out objects. It runs by local processes undisturbed, then by
 each launcher asked for while one of its workers, drawn at random, is killed (SIGKILL) every `--every` seconds. Printed
 and written as kill.json: jobs, kills, jobs that a death interrupted, jobs lost, done twice, of unequal scores, and
-whether the tables are the same bytes. Cost is left out of that: no two runs take the same time.
+whether the tables are the same bytes. Cost is left out of that: no two runs take the same time. Where no job was
+interrupted nothing was shown, and the command fails.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def main() -> None:
         print(json.dumps(found[-1]), flush=True)
     (folder / "kill.json").write_text(json.dumps(found, indent=1) + "\n")
     bad = [f for f in found if f["lost"] or f["doubled"] or f["unequal"] or not f["tables_equal"]]
-    raise SystemExit(f"unequal: {bad}" if bad else 0)
+    if bad:
+        raise SystemExit(f"unequal: {bad}")
+    calm = [f["launch"] for f in found if not f["interrupted"]]
+    raise SystemExit(f"no job was interrupted by {', '.join(calm)}: lower --every, or remove {folder}" if calm else 0)
 
 
 def sweep(folder: Path, kind: str, args: argparse.Namespace, every_s: float = 0.0) -> int:

@@ -98,6 +98,8 @@ def test_changed_missing_and_broken_files_are_named(tmp_path: Path, capsys: pyte
     assert wrong == [
         "a/materials/textures/texture.png: other bytes than when it was listed", "b/meshes/model.mtl: missing",
     ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"list: expected objects listed in .*, got none; give the command without"):
+        verify(root, tmp_path / "another.jsonl")
     listing.write_text("not a list\n")
     with pytest.raises(ValueError, match=r"list: expected lines of prepare, got another in line 1"):
         prepare("gso", root, listing)

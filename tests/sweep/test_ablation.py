@@ -39,6 +39,12 @@ def test_every_variant_changes_one_part_of_a_valid_configuration() -> None:
         assert differing and differing <= rooms[variant.factor], variant
 
 
+def test_sixteen_objects_unless_others_are_asked_for() -> None:
+    every = bench.case_names(config(n_objects=40))
+    assert bench.case_names(config()) == every[:16] and len(every) == 40
+    assert bench.case_names(config(objects=tuple(every[:20]))) == every[:20]
+
+
 def test_losses_get_equal_time_and_none_is_missing() -> None:
     found = {v.name: dict(o.split("=") for o in v.overrides) for v in variants(("loss",), 240)}
     assert set(found) == {*LOSSES, "mv_sdi"} - {"sds", "dds"}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from nerf2mesh.evaluate.metrics.images import ssim_map
+from nerf2mesh.evaluate.metrics.images import depth_error, normal_error, ssim_map
 
 _TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 """Linear sRGB to CIE XYZ, D65 (IEC 61966-2-1)."""
@@ -56,16 +56,12 @@ def region_shape_scores(
     not cover anywhere counts as the worst values; a region without pixels has none.
     """
     scores = {}
-    normal, true_normal = shape[1].double(), target[1].double()
-    cross = torch.linalg.cross(normal, true_normal, dim=-1).norm(dim=-1)
-    angle = torch.rad2deg(torch.atan2(cross, (normal * true_normal).sum(dim=-1)))
+    depth, normal, true_depth, true_normal = (one.flatten(0, 1).double() for one in (*shape, *target))  # one tall map
     for name, mask in (("seen", seen), ("unseen", unseen)):
         if mask.any():
-            shared = mask & both
-            some = bool(shared.any())
-            apart = (shape[0] - target[0]).abs()[shared].double()
-            scores[f"normal_error_deg_{name}"] = float(angle[shared].mean()) if some else worst_deg
-            scores[f"depth_error_{name}"] = float(apart.mean()) if some else worst_depth
+            shared = (mask & both).flatten(0, 1)
+            scores[f"normal_error_deg_{name}"] = float(normal_error(normal, true_normal, shared).nan_to_num(worst_deg))
+            scores[f"depth_error_{name}"] = float(depth_error(depth, true_depth, shared).nan_to_num(worst_depth))
     return scores
 
 

@@ -82,8 +82,7 @@ def load_case(
         if track != "image" and (case.mesh is None or case.views):
             raise ValueError(f"track: expected image for {protocol}, got {track!r}; that protocol fixes what is given")
         case = drawn_case(case, look) if track == "sketch" else case
-    case = with_regions(case)
-    return with_views(case, TRACK_VIEWS[track]) if track in TRACK_VIEWS else case
+    return with_regions(with_views(case, TRACK_VIEWS[track]) if track in TRACK_VIEWS else case)
 
 
 def with_regions(case: Case) -> Case:

@@ -7,13 +7,13 @@ whose files have other sizes or times than when it was listed is read again. `ve
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nerf2mesh.evaluate.protocols.datasets import MeshItem, google_scanned_objects, objaverse, omniobject3d
+from nerf2mesh.report import sha256_file
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
 READERS: dict[str, Callable[..., list[MeshItem]]] = {
@@ -60,14 +60,21 @@ def prepare(
 
 
 def verify(root: Path | str, listing: Path | str) -> list[str]:
-    """What differs from the list, a line each: files that are missing, and files whose bytes are others."""
-    root, wrong = Path(root), []
-    for entry in read_list(Path(listing)).values():
+    """What differs from the list, a line each: files that are missing, and files whose bytes are others.
+
+    ValueError where there is no list, or an empty one: then nothing would be compared.
+    """
+    root, wrong, entries = Path(root), [], read_list(Path(listing))
+    if not entries:
+        raise ValueError(
+            f"list: expected objects listed in {listing}, got none; give the command without --verify first"
+        )
+    for entry in entries.values():
         for name, (_, _, digest) in entry.files.items():
             path = root / name
             if not path.is_file():
                 wrong.append(f"{name}: missing")
-            elif _sha256(path) != digest:
+            elif sha256_file(path) != digest:
                 wrong.append(f"{name}: other bytes than when it was listed")
     return wrong
 
@@ -77,7 +84,7 @@ def listed(root: Path, item: MeshItem) -> Listed:
     files = {}
     for path in files_of(item):
         stat = path.stat()
-        files[path.relative_to(root).as_posix()] = (stat.st_size, stat.st_mtime_ns, _sha256(path))
+        files[path.relative_to(root).as_posix()] = (stat.st_size, stat.st_mtime_ns, sha256_file(path))
     try:
         faces, wrong = item.load().n_faces, ""
     except (ValueError, OSError) as error:
@@ -127,11 +134,3 @@ def _is_listed(entry: Listed | None, root: Path, item: MeshItem) -> bool:
         return False
     now = {p.relative_to(root).as_posix(): (p.stat().st_size, p.stat().st_mtime_ns) for p in files_of(item)}
     return now == {name: (size, time) for name, (size, time, _) in entry.files.items()}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while part := stream.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()

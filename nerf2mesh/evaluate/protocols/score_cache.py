@@ -1,7 +1,8 @@
 """Scores of trivial results, kept by content: what the case holds, which result, and the code that measures.
 
-The folder is the one of `truth_cache`. A score is made anew once a true pixel, a setting, the weights of a judge or a
-source file of what measures has changed; equal content gives the same file, whatever the object is called.
+The folder is the one of `truth_cache`. A score is made anew once a true pixel, a setting, the weights of a judge, a
+source file of what measures or the compiled library has changed; equal content gives the same file, whatever the object
+is called.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from nerf2mesh.evaluate.protocols.scoring import Case
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.regular_file import read_json
 
-MEASURING = ("evaluate/metrics", "evaluate/protocols", "render", "mesh/triangle_mesh.py", "mesh/shapes.py")
-"""Files and folders of the package whose change makes scores anew."""
+MEASURING = (
+    *("evaluate/metrics", "evaluate/protocols", "render", "mesh/triangle_mesh.py", "mesh/shapes.py", "mesh/vectors.py"),
+    *("types.py", "kernels/libn2m_cpu.so"),
+)
+"""Files and folders of the package whose change makes scores anew; the library may be missing."""
 
 
 def kept_scores(
@@ -30,20 +34,18 @@ def kept_scores(
 ) -> dict[str, Any]:
     """The JSON of `make()`, from the cache where the same result of the same case was scored before.
 
-    content: `case_digest` of the case. judge: what is known of the networks that judge (their files). A record that
+    content: `case_digest` of the case. judge: the networks that judge, by the digests of their files. A record that
     names a failure is never kept.
     """
     if cache is None:
         return make()
     digest = hashlib.sha256(json.dumps([content, result, judge, code_digest()]).encode())
     path = cache / f"score-{digest.hexdigest()[:24]}.json"
-    kept = read_json(path, {})
-    if kept:
+    if kept := read_json(path, {}):
         return kept
     made = make()
     if not made.get("failed"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(path, json.dumps(made) + "\n")
+        atomic_write_text(path, json.dumps(made) + "\n", concurrent=True)
     return made
 
 
@@ -58,11 +60,11 @@ def case_digest(case: Case) -> str:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """SHA-256 of the sources that draw and measure."""
+    """SHA-256 of what draws and measures."""
     digest, package = hashlib.sha256(), Path(__file__).parents[2]
     for place in MEASURING:
         files = sorted((package / place).rglob("*.py")) if (package / place).is_dir() else [package / place]
-        for file in files:
+        for file in (file for file in files if file.is_file()):
             digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
 

@@ -38,7 +38,7 @@ def ablation_report(
 def ablation_rows(records: Sequence[Record], base: str, variants: Sequence[str], blind: Sequence[str]) -> Rows:
     """One row a method: means with intervals, paired differences from the base with theirs, p of the first, time."""
     heading = ["part", "variant"]
-    heading += [f"{_title(key)}" for key in SHOWN]
+    heading += [_title(key) for key in SHOWN]
     heading += [f"difference, {METRIC_BY_KEY[key].title}" for key in SHOWN]
     heading += [f"p, {METRIC_BY_KEY[SHOWN[0]].title}", "time (s)"]
     rows = []
