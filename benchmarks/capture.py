@@ -16,7 +16,6 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import imageio
@@ -132,7 +131,7 @@ def _captured(folder: Path, cache: Path, mesh: TriangleMesh, asked: argparse.Nam
         "exposures_differ_by": float(facts.get("exposures_differ_by", 1.0)),
         "center_error": float(np.median(off)) / float(true.position.norm(dim=1).mean()),
         "axis_error_deg": float(np.median(np.rad2deg(np.arccos(cosine.clip(-1, 1))))),
-        **measured(replace(result), mesh, unseen),
+        **measured(result, mesh, unseen),
         "motion_s": motion_s,
         "fit_s": time.perf_counter() - start,
     }

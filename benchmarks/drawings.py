@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from benchmarks.photos import ONLY_WHAT_IS_MEASURED
+from benchmarks.sheets import kept_rows
 from nerf2mesh.api import fit
 from nerf2mesh.evaluate.metrics.surface import Surface
 from nerf2mesh.mesh import TriangleMesh
@@ -34,7 +36,6 @@ SHARP_DEG = 30.0
 SPACING = 5e-4
 """Between the points on an edge, as a share of the longest side."""
 WAYS = {"hull": "input=drawing", "fit": "experiment=drawing"}
-ONLY_WHAT_IS_MEASURED = ("mesh.texture=false", "report.html=false", "report.turntable_frames=0", "report.quiet=true")
 FIGURES = ("iou", "size_error", "edge_error", "crease_error", "outside", "seconds")
 
 
@@ -93,9 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tests.inputs import drawn_parts as draw
 
     parts = draw.open_parts() if asked.open else draw.twenty_parts()
-    rows: list[dict[str, object]] = []
-    if asked.out and asked.out.is_file():
-        rows = json.loads(asked.out.read_text(encoding="utf-8"))["rows"]
+    settings = {"mm_per_px": asked.mm_per_px, "overrides": asked.overrides}
+    rows = kept_rows(asked.out, settings)
     done = {(row["part"], row["kind"], row["way"]) for row in rows}
     for k, kind, way in (
         (k, i, w) for w in asked.ways for i in asked.kinds for k in range(min(asked.parts, len(parts)))
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append({"part": name, "kind": kind, "way": way, **_run(parts[k], kind, way, asked)})
         print(_line(rows[-1]), flush=True)
         if asked.out:
-            atomic_write_text(asked.out, json.dumps({"rows": rows}, indent=1))
+            atomic_write_text(asked.out, json.dumps({**settings, "rows": rows}, indent=1))
     for way in asked.ways:
         for kind in asked.kinds:
             alike = [row for row in rows if row["kind"] == kind and row["way"] == way]

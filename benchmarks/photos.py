@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     asked = parser.parse_args(argv)
     settings = {"size_px": asked.size, "overrides": asked.overrides}
-    rows = _kept(asked.out, settings)
+    rows = kept_rows(asked.out, settings)
     done = {tuple(row[key] for key in KEYS) for row in rows}
     every = shapes(asked.objects, asked.shapes, asked.skip)
     for name, mesh, n, experiment in ((*s, n, e) for s in every for n in asked.views for e in asked.experiments):
@@ -142,16 +142,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             alike = [row for row in rows if row["views"] == n and row["experiment"] == experiment]
             print(_line({"shape": f"mean of {len(alike)}", "views": n, "experiment": experiment, **_means(alike)}))
     return 0
-
-
-def _kept(out: Path | None, settings: dict[str, object]) -> list[dict[str, object]]:
-    """Rows of an earlier call; ValueError where they were made with other settings."""
-    if out is None or not out.is_file():
-        return []
-    before = json.loads(out.read_text(encoding="utf-8"))
-    if {key: before.get(key) for key in settings} != settings:
-        raise ValueError(f"out: expected rows made with {settings}, got others in {out}; name another file")
-    return before["rows"]
 
 
 def _run(name: str, mesh: TriangleMesh, n: int, experiment: str, size: int, overrides: list[str]) -> dict[str, object]:

@@ -33,16 +33,21 @@ TABLE = np.where(np.arange(256) > 10, ((np.arange(256) / 255 + 0.055) / 1.055) *
 def log_exposures(
     picture: Int[np.ndarray, " n"], point: Int[np.ndarray, " n"], value: Float[np.ndarray, " n"], n_pictures: int
 ) -> Float[np.ndarray, " p"]:
-    """g of each picture, natural logarithm, median 0; 0 for a picture with fewer than FEWEST_POINTS values.
+    """g of each picture, natural logarithm, median 0; 0 for a picture with fewer than FEWEST_POINTS shared points.
 
     picture, point: whose brightness it is, numbers from 0. value: log L.
     """
     exposure = np.zeros(n_pictures)
-    told = np.bincount(picture, minlength=n_pictures) >= FEWEST_POINTS
-    if told.sum() < 2:
+    told = np.ones(n_pictures, bool)
+    while True:  # a picture left out may leave points that one picture alone has, which say nothing
+        kept = told[picture]
+        kept &= np.bincount(point[kept], minlength=int(point.max(initial=0)) + 1)[point] > 1
+        enough = np.bincount(picture[kept], minlength=n_pictures) >= FEWEST_POINTS
+        if (enough == told).all():
+            break
+        told = enough
+    if not told.any():
         return exposure
-    kept = told[picture]
-    kept &= np.bincount(point[kept], minlength=int(point.max()) + 1)[point] > 1  # one alone says nothing
     picture, point, value = picture[kept], point[kept], value[kept]
     by_picture, by_point = _groups(picture, n_pictures), _groups(point, int(point.max(initial=0)) + 1)
     own = np.zeros(len(by_point))
@@ -50,8 +55,6 @@ def log_exposures(
         for j, rows in enumerate(by_point):
             own[j] = np.median(value[rows] - exposure[picture[rows]]) if len(rows) else 0.0
         for i in np.flatnonzero(told):
-            if not len(by_picture[i]):
-                continue
             exposure[i] = np.median(value[by_picture[i]] - own[point[by_picture[i]]])
         exposure[told] -= np.median(exposure[told])
     return exposure

@@ -22,8 +22,8 @@ MIN_GAP_M = 0.3
 STRONG = 1.5
 """A wall's end is beyond doubt where its sides are this many times longer than it is wide."""
 TIP_SLACK, TIP_SHARE, MOST_TIP_EDGES = 2.0, 0.3, 3
-"""A tip at a wall's end may stand out by so many times the slack of outlines, or that share of the end's width; and its
-edges."""
+"""A tip at a wall's end may stand out by so many times the slack of outlines, or that share of the end's width; such
+an end is a chain of at most so many edges."""
 TURN_COS = np.cos(np.deg2rad(50.0))
 LOOK_COS = np.cos(np.deg2rad(45.0))
 
@@ -61,10 +61,9 @@ def wall_ends(walls: Walls, config: InputConfig) -> list[WallEnd]:
         polygon = orient(polygon.simplify(walls.slack_m))
         for ring in (polygon.exterior, *polygon.interiors):
             corners = np.asarray(ring.coords)[:-1]
-            found += _ends_of(corners, config, walls.slack_m, 1)
-            found += [
-                end for n in (2, 3) if len(corners) > n + 2 for end in _ends_of(corners, config, walls.slack_m, n)
-            ]
+            for edges in range(1, MOST_TIP_EDGES + 1):
+                if edges == 1 or len(corners) > edges + 2:
+                    found += _ends_of(corners, config, walls.slack_m, edges)
     return found
 
 

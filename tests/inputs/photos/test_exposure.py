@@ -33,6 +33,9 @@ def test_a_picture_that_shares_little_keeps_its_exposure() -> None:
     kept = np.concatenate([np.flatnonzero(picture != 3), few])
     found = log_exposures(picture[kept], point[kept], value[kept], 4)
     assert found[3] == 0.0 and found[1] - found[2] == pytest.approx(0.7, abs=0.01)
+    alone = 300 + np.arange(40)  # points that no other picture has
+    many = [np.append(kept_of, more) for kept_of, more in ((picture[kept], alone * 0 + 3), (point[kept], alone))]
+    assert log_exposures(*many, np.append(value[kept], np.ones(40)), 4) == pytest.approx(found)
     assert not log_exposures(np.zeros(0, int), np.zeros(0, int), np.zeros(0), 3).any()
 
 
