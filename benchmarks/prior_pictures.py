@@ -46,7 +46,9 @@ def pictures(folder: Path) -> Iterator[Path]:
         family = list(HELD_OUT_FAMILIES)[k % len(HELD_OUT_FAMILIES)]
         path = folder / f"{k:02d}_{family}.png"
         if not path.exists():
-            shown = render_exact(sample_scenes([FIRST_SEED + k], [family]), Camera.orbit(torch.tensor([30.0]), 15.0, width_px=256))
+            shown = render_exact(
+                sample_scenes([FIRST_SEED + k], [family]), Camera.orbit(torch.tensor([30.0]), 15.0, width_px=256)
+            )
             alpha = shown["alpha"][0, ..., None]
             straight = torch.cat([shown["rgb"][0] / alpha.clamp_min(1e-6), alpha], dim=-1).clamp(0, 1)
             Image.fromarray(np.round(straight.numpy() * 255).astype(np.uint8)).save(path)
