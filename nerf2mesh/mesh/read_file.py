@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from nerf2mesh.mesh.color_space import linear_to_srgb
-from nerf2mesh.mesh.scene_file import first_line, load_scene
+from nerf2mesh.mesh.scene_file import first_line, load_scene, shapes_in
 from nerf2mesh.mesh.scene_material import colors_of, material_of, multiplied
 from nerf2mesh.mesh.vectors import unit
 
@@ -117,14 +117,8 @@ def _read_parts(path: Path) -> list[MeshArrays]:
     scene = load_scene(path)
     is_gltf = path.suffix.lower() in (".glb", ".gltf")
     if not isinstance(scene, trimesh.Scene):
-        return [_part(scene, is_gltf)] if isinstance(scene, trimesh.Trimesh) else []
-    parts = []
-    for name in scene.graph.nodes_geometry:
-        transform, geometry = scene.graph[name]
-        shape = scene.geometry[geometry]
-        if isinstance(shape, trimesh.Trimesh):
-            parts.append(_placed(_part(shape, is_gltf), np.asarray(transform)))
-    return parts
+        return [_part(shape, is_gltf) for shape, _ in shapes_in(scene)]
+    return [_placed(_part(shape, is_gltf), transform) for shape, transform in shapes_in(scene)]
 
 
 def _placed(part: MeshArrays, transform: np.ndarray) -> MeshArrays:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
+
 from nerf2mesh.utils.names import inside, printable
 from nerf2mesh.utils.regular_file import read_regular
 
@@ -90,6 +92,17 @@ def load_scene(path: Path) -> Any:
         warnings.warn(f"{path}: left out {shown}, which the mesh names: {why}", stacklevel=4)
     _check_scene(scene)
     return scene
+
+
+def shapes_in(scene: Any) -> list[tuple[Any, np.ndarray]]:
+    """The meshes of what `load_scene` returns, each as often as it is shown, with its place in the scene [4, 4]."""
+    import trimesh
+
+    placed = [(scene, np.eye(4))]
+    if isinstance(scene, trimesh.Scene):
+        nodes = (scene.graph[name] for name in scene.graph.nodes_geometry)
+        placed = [(scene.geometry[geometry], np.asarray(transform)) for transform, geometry in nodes]
+    return [(shape, transform) for shape, transform in placed if isinstance(shape, trimesh.Trimesh)]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nerf2mesh.mesh import MeshConfig, TriangleMesh
+from nerf2mesh.mesh.scene_file import load_scene, shapes_in
 from nerf2mesh.mesh.texture.bake import bleed, texel_points
 from nerf2mesh.mesh.texture.unwrap import unwrap
 from nerf2mesh.refine.nearest import surface_colors
@@ -48,8 +49,9 @@ def atlas_fault(mesh: TriangleMesh, region: Contains) -> str:
 def check_atlas(source: Source, region: Contains) -> None:
     """ValueError where the mesh's own texture coordinates cannot be kept."""
     fault = atlas_fault(source.mesh, region)
-    if not fault and source.n_textured > 1:
-        fault = f"{source.n_textured} textured parts, whose texture coordinates are joined when they are read"
+    parts = 0 if fault else sum(shape.visual.kind == "texture" for shape, _ in shapes_in(load_scene(source.file)))
+    if parts > 1:
+        fault = f"{parts} textured parts, whose texture coordinates are joined when they are read"
     if fault:
         raise ValueError(
             f"refine.keep_topology: expected a mesh with one texture that shows each place once, got {fault} "

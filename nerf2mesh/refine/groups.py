@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from nerf2mesh.mesh.read_file import axis_turn
-from nerf2mesh.mesh.scene_file import load_scene
+from nerf2mesh.mesh.scene_file import load_scene, shapes_in
 
 COLOR_SLACK = 0.1
 INSIDE = 0.5
 """Weights of a group above this are in."""
+PLAIN = {"x", "y", "z", "nx", "ny", "nz", "red", "green", "blue", "alpha", "s", "t", "u", "v"}
+"""Properties of a PLY's vertices that are no groups."""
 
 
 def group_points(file: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -49,15 +51,8 @@ def color_points(vertices: np.ndarray, colors: np.ndarray | None, wanted: list[f
 
 def _attribute(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None, set[str]]:
     """Of a GLB the vertex attribute _NAME, of a PLY the property NAME."""
-    scene = load_scene(file)
-    graph = getattr(scene, "graph", None)
-    parts = [(scene, np.eye(4))] if graph is None else [
-        (scene.geometry[graph[node][1]], np.asarray(graph[node][0])) for node in graph.nodes_geometry
-    ]  # fmt: skip
     points, inside, known, found = [], [], set(), False
-    for shape, pose in parts:
-        if not hasattr(shape, "faces"):
-            continue
+    for shape, pose in shapes_in(load_scene(file)):
         points.append(np.asarray(shape.vertices) @ pose[:3, :3].T + pose[:3, 3])
         attributes = _attributes(shape)
         known |= {key.removeprefix("_") for key in attributes}
@@ -74,9 +69,9 @@ def _attributes(shape: Any) -> dict[str, np.ndarray]:
     """One value a vertex, by name."""
     found = {str(key): np.asarray(value) for key, value in getattr(shape, "vertex_attributes", {}).items()}
     raw = shape.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
-    if raw is not None and getattr(raw, "dtype", None) is not None and raw.dtype.names:
-        plain = {"x", "y", "z", "nx", "ny", "nz", "red", "green", "blue", "alpha", "s", "t", "u", "v"}
-        found |= {key: np.asarray(raw[key]).reshape(-1) for key in raw.dtype.names if key not in plain}
+    if raw is not None:  # binary: a structured array; ASCII: a dictionary
+        names = raw.keys() if isinstance(raw, dict) else raw.dtype.names or ()
+        found |= {key: np.asarray(raw[key]).reshape(-1) for key in names if key not in PLAIN}
     return {key: value for key, value in found.items() if len(value) == len(shape.vertices)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.read_file import read_mesh_file
-from nerf2mesh.mesh.scene_file import MAX_BYTES, load_scene
+from nerf2mesh.mesh.scene_file import MAX_BYTES
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.rights.inspect_file import read_record
 from nerf2mesh.utils.regular_file import read_regular
@@ -30,8 +30,6 @@ class Source:
     placement: Placement
     sha256: str
     checkpoint: Path | None = None
-    n_textured: int = 0
-    """Parts with a texture; those of several are joined on reading, which moves their texture coordinates."""
     record: dict[str, Any] = field(default_factory=dict)
     """What the file says of how it was made; empty where it says nothing."""
 
@@ -65,7 +63,7 @@ def load_source(path: str | Path) -> Source:
     mesh = replace(mesh, vertices=placement.into_box(mesh.vertices))
     checkpoint = place / CHECKPOINT if place.is_dir() and (place / CHECKPOINT).is_file() else None
     name = place.resolve().name
-    return Source(name, file, mesh, placement, digest, checkpoint, _textured_parts(file, mesh), _record(file))
+    return Source(name, file, mesh, placement, digest, checkpoint, _record(file))
 
 
 def same_place(mesh: TriangleMesh) -> tuple[np.ndarray, np.ndarray]:
@@ -74,15 +72,6 @@ def same_place(mesh: TriangleMesh) -> tuple[np.ndarray, np.ndarray]:
     cells = np.round((mesh.vertices - mesh.bounds[0]) / step).astype(np.int64)
     _, first, place = np.unique(cells, axis=0, return_index=True, return_inverse=True)
     return first, place.reshape(-1)
-
-
-def _textured_parts(file: Path, mesh: TriangleMesh) -> int:
-    if mesh.texture is None:
-        return 0
-    scene = load_scene(file)
-    shapes = [scene] if not hasattr(scene, "geometry") else [scene.geometry[scene.graph[n][1]] for n in
-                                                             scene.graph.nodes_geometry]  # fmt: skip
-    return sum(getattr(shape.visual, "kind", "") == "texture" for shape in shapes)
 
 
 def _record(file: Path) -> dict[str, Any]:

@@ -106,13 +106,15 @@ def test_vertex_groups_of_glb_ply_and_obj(tmp_path: Path) -> None:
     weight = (plain.vertices[:, 1] > 0.1).astype(np.float32)
     marked = trimesh.Trimesh(plain.vertices, plain.faces, process=False, vertex_attributes={"_hat": weight})
     marked.export(tmp_path / "marked.glb")
+    marked = trimesh.Trimesh(plain.vertices, plain.faces, process=False, vertex_attributes={"hat": weight})
     marked.export(tmp_path / "marked.ply", vertex_normal=False)
+    marked.export(tmp_path / "text.ply", vertex_normal=False, encoding="ascii")
     lines = [f"v {x} {y} {z}" for x, y, z in plain.vertices]
     above = weight[plain.faces].all(1)
     lines += ["g rest", *(f"f {a} {b} {c}" for a, b, c in plain.faces[~above] + 1)]
     lines += ["g hat", *(f"f {a} {b} {c}" for a, b, c in plain.faces[above] + 1)]
     (tmp_path / "marked.obj").write_text("\n".join(lines))
-    for name in ("marked.glb", "marked.obj"):
+    for name in ("marked.glb", "marked.ply", "text.ply", "marked.obj"):
         source, region = _region(tmp_path / name, vertex_group="hat")
         middle = source.mesh.corners.mean(1)
         clear = np.abs(middle[:, 2] - 0.1) > 0.15
