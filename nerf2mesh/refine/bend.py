@@ -4,7 +4,7 @@ Letters
     x_i: old places of the mesh's vertices (those of a seam count once), d_i: their displacements, zero where they are
     held. Wanted are the d that bring the vertices onto the target and the target's points onto vertices, as smooth as
     can be:
-        min_d  sum_i w_i |x_i + d_i - g_i|^2 + lambda sum_i |d_i - mean of d over i's neighbors|^2,
+        min_d  sum_i |x_i + d_i - g_i|^2 + lambda sum_i |d_i - mean of d over i's neighbors|^2,
     g_i the mean of i's nearest point of the target and of those points of the target to which i is the nearest vertex
     (without these a new tip would never be reached). lambda falls from round to round, as in non-rigid registration
     (Amberg et al. 2007, "Optimal step nonrigid ICP algorithms for surface registration").
@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags, eye
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
 from nerf2mesh.evaluate.metrics.surface import Surface
@@ -61,14 +61,13 @@ def _displacements(
     smooth = smoothness(faces, len(start))[:, rows]
     smooth = (smooth.T @ smooth).tocsr()
     moved = start.copy()
-    change = np.zeros((len(rows), 3))
+    still = surface(start[rows]).distance <= QUIET
     for stiffness in STIFF:
-        goal, weight = _goals(start, moved, rows, surface, points)
-        matrix = (diags(weight) + stiffness * smooth + 1e-9 * eye(len(rows))).tocsc()
-        wanted = weight[:, None] * (goal - start[rows])
-        change = np.stack([np.asarray(spsolve(matrix, wanted[:, k])) for k in range(3)], axis=1)
-        moved[rows] = start[rows] + change
-    return change
+        found = np.where(still[:, None], start[rows], surface(moved[rows]).point)
+        goal = _goals(found, moved, rows, points)
+        matrix = (eye(len(rows)) + stiffness * smooth).tocsc()
+        moved[rows] = start[rows] + splu(matrix).solve(goal - start[rows])
+    return moved[rows] - start[rows]
 
 
 def _new_points(start: np.ndarray, faces: np.ndarray, target: TriangleMesh, region: Contains) -> np.ndarray:
@@ -80,26 +79,19 @@ def _new_points(start: np.ndarray, faces: np.ndarray, target: TriangleMesh, regi
     return inside[NearestPoints(TriangleMesh(start, faces))(inside).distance > QUIET]
 
 
-def _goals(
-    start: np.ndarray, moved: np.ndarray, rows: np.ndarray, surface: NearestPoints, points: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """g [n, 3] and w [n] of the free vertices."""
-    found = surface(moved[rows])
-    still = surface(start[rows]).distance <= QUIET
-    total = np.where(still[:, None], start[rows], found.point)
-    weight = np.ones(len(rows))
-    if len(points):
-        nearest = KDTree(moved).query(points)[1]
-        number = np.full(len(moved), -1)
-        number[rows] = np.arange(len(rows))
-        mine = number[nearest]
-        pulled, who = points[mine >= 0], mine[mine >= 0]
-        count = np.bincount(who, minlength=len(rows)).astype(float)
-        sums = np.stack([np.bincount(who, pulled[:, k], minlength=len(rows)) for k in range(3)], axis=1)
-        has = count > 0
-        mean = sums / np.maximum(count, 1.0)[:, None]
-        total[has] = 0.3 * total[has] + 0.7 * mean[has]
-    return total, weight
+def _goals(found: np.ndarray, moved: np.ndarray, rows: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """g [n, 3] of the free vertices, whose nearest points are `found`; points [m, 3]: of the target, to be reached."""
+    if not len(points):
+        return found
+    nearest = KDTree(moved).query(points)[1]
+    number = np.full(len(moved), -1)
+    number[rows] = np.arange(len(rows))
+    mine = number[nearest]
+    pulled, who = points[mine >= 0], mine[mine >= 0]
+    count = np.bincount(who, minlength=len(rows)).astype(float)
+    sums = np.stack([np.bincount(who, pulled[:, k], minlength=len(rows)) for k in range(3)], axis=1)
+    mean = sums / np.maximum(count, 1.0)[:, None]
+    return np.where((count > 0)[:, None], 0.3 * found + 0.7 * mean, found)
 
 
 def smoothness(faces: np.ndarray, n: int) -> csr_matrix:

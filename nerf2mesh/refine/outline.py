@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from scipy.sparse import diags
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
 from nerf2mesh.mesh import TriangleMesh
@@ -57,8 +57,7 @@ def outlined(
         weight = np.where(on, 1.0, STAYS)
         goal = np.where(on[:, None], moved[rows] + shift, start[rows])
         matrix = (diags(weight) + stiffness * smooth).tocsc()
-        right = weight[:, None] * (goal - start[rows])
-        moved[rows] = start[rows] + np.stack([np.asarray(spsolve(matrix, right[:, k])) for k in range(3)], axis=1)
+        moved[rows] = start[rows] + splu(matrix).solve(weight[:, None] * (goal - start[rows]))
     changed = free[place]
     vertices = mesh.vertices.copy()
     vertices[changed] = moved[place[changed]]
