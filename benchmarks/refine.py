@@ -82,6 +82,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--most", type=int, default=10**6, help="end after so many edits")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     asked = parser.parse_args(argv)
+    if asked.data is None and not asked.table:
+        parser.error("--data: expected a folder of objects, got none; name it, or say --table")
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "refine.json"
     rows = json.loads(path.read_text()) if path.is_file() else {}
