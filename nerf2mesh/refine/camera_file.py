@@ -81,8 +81,8 @@ def write_camera(path: Path, camera: Camera) -> Path:
     return atomic_write_text(path, json.dumps(values, indent=2) + "\n")
 
 
-def read_camera(path: Path, setting: str = "refine.camera") -> Camera:
-    """One camera from a file; ValueError where it is missing or holds something else."""
+def read_camera(path: Path) -> Camera:
+    """The camera of `refine.camera` from a file; ValueError where it is missing or holds something else."""
     try:
         values = json.loads(read_regular(path, limit_bytes=MOST_BYTES, follow=True))
         pose = torch.tensor(values["camera_to_world"], dtype=torch.float32)
@@ -97,11 +97,12 @@ def read_camera(path: Path, setting: str = "refine.camera") -> Camera:
             raise ValueError("numbers that make no camera")
     except FileNotFoundError as error:
         raise ValueError(
-            f"{setting}: expected the camera of the picture, got no file {path}; take the picture with nerf2mesh-render"
+            f"refine.camera: expected the camera of the picture, got no file {path}; take the picture with "
+            "nerf2mesh-render"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(
-            f"{setting}: expected a camera of nerf2mesh-render, got {path} ({why}); write it anew"
+            f"refine.camera: expected a camera of nerf2mesh-render, got {path} ({why}); write it anew"
         ) from error
     return camera

@@ -19,7 +19,7 @@ class StartConfig:
     views: Annotated[int, Within(4, 1000)] = 36
     """Pictures of the mesh from all around."""
     size_px: Annotated[int, Within(16, 2048)] = 160
-    point_steps: Annotated[int, Within(1, 100_000)] = 120
+    point_steps: Annotated[int, Within(0, 100_000)] = 120
     """Steps on single points near the surface, whose density and color are known; they cost little."""
     points: Annotated[int, Within(64, 10_000_000)] = 4096
     ray_steps: Annotated[int, Within(0, 100_000)] = 200

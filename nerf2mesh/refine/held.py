@@ -13,7 +13,7 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.refine.region import Contains, RegionGrid
 from nerf2mesh.refine.start import all_around, box_range
 from nerf2mesh.render import rasterize_mesh
-from nerf2mesh.types import Camera, Rays, View
+from nerf2mesh.types import Camera, Rays, Rendering, View
 
 ALONG = 48
 """Points of a ray at which it is asked whether it crosses the region."""
@@ -37,8 +37,6 @@ def seen(mesh: TriangleMesh, camera: Camera, region: Contains, grid: RegionGrid 
     meets the mesh, so that something may grow there.
     """
     shown = rasterize_mesh(mesh, camera, supersample=3)
-    straight = shown.rgb / shown.opacity.clamp_min(1e-6)[..., None]
-    image = torch.cat([straight.clamp(0.0, 1.0), shown.opacity[..., None]], dim=-1)
     rays, hit = camera.rays(), shown.opacity > 0.5
     points = rays.origins + rays.directions * shown.depth[..., None]
     free = np.zeros(hit.shape, bool)
@@ -46,7 +44,13 @@ def seen(mesh: TriangleMesh, camera: Camera, region: Contains, grid: RegionGrid 
     free = binary_dilation(free, np.ones((3, 3)))  # a pixel at the region's border shows both sides
     if grid is not None:
         free |= crossing(rays, torch.where(hit, shown.depth, torch.inf), grid).numpy()
-    return Picture(image, camera, free)
+    return Picture(straight(shown), camera, free)
+
+
+def straight(shown: Rendering) -> Tensor:
+    """RGBA [h, w, 4] whose colors are not premultiplied."""
+    rgb = shown.rgb / shown.opacity.clamp_min(1e-6)[..., None]
+    return torch.cat([rgb, shown.opacity[..., None]], dim=-1).clamp(0.0, 1.0)
 
 
 def crossing(rays: Rays, depth: Tensor, grid: RegionGrid) -> Tensor:

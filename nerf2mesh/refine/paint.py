@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nerf2mesh.inputs.picture import read_picture
 from nerf2mesh.refine.camera_file import read_camera
 from nerf2mesh.refine.config import RefineConfig
-from nerf2mesh.types import Camera, View
-
-SAME_OUTLINE = 0.985
-"""IoU of the outlines of paint-over and mesh from which on only colors are taken to have changed."""
+from nerf2mesh.types import Camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +24,6 @@ class Painting:
     camera: Camera | None = None
     sha256: str = ""
     """Of the paint-over."""
-
-    def view(self, camera: Camera) -> View:
-        """The paint-over as a given view; `camera` is its camera in the box."""
-        assert self.paint is not None
-        return View(torch.from_numpy(self.paint), camera)
 
 
 def read_painting(config: RefineConfig) -> Painting:

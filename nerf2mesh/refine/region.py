@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.texture.given_views import pixel_width
-from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.refine.config import RefineConfig
 from nerf2mesh.refine.groups import color_points, group_points
 from nerf2mesh.refine.nearest import NearestPoints
@@ -111,12 +110,16 @@ class RegionGrid:
         points = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
         return RegionGrid(torch.from_numpy(np.ascontiguousarray(region(points))))
 
+    def to(self, device: str | torch.device) -> RegionGrid:
+        """The same, for points on that device."""
+        return RegionGrid(self.inside.to(device))
+
     def __call__(self, points: Tensor) -> Tensor:
         """bool [...] for points [..., 3]; outside the box nothing is inside."""
         cell = ((points + 1.0) * (0.5 * CELLS)).floor().long()
         there = ((cell >= 0) & (cell < CELLS)).all(-1)
         x, y, z = cell.clamp(0, CELLS - 1).unbind(-1)
-        return self.inside.to(points.device)[(x * CELLS + y) * CELLS + z] & there
+        return self.inside[(x * CELLS + y) * CELLS + z] & there
 
 
 def make_region(
@@ -134,14 +137,13 @@ def make_region(
     Raises:
         ValueError: the region holds nothing of the mesh, or names a group or color that the mesh lacks.
     """
-    place, mesh = source.placement, source.mesh
     if not config.regions:
         return everywhere
-    name = config.regions[0]
-    region = _named(name, config, source, nearest, place, mask, camera, shape)
+    name, mesh = config.regions[0], source.mesh
+    region = _named(name, config, source, nearest, mask, camera, shape)
     points = np.concatenate([mesh.vertices, mesh.corners.mean(1), nearest.samples])
     if not region(points).any():
-        low, high = (np.round(place.out_of_box(corner), 3).tolist() for corner in mesh.bounds)
+        low, high = (np.round(source.placement.out_of_box(corner), 3).tolist() for corner in mesh.bounds)
         raise ValueError(
             f"refine.{name}: expected a region that holds some of the surface, got one that misses it (the mesh of "
             f"{source.name} goes from {low} to {high}); correct it"
@@ -154,12 +156,11 @@ def _named(
     config: RefineConfig,
     source: Source,
     nearest: NearestPoints,
-    place: Placement,
     mask: np.ndarray | None,
     camera: Camera | None,
     shape: bool,
 ) -> Contains:
-    mesh = source.mesh
+    place, mesh = source.placement, source.mesh
     if name == "box":
         return Box(*(place.into_box(np.array(corner)) for corner in (config.box[:3], config.box[3:])))
     if name == "sphere":

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nerf2mesh import __version__
 from nerf2mesh.mesh.export.gltf import png_bytes
 from nerf2mesh.refine.camera_file import write_camera
+from nerf2mesh.refine.held import straight
 from nerf2mesh.refine.source import load_source
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
@@ -73,9 +73,7 @@ def render_source(
         width_px=size_px,
         orthographic=orthographic,
     )
-    shown = rasterize_mesh(found.mesh, camera, supersample=3)
-    straight = shown.rgb / shown.opacity.clamp_min(1e-6)[..., None]
-    pixels = torch.cat([straight, shown.opacity[..., None]], dim=-1).clamp(0.0, 1.0)
+    pixels = straight(rasterize_mesh(found.mesh, camera, supersample=3))
     picture.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_bytes(picture, png_bytes(np.round(255.0 * pixels.numpy()).astype(np.uint8)))
     return [picture, write_camera(picture.with_suffix(".json"), found.placement.back(camera))]

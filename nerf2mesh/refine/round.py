@@ -13,12 +13,14 @@ from nerf2mesh.refine.atlas import check_atlas
 from nerf2mesh.refine.config import RefineConfig
 from nerf2mesh.refine.held import Picture, holding_views, seen
 from nerf2mesh.refine.nearest import NearestPoints
-from nerf2mesh.refine.paint import SAME_OUTLINE, Painting, read_painting
+from nerf2mesh.refine.paint import Painting, read_painting
 from nerf2mesh.refine.region import Contains, Painted, RegionGrid, everywhere, make_region
 from nerf2mesh.refine.source import Source, load_source
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera, View
 
+SAME_OUTLINE = 0.985
+"""IoU of the outlines of paint-over and mesh from which on only colors are taken to have changed."""
 SOLID = 0.9
 """Opacity of a pixel whose color is the object's alone."""
 
@@ -84,7 +86,9 @@ def begin(start_from: str, config: RefineConfig, *, steered: bool) -> Round:
     region = make_region(config, source, nearest, painting.mask, camera, shape=change == "shape")
     if config.keep_topology:
         check_atlas(source, region)
-    space = make_region(config, source, nearest, painting.mask, camera, shape=True)
+    space = region
+    if change == "color" and config.mask is not None:  # of a mask alone the surface is not all
+        space = make_region(config, source, nearest, painting.mask, camera, shape=True)
     grid, painted, free = RegionGrid.of(space), None, None
     if painting.paint is not None and camera is not None:
         painted, free = _painted(config, source, painting, camera, region, grid if change == "shape" else None)

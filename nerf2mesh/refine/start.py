@@ -60,11 +60,16 @@ def all_around(n: int, size_px: int, turn_deg: float = 0.0) -> Camera:
 
 
 def seen_rays(mesh: TriangleMesh, cameras: Camera) -> SeenRays:
-    """What `cameras` [V] see of the mesh, as flat rays."""
+    """What `cameras` [V] see of the mesh, as flat rays; ValueError where it is too thin to fill a single pixel."""
     seen = rasterize_mesh(mesh, cameras, supersample=2, smooth=False)
     rays, opacity = cameras.rays().flatten(), seen.opacity.reshape(-1)
     hit, miss = (opacity > 0.99).nonzero()[:, 0], (opacity == 0).nonzero()[:, 0]
     assert seen.normal is not None
+    if not len(hit):
+        raise ValueError(
+            "start_from: expected a mesh that fills pixels, got one thinner than those of pictures of "
+            f"{cameras.width_px} px; raise refine.start.size_px"
+        )
     normal = torch.nn.functional.normalize(seen.normal.reshape(-1, 3)[hit], dim=-1)
     cosine = (normal * rays.directions[hit]).sum(-1).abs().clamp_min(0.05)
     return SeenRays(rays, seen.rgba.reshape(-1, 4), hit, miss, seen.depth.reshape(-1)[hit], cosine)

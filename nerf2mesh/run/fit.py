@@ -113,16 +113,12 @@ def run_fit(
         return run_exact(config, overrides, rights)
     clock = StageClock(meter=EnergyMeter(config.report.power_w))
     with clock.stage("input"), candidates_in(config.output_dir):
-        begun = begin_round(config)
+        begun = begin_round(config, observations)
         if begun is not None:
             observations = observe_round(config, begun, observations)
         elif observations is None:
             observations = observe(config)
     config = with_adapter_of_kind(config, observations)
-    if begun is not None and config.field.material != "emissive":
-        raise ValueError(
-            f"field.material: expected emissive in a round of refinement, got {config.field.material}; leave it out"
-        )
     lighting_of(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nerf2mesh.config import Config
 from nerf2mesh.evaluate.metrics.images import mask_iou
 from nerf2mesh.fields import HashGridField
@@ -17,11 +15,9 @@ from nerf2mesh.optimize import LoopState, Problem
 from nerf2mesh.optimize.state import check_object
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.refine.config import StartConfig
-from nerf2mesh.refine.held import seen
-from nerf2mesh.refine.region import everywhere
 from nerf2mesh.refine.round import Round, begin
 from nerf2mesh.refine.start import all_around, fit_start
-from nerf2mesh.render import OccupancyGrid, VolumeRenderer
+from nerf2mesh.render import OccupancyGrid, VolumeRenderer, rasterize_mesh
 from nerf2mesh.report import Progress
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.placing import observe
@@ -44,8 +40,8 @@ class Refining:
     before: HashGridField
 
 
-def begin_round(config: Config) -> Round | None:
-    """The round that `config` asks for, checked; None where the run starts from nothing.
+def begin_round(config: Config, given: Observations | None = None) -> Round | None:
+    """The round that `config` asks for, checked; None where the run starts from nothing. given: an input in memory.
 
     Raises:
         ValueError: in one line, what is wrong with it.
@@ -54,11 +50,19 @@ def begin_round(config: Config) -> Round | None:
         return None
     if config.input.kind in EXACT_KINDS:
         raise ValueError(
-            f"start_from: expected an input that is optimized, got input={config.input.kind}, whose geometry is read "
-            "from a sheet; leave one of the two out"
+            f"start_from: expected a picture, words or nothing beside it, got input={config.input.kind}; leave one of "
+            "the two out"
         )
-    own = bool(config.input.image or config.input.images)
-    return begin(config.start_from, config.refine, steered=config.distill.weight > 0 or own)
+    if config.field.material != "emissive":
+        raise ValueError(
+            f"field.material: expected emissive in a round of refinement, got {config.field.material}; leave it out"
+        )
+    return begin(config.start_from, config.refine, steered=config.distill.weight > 0 or _has_input(config, given))
+
+
+def _has_input(config: Config, given: Observations | None) -> bool:
+    """Whether there is a picture beside the paint-over."""
+    return given is not None or bool(config.input.image or config.input.images)
 
 
 def observe_round(config: Config, begun: Round, given: Observations | None) -> Observations:
@@ -67,7 +71,7 @@ def observe_round(config: Config, begun: Round, given: Observations | None) -> O
     Raises:
         ValueError: there is an input beside a region; errors of reading the input.
     """
-    own = bool(config.input.image or config.input.images) or given is not None
+    own = _has_input(config, given)
     if own and begun.is_bounded:
         raise ValueError(
             f"input.image: expected none beside refine.{config.refine.regions[0]}, got one; paint what is to change "
@@ -136,7 +140,7 @@ def _fit(begun: Round, field: HashGridField, renderer: VolumeRenderer, config: C
     """From the source's checkpoint where that shows the same object, else from the beginning."""
     start: StartConfig = begun.config.start
     if _from_checkpoint(begun, field, renderer):
-        start = replace(start, point_steps=1)
+        start = replace(start, point_steps=0)
     bar = Progress(start.point_steps + start.ray_steps, "start", quiet=config.report.quiet)
     with bar:
         fit_start(field, renderer, begun.source.mesh, start, seed=config.seed, progress=lambda _: bar.update())
@@ -157,9 +161,8 @@ def _from_checkpoint(begun: Round, field: HashGridField, renderer: VolumeRendere
 
 def _same_object(begun: Round, renderer: VolumeRenderer) -> bool:
     cameras = all_around(4, 64)
-    device = renderer.occupancy.bits.device
-    field = torch.stack([renderer.render(cameras[k].to(device)).opacity.cpu() for k in range(4)])
-    mesh = torch.stack([seen(begun.source.mesh, cameras[k], everywhere, None).image[..., 3] for k in range(4)])
+    field = renderer.render(cameras).opacity.cpu()
+    mesh = rasterize_mesh(begun.source.mesh, cameras, supersample=3).opacity
     return float(mask_iou(field, mesh).mean()) > SAME_OBJECT
 
 
@@ -167,11 +170,11 @@ def bound(problem: Problem, begun: Round) -> None:
     """Distillation of the problem reaches the region alone, and the field's finest levels count from the start."""
     problem.starts_from_object = True
     if begun.is_bounded:
-        renderer = problem.renderer
+        renderer, grid = problem.renderer, begun.grid.to(problem.device)
         problem.steered = VolumeRenderer(renderer.config, renderer.field, renderer.occupancy)
-        problem.steered.gate = begun.grid
+        problem.steered.gate = grid
         if begun.change == "shape":
-            renderer.occupancy.keep_open(begun.grid)
+            renderer.occupancy.keep_open(grid)
 
 
 def round_inputs(begun: Round) -> dict[str, dict[str, object]]:

@@ -17,9 +17,12 @@ import nerf2mesh
 from nerf2mesh import cli
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.texture.bake import texel_points
+from nerf2mesh.optimize import LoopState, Problem
 from nerf2mesh.refine.render_command import render_source
 from nerf2mesh.refine.source import load_source
 from nerf2mesh.rights.inspect_file import read_record
+from nerf2mesh.run.fit import run_fit
+from nerf2mesh.run.refining import START
 from tests.refine.shapes import ball, saved
 from tests.tiny_run import TINY
 
@@ -128,15 +131,29 @@ def test_file_keeps_the_frame_of_a_large_mesh(place: Path, tmp_path: Path) -> No
     assert np.abs(np.linalg.norm(own - [10, 20, 30], axis=1) - 30).max() < 1e-4
 
 
+class Killing:
+    """A watch that ends the run without notice after step 3, one step after a checkpoint."""
+
+    def step(self, state: LoopState, problem: Problem) -> None:
+        if state.step == 3:
+            raise InterruptedError
+
+    def keep(self, state: LoopState, folder: Path) -> None: ...
+    def finishing(self) -> None: ...
+    def finished(self) -> None: ...
+
+
 @pytest.mark.slow
 def test_killed_round_goes_on(place: Path, tmp_path: Path) -> None:
     asked = (f"refine.paint={place}/paint.png", f"refine.mask={place}/mask.png", *ALONE)
-    whole = _round(place, tmp_path / "whole", *asked, "optimize.steps=4", "optimize.checkpoint_every=2")
-    _round(place, tmp_path / "cut", *asked, "optimize.steps=4", "optimize.interventions=['2 stop of 4']",
-           "optimize.checkpoint_every=2")  # fmt: skip
-    start = (tmp_path / "cut" / "checkpoints" / "start.safetensors").read_bytes()
-    assert start == (tmp_path / "whole" / "checkpoints" / "start.safetensors").read_bytes()
-    again = _round(place, tmp_path / "whole", *asked, "optimize.steps=4", "optimize.checkpoint_every=2")
+    asked = (*asked, "optimize.steps=4", "optimize.checkpoint_every=2")
+    whole = _round(place, tmp_path / "whole", *asked)
+    cut = nerf2mesh.load_config([f"start_from={place}/ball.glb", *FAST, *asked, f"output_dir={tmp_path}/cut"])
+    with pytest.raises(InterruptedError):
+        run_fit(cut, watch=Killing())
+    assert (tmp_path / "cut" / START).read_bytes() == (tmp_path / "whole" / START).read_bytes()
+    again = _round(place, tmp_path / "cut", *asked)
+    assert "continued from step 2" in again.warnings
     assert np.array_equal(again.mesh.texture, whole.mesh.texture)
 
 
@@ -190,6 +207,14 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "nothing that steers": (
         lambda _: ["refine.box=[-1,-1,0,1,1,1]", "distill.weight=0"],
         "refine.paint: expected a paint-over",
+    ),
+    "sheet beside a round": (
+        lambda _: ["input=plan", "input.image=plan.svg"],
+        "start_from: expected a picture, words or nothing beside it, got input=plan",
+    ),
+    "lit material": (
+        lambda _: ["field.material=lambert", "refine.box=[-1,-1,0,1,1,1]"],
+        "field.material: expected emissive in a round of refinement",
     ),
     "unseen region": (
         lambda p: [f"refine.paint={p}/paint.png", "refine.sphere=[-0.3,0,-0.5,0.1]", "refine.change=color"],

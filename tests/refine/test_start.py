@@ -1,5 +1,8 @@
 """The fit of a field to a mesh against pictures of the mesh, and the gate that keeps gradients in a region."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from nerf2mesh.evaluate.metrics.images import psnr
@@ -22,6 +25,12 @@ def test_rays_know_where_they_meet_a_sphere() -> None:
     cosine = -(points / 0.6 * rays.directions).sum(-1)
     clear = cosine > 0.3
     assert (seen.cosine - cosine)[clear].abs().max() < 0.08
+
+
+def test_mesh_that_fills_no_pixel_is_refused() -> None:
+    wire = replace(ball(), vertices=ball().vertices * [2e-4, 2e-4, 1.0])
+    with pytest.raises(ValueError, match=r"^start_from: expected a mesh that fills pixels, .* 32 px; raise"):
+        seen_rays(wire, all_around(4, 32))
 
 
 def test_range_of_the_box_by_hand() -> None:
