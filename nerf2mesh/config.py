@@ -53,6 +53,11 @@ class SecondConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "second.")
+        if self.distill.confidence_weight > 0:
+            raise ValueError(
+                f"second.distill.confidence_weight: expected 0, got {self.distill.confidence_weight:g}; set "
+                "distill.confidence_weight, since the spread is the first prior's and weighs its term alone"
+            )
 
 
 @dataclass(kw_only=True)

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from nerf2mesh.optimize.guess import NOISIEST, drawn_noise, guesses_any_view, one_step, shown
+from nerf2mesh.optimize.guess import NOISIEST, check_guesses_any_view, drawn_noise, one_step, shown
 from nerf2mesh.optimize.views import like_reference
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.types import Camera
@@ -60,8 +61,8 @@ class DirectionSpread:
         """values [E, A] at the directions of cameras [*b], bilinearly; beyond the elevations as at the nearest one."""
         n_rows, n_columns = values.shape
         column = cameras.azimuth_deg.cpu() / 360.0 * n_columns % n_columns
-        steps = torch.arange(n_rows, dtype=torch.float32)
-        row = _interpolated(cameras.elevation_deg.cpu(), self.elevation_deg, steps)
+        asked, known = cameras.elevation_deg.cpu().numpy(), self.elevation_deg.numpy()
+        row = torch.as_tensor(np.interp(asked, known, np.arange(n_rows)), dtype=torch.float32)
         low, left = row.long().clamp(max=max(n_rows - 2, 0)), column.long() % n_columns
         high, right = (low + 1).clamp(max=n_rows - 1), (left + 1) % n_columns
         up, along = row - low, column - column.floor()
@@ -107,12 +108,7 @@ def direction_spread(
     Raises:
         ValueError: the prior knows no opacity, or denoises only so many views together.
     """
-    if not guesses_any_view(prior):
-        why = "none" if not prior.has_alpha else f"one for {prior.n_views} views at a time"
-        raise ValueError(
-            f"distill.confidence_weight: expected a prior with opacity for any number of views, got {why}; set it to "
-            "0, or take prior=builtin"
-        )
+    check_guesses_any_view(prior, "distill.confidence_weight")
     low, high = elevation_deg
     elevation = torch.linspace(low, high, ELEVATIONS if high > low else 1)
     azimuth = torch.arange(AZIMUTHS) * (360.0 / AZIMUTHS)
@@ -159,12 +155,3 @@ def spread_of(guesses: Tensor) -> tuple[Tensor, Tensor]:
     area = guesses[..., 3].mean(0).sum((-2, -1)).clamp_min(1.0)
     color, opacity = variance[..., :3].mean(-1).sum((-2, -1)), variance[..., 3].sum((-2, -1))
     return (color / area).sqrt(), (opacity / area).sqrt()
-
-
-def _interpolated(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
-    """`values` [n] at rising places `at` [n], linearly; constant beyond the ends."""
-    if len(at) == 1:
-        return values[:1].expand_as(x)
-    right = torch.searchsorted(at, x.contiguous()).clamp(1, len(at) - 1)
-    share = ((x - at[right - 1]) / (at[right] - at[right - 1])).clamp(0.0, 1.0)
-    return values[right - 1] + (values[right] - values[right - 1]) * share

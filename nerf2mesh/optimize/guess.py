@@ -42,12 +42,7 @@ def guess_views(
     Raises:
         ValueError: the prior knows no opacity, or denoises only so many views together.
     """
-    if not guesses_any_view(prior):
-        why = "none" if not prior.has_alpha else f"one for {prior.n_views} views at a time"
-        raise ValueError(
-            f"optimize.guessed_views: expected a prior with opacity for any number of views, got {why}; set it to 0, "
-            "or take prior=builtin"
-        )
+    check_guesses_any_view(prior, "optimize.guessed_views")
     noise = drawn_noise(prior, cameras, torch.Generator().manual_seed(_SEED + seed))
     clean = one_step(prior, condition, cameras, noise, NOISIEST, config.guidance_scale)
     pictures = shown(prior, clean)[0]
@@ -59,6 +54,16 @@ def guess_views(
 def guesses_any_view(prior: Prior) -> bool:
     """Whether the prior can guess views with their opacity, as many at a time as are asked for."""
     return prior.has_alpha and prior.n_views == 1
+
+
+def check_guesses_any_view(prior: Prior, setting: str) -> None:
+    """ValueError where the prior cannot (`guesses_any_view`); `setting` is named as what asks for it."""
+    if not guesses_any_view(prior):
+        why = "none" if not prior.has_alpha else f"one for {prior.n_views} views at a time"
+        raise ValueError(
+            f"{setting}: expected a prior with opacity for any number of views, got {why}; set it to 0, or take "
+            "prior=builtin"
+        )
 
 
 def drawn_noise(prior: Prior, cameras: Camera, generator: torch.Generator) -> Tensor:

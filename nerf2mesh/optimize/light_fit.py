@@ -52,13 +52,9 @@ def pairs_of(rgb: Float[Tensor, "h w 3"], normals: Float[Tensor, "h w 3"], known
     number = torch.arange(known.numel()).reshape(known.shape)
     rows, weights = [], []
     for shift in SHIFTS_PX:
-        for axis in (0, 1):
-            length = known.shape[axis] - shift
-            if length <= 0:
-                continue
-            one, two = (x.narrow(axis, 0, length) for x in (number, known))
-            other, both = number.narrow(axis, shift, length), two & known.narrow(axis, shift, length)
-            found = torch.stack([one[both], other[both]], dim=1)
+        for lines, usable in ((number, known), (number.T, known.T)):
+            both = usable[:-shift] & usable[shift:]
+            found = torch.stack([lines[:-shift][both], lines[shift:][both]], dim=1)
             apart = (chroma.reshape(-1, 3)[found[:, 0]] - chroma.reshape(-1, 3)[found[:, 1]]).square().sum(-1)
             rows.append(found)
             weights.append(torch.exp(-apart / CHROMA**2))
@@ -103,8 +99,8 @@ def fit_light(kind: str, pairs: Pairs, before: Light | None = None) -> Light:
 
 
 def _starts(kind: str, pairs: Pairs, before: Light | None) -> list[Tensor]:
-    """None; a lamp is looked for around the normals that are seen, since it has no gradient where it lights none. What
-    was found before makes that search short."""
+    """Values from which the search begins: even light, and lamps around the normals that are seen, since a lamp has no
+    gradient where it lights nothing. What was found before takes the lamps' place and makes the search short."""
     zero = torch.zeros(N_VALUES[kind], dtype=torch.float64)
     if before is not None and before.kind == kind and len(before.values) == len(zero) and bool(before.values.any()):
         return [zero, before.values.double()]

@@ -31,11 +31,6 @@ def find_spread(
         ValueError: distillation is to be weighted by it, and the prior guesses no such views.
     """
     weighs = config.distill.confidence_weight > 0
-    if config.second is not None and config.second.distill.confidence_weight > 0:
-        raise ValueError(
-            "second.distill.confidence_weight: expected 0, got "
-            f"{config.second.distill.confidence_weight:g}; the first prior's spread weighs the first prior's term alone"
-        )
     wanted = config.report.confidence and config.report.html and is_first
     shown = wanted and guesses_any_view(guidance.prior)
     if not (weighs or shown):
@@ -55,7 +50,11 @@ def spread_mean(spread: DirectionSpread | None) -> dict[str, object]:
     """The mean over the sphere, as a metric; nothing without a spread."""
     if spread is None:
         return {}
-    return {SPREAD: {"value": float((spread.total * spread.over_sphere).sum())}}
+    return {SPREAD: _mean(spread)}
+
+
+def _mean(spread: DirectionSpread) -> dict[str, object]:
+    return {"value": float((spread.total * spread.over_sphere).sum())}
 
 
 def spread_everywhere(spread: DirectionSpread | None, observations: Observations) -> dict[str, object]:
@@ -64,9 +63,7 @@ def spread_everywhere(spread: DirectionSpread | None, observations: Observations
     if spread is None:
         return {}
     given = [view.camera for view in observations.views[:MOST_GIVEN]]
-    mean = spread_mean(spread)[SPREAD]
-    assert isinstance(mean, dict)
-    entry = mean | {
+    entry = _mean(spread) | {
         "elevation_deg": spread.elevation_deg.tolist(),
         "azimuth_deg": spread.azimuth_deg.tolist(),
         "spread": spread.total.tolist(),

@@ -141,6 +141,11 @@ def test_a_prior_without_opacity_is_refused_where_views_are_to_be_weighted() -> 
         nerf2mesh.fit(observations=observations(), prior=prior, overrides=overrides)
 
 
+def test_the_second_priors_term_is_not_weighted() -> None:
+    with pytest.raises(ValueError, match=r"^second.distill.confidence_weight: expected 0, got 2; set distill.conf"):
+        nerf2mesh.load_config(["experiment=magic123", "second.distill.confidence_weight=2"])
+
+
 def test_a_run_writes_the_map_and_shows_it(tmp_path: Path) -> None:
     overrides = (*PLAIN, "report.html=true", "report.confidence=true", f"output_dir={tmp_path}")
     result = nerf2mesh.fit(observations=observations(SIZE), prior=Doubter(0.04), overrides=overrides)

@@ -79,6 +79,15 @@ def test_without_pixels_the_light_is_even():
     assert fit_light("directional", nothing).kind == "constant"
 
 
+def test_pairs_are_so_far_apart_and_a_small_picture_has_fewer_or_none():
+    """Of h x w pixels, (h - s) w pairs are s apart along columns and h (w - s) along rows."""
+    for height, width, n in ((9, 7, 7 * 7 + 9 * 5 + 5 * 7 + 9 * 3 + 1 * 7), (2, 5, 2 * 3 + 2 * 1), (2, 2, 0), (1, 1, 0)):
+        one = torch.ones(height, width, dtype=torch.bool)
+        rows = pairs_of(torch.full((height, width, 3), 0.5), torch.ones(height, width, 3), one).rows
+        apart = [(second // width - first // width, second % width - first % width) for first, second in rows.tolist()]
+        assert len(rows) == n and all(min(pair) == 0 and max(pair) in (2, 4, 8) for pair in apart)
+
+
 def test_pictures_are_joined_pair_by_pair():
     one = pairs_of(*picture(Light("directional", torch.tensor([0.0, 1.0, 1.0]))))
     values = torch.tensor([0.2, 0.7, 0.4], dtype=torch.float64)
