@@ -19,7 +19,6 @@ grey. The same command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from benchmarks.kept import Row, keep_rows, kept_rows
 from nerf2mesh.evaluate.metrics.regions import cielab
 from nerf2mesh.evaluate.metrics.visibility import seen_pixels
 from nerf2mesh.evaluate.protocols.canonical import input_camera
@@ -48,7 +48,6 @@ ELEVATION_DEG = (-15.0, 55.0)
 KINDS = ("color", "opacity", "total", "surface")
 RIVALS = {"angle": "angle_deg", "sine": "sine", "half open": "half_open"}
 """What needs no second guess, and the row's value."""
-Row = dict[str, object]
 
 
 @torch.no_grad()
@@ -200,19 +199,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     prior = BuiltinPrior.load(PriorConfig(weights=asked.weights))
     about = {"split": asked.split, "prior": prior.about().get("sha256")}
-    rows: list[Row] = []
-    if asked.out and asked.out.exists():
-        kept = json.loads(asked.out.read_text("utf-8"))
-        if kept["about"] != about:
-            raise ValueError(f"--out: expected figures of {about}, got {kept['about']}; choose another file")
-        rows = kept["rows"]
+    rows = kept_rows(asked.out, {"about": about})
     done = {row["object"] for row in rows}
     for name in [] if asked.only_table else drawn_names(asked.data, asked.split, asked.n):
         if name in done:
             continue
         rows.append({"object": name} | measured(prior, object_mesh(name, asked.data)))
         print(f"{len(rows)} {name} {float(str(rows[-1]['cpu_seconds'])):.1f} s", flush=True)
-        if asked.out:
-            asked.out.write_text(json.dumps({"about": about, "rows": rows}), "utf-8")
+        keep_rows(asked.out, {"about": about}, rows)
     print("\n".join(summary(rows)))
     return 0

@@ -13,7 +13,6 @@ found surface (largest) and from the found mesh's own creases (19 of 20 points),
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,13 +23,12 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from benchmarks.kept import keep_rows, kept_rows
 from benchmarks.photos import ONLY_WHAT_IS_MEASURED
-from benchmarks.sheets import kept_rows
 from nerf2mesh.api import fit
 from nerf2mesh.evaluate.metrics.surface import Surface
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.run.result import Result
-from nerf2mesh.utils.atomic_write import atomic_write_text
 
 SHARP_DEG = 30.0
 SPACING = 5e-4
@@ -105,8 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         rows.append({"part": name, "kind": kind, "way": way, **_run(parts[k], kind, way, asked)})
         print(_line(rows[-1]), flush=True)
-        if asked.out:
-            atomic_write_text(asked.out, json.dumps({**settings, "rows": rows}, indent=1))
+        keep_rows(asked.out, settings, rows)
     for way in asked.ways:
         for kind in asked.kinds:
             alike = [row for row in rows if row["kind"] == kind and row["way"] == way]

@@ -12,7 +12,6 @@ view. The same command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import tempfile
 import time
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.kept import keep_rows, kept_rows
 from nerf2mesh.api import Result, fit
 from nerf2mesh.evaluate.protocols.objects import drawn_names, object_case
 from nerf2mesh.evaluate.protocols.scoring import Case, score
@@ -93,12 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every fit")
     parser.add_argument("--only-table", action="store_true", help="of what is in --out already")
     asked = parser.parse_args(argv)
-    rows: list[dict[str, object]] = []
-    if asked.out and asked.out.exists():
-        kept = json.loads(asked.out.read_text())
-        if kept["overrides"] != asked.overrides:
-            raise ValueError(f"--out: expected figures with {asked.overrides}, got {kept['overrides']}; choose another")
-        rows = kept["rows"]
+    settings = {"overrides": asked.overrides}
+    rows = kept_rows(asked.out, settings)
     for name in [] if asked.only_table else drawn_names(asked.objects, "both", (asked.n + 1) // 2)[: asked.n]:
         missing = [given for given in GIVEN if not any(r["object"] == name and r["given"] == given for r in rows)]
         case = object_case(name, asked.objects) if missing else None
@@ -108,8 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 write_maps(case, Path(folder))
                 rows.append({"object": name, "given": given} | measured(case, given, asked.overrides, Path(folder)))
             print("  ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in rows[-1].values()), flush=True)
-            if asked.out:
-                asked.out.write_text(json.dumps({"overrides": asked.overrides, "rows": rows}, indent=1))
+            keep_rows(asked.out, settings, rows)
     print("\n".join(summary(rows)))
     return 0
 

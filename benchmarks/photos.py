@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.kept import keep_rows, kept_rows
 from nerf2mesh.api import fit
 from nerf2mesh.evaluate.metrics.geometry import surface_distances, volume_iou
 from nerf2mesh.evaluate.metrics.images import psnr
@@ -34,7 +35,6 @@ from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Camera
-from nerf2mesh.utils.atomic_write import atomic_write_text
 
 N_UNSEEN = 8
 SUFFIXES = (".glb", ".obj", ".ply", ".stl", ".npz")
@@ -135,8 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         rows.append(_run(name, mesh, n, experiment, asked.size, asked.overrides))
         print(_line(rows[-1]), flush=True)
-        if asked.out:
-            atomic_write_text(asked.out, json.dumps({**settings, "rows": rows}, indent=1))
+        keep_rows(asked.out, settings, rows)
     for n in asked.views:
         for experiment in asked.experiments:
             alike = [row for row in rows if row["views"] == n and row["experiment"] == experiment]

@@ -13,7 +13,6 @@ The same command with the same FILE.json goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.kept import keep_rows, kept_rows
 from benchmarks.solid import hidden_iou, hidden_solid
 from nerf2mesh.api import fit
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame
@@ -101,16 +101,6 @@ def measured(mesh: TriangleMesh, n_views: int, look: str, overrides: Sequence[st
     return {"views": n_views, "volume_iou": found, "seconds": time.perf_counter() - start}
 
 
-def kept_rows(path: Path | None, settings: dict[str, object]) -> list[dict[str, object]]:
-    """The rows of a file of figures that was made with these settings; ValueError where it was made with others."""
-    if path is None or not path.is_file():
-        return []
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    if {name: kept.get(name) for name in settings} != settings:
-        raise ValueError(f"out: expected a file of the same settings, got {path}; name another file")
-    return kept["rows"]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs all, prints a line for each and the means with their intervals, and writes them as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks sheets", description=(__doc__ or "").split("\n\n")[0])
@@ -123,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every object")
     asked = parser.parse_args(argv)
     folder = ObjectFolder(asked.objects)
-    rows = kept_rows(asked.out, {"look": asked.look, "overrides": asked.overrides})
+    settings = {"look": asked.look, "overrides": asked.overrides}
+    rows = kept_rows(asked.out, settings)
     done = {row["object"] for row in rows}
     for entry in chosen(folder, asked.kinds, asked.n):
         if len(rows) == asked.n * len(asked.views):
@@ -143,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for row in rows[-len(asked.views) :]:
             told = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values())
             print("  ".join(told), flush=True)
-        if asked.out:
-            asked.out.write_text(json.dumps({"look": asked.look, "overrides": asked.overrides, "rows": rows}, indent=1))
+        keep_rows(asked.out, settings, rows)
     print("\n".join(summary(rows, asked.views)))
     return 0
 

@@ -81,7 +81,8 @@ def test_without_pixels_the_light_is_even():
 
 def test_pairs_are_so_far_apart_and_a_small_picture_has_fewer_or_none():
     """Of h x w pixels, (h - s) w pairs are s apart along columns and h (w - s) along rows."""
-    for height, width, n in ((9, 7, 7 * 7 + 9 * 5 + 5 * 7 + 9 * 3 + 1 * 7), (2, 5, 2 * 3 + 2 * 1), (2, 2, 0), (1, 1, 0)):
+    cases = ((9, 7, 7 * 7 + 9 * 5 + 5 * 7 + 9 * 3 + 1 * 7), (2, 5, 2 * 3 + 2 * 1), (2, 2, 0), (1, 1, 0))
+    for height, width, n in cases:
         one = torch.ones(height, width, dtype=torch.bool)
         rows = pairs_of(torch.full((height, width, 3), 0.5), torch.ones(height, width, 3), one).rows
         apart = [(second // width - first // width, second % width - first % width) for first, second in rows.tolist()]
