@@ -5,7 +5,7 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.control import RunControl
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
 from nerf2mesh.optimize.guess import guess_cameras, guess_views, guesses_any_view
-from nerf2mesh.optimize.lighting import lighting_in, lighting_of
+from nerf2mesh.optimize.lighting import light_in, lighting_in, lighting_of
 from nerf2mesh.optimize.loop import optimize, step
 from nerf2mesh.optimize.problem import Problem, SecondPrior, reference_of
 from nerf2mesh.optimize.state import EARLIER, LAST, LoopState
@@ -27,6 +27,7 @@ __all__ = [
     "guess_cameras",
     "guess_views",
     "guesses_any_view",
+    "light_in",
     "lighting_in",
     "lighting_of",
     "optimize",

@@ -85,6 +85,12 @@ def lighting_in(state: LoopState) -> Lighting | None:
     return cast(Lighting | None, state.parts.get("light"))
 
 
+def light_in(state: LoopState) -> Light | None:
+    """The light as it was last found; None where colors are emissive."""
+    lighting = lighting_in(state)
+    return None if lighting is None else lighting.light
+
+
 def _small(view: View) -> View:
     """The view at FIT_PX on the CPU, straight alpha; what is unknown counts as empty."""
     image, (height, width) = view.image.cpu(), view.image.shape[:2]

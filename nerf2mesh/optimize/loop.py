@@ -16,7 +16,7 @@ from torch import Tensor
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.distillers import Distiller
 from nerf2mesh.optimize.health import HealthWatch, Vitals
-from nerf2mesh.optimize.lighting import lighting_in, seen
+from nerf2mesh.optimize.lighting import light_in, lighting_in, seen
 from nerf2mesh.optimize.maps import MapTerms
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
@@ -81,12 +81,14 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
     cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=problem.ring)
     side = d.side_px(problem.prior)
     rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
-    sure = problem.spread if d.confidence_weight else None
-    weights = None if sure is None else sure.weights(cameras, d.confidence_weight)
+    weights = None
+    if d.confidence_weight:
+        assert problem.spread is not None, "views are weighted by the problem's spread"
+        weights = problem.spread.weights(cameras, d.confidence_weight)
     cameras = cameras.to(problem.device)
     weight = d.weight * state.factors.get("distill", 1.0)
     moved = jitter(rays, streams["jitter"])
-    light = lighting.light if d.lit and (lighting := lighting_in(state)) else None
+    light = light_in(state) if d.lit else None
     score = Distillation(problem.prior, problem.condition, d, distiller, cameras, progress, weight, streams)
     score.view_weights = weights
     if d.protect and problem.pixels.views:
@@ -143,7 +145,7 @@ def compare(state: LoopState, problem: Problem) -> Measured:
     rays, target, colored = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
     background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
     term = Photometric(problem.config.at(state.step / problem.config.steps), target, background, colored)
-    light = lighting.light if (lighting := lighting_in(state)) else None
+    light = light_in(state)
     problem.renderer.backward_in_chunks(
         rays, lambda r: term(seen(r, rays, state.field, light)), jitter=jitter(rays, state.generators["jitter"])
     )

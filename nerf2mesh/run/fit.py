@@ -22,7 +22,7 @@ from nerf2mesh.optimize import (
     LoopState,
     Problem,
     RunControl,
-    lighting_in,
+    light_in,
     lighting_of,
 )
 from nerf2mesh.priors import Prior
@@ -216,7 +216,7 @@ def _run(
             record = run_record(config, rights, origin, observations)
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         result.spread, result.metrics = spread, spread_mean(spread)
-        result.light = lighting.light if (lighting := lighting_in(state)) else None
+        result.light = light_in(state)
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

@@ -22,7 +22,7 @@ from nerf2mesh.lora import (
     save_adapter,
     stack,
 )
-from nerf2mesh.optimize import LoopState, Problem, lighting_in
+from nerf2mesh.optimize import LoopState, Problem, light_in
 from nerf2mesh.optimize.lighting import seen
 from nerf2mesh.priors import BuiltinPrior, Prior
 from nerf2mesh.priors.builtin.frames import Frames
@@ -119,6 +119,5 @@ def _renderings(problem: Problem, state: LoopState) -> Frames:
     turns = torch.arange(REFRESH_VIEWS) * 360.0 / REFRESH_VIEWS
     side = min(max(problem.prior.image_size, 64), 256)
     cameras = Camera.stack([reference.turned(turn) for turn in turns]).resized(side, side)
-    light = lighting.light if (lighting := lighting_in(state)) else None
-    views = seen(problem.renderer.render(cameras), cameras.to(problem.device).rays(), state.field, light)
+    views = seen(problem.renderer.render(cameras), cameras.to(problem.device).rays(), state.field, light_in(state))
     return Frames(views.rgba.permute(0, 3, 1, 2).cpu()[None], FrameGeometry.of(cameras.to("cpu")[None]))
