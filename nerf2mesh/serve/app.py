@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, Form, Header, HTTPException, Query, Request, Response, UploadFile
+from fastapi import FastAPI, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
@@ -22,7 +22,8 @@ from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.serve.asked import Asker
 from nerf2mesh.serve.crew import Crew
 from nerf2mesh.serve.gate import Gate
-from nerf2mesh.serve.store import FILES, Refused, Store, View
+from nerf2mesh.serve.refused import Refused
+from nerf2mesh.serve.store import FILES, Job, Store
 
 POLL_S, PING_S = 0.5, 15.0
 OVER = ("done", "failed", "cancelled")
@@ -30,24 +31,6 @@ MEDIA = {".glb": "model/gltf-binary", ".html": "text/html", ".mp4": "video/mp4",
 DESCRIPTION = """A picture goes in, a textured mesh comes out. Jobs wait in a queue on the server's disk: one that was
 accepted survives a restart. Where the server has a token, every request but this page's brings
 `Authorization: Bearer TOKEN`."""
-
-
-class Job(BaseModel):
-    """How a job stands."""
-
-    id: str
-    status: str
-    """waiting, running, done, failed or cancelled."""
-    posted: str
-    attempt: int
-    before: int
-    """Jobs that wait before this one."""
-    step: int
-    steps: int
-    seconds: float
-    why: str
-    files: list[str]
-    warnings: list[str]
 
 
 class Health(BaseModel):
@@ -105,8 +88,8 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first.get("loc", ()))
-        return JSONResponse({"detail": f"{where}: {first.get('msg', 'not as expected')}"}, 422)
+        name, said = str(first["loc"][-1]), " ".join(str(first["msg"]).split())
+        return JSONResponse({"detail": f"{name}: expected what /docs shows, got another ({said}); correct it"}, 422)
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
@@ -147,20 +130,20 @@ def _add_sending(app: FastAPI, store: Store, asker: Asker) -> None:
         job, new = await run_in_threadpool(store.add, data, suffix, asked, idempotency_key or "")
         response.status_code = 202 if new else 200
         response.headers["Location"] = f"/v1/jobs/{job}"
-        return _job(await run_in_threadpool(store.view, job))
+        return _here(await run_in_threadpool(store.view, job))
 
     @app.post("/v1/jobs/{job}/cancel", status_code=202, responses=ERRORS)
     def cancel(job: str) -> Job:
         """Gives the job up; one that runs ends within seconds. 409 for a job that is over."""
-        if _job(store.view(job)).status in OVER:
-            raise Refused(409, "job: expected one that waits or runs, got one that is over")
+        if _here(store.view(job)).status in OVER:
+            raise Refused(409, "job: expected one that waits or runs, got one that is over; see its status")
         store.stop(job, "cancelled")
-        return _job(store.view(job))
+        return _here(store.view(job))
 
     @app.delete("/v1/jobs/{job}", status_code=204, responses=ERRORS)
     def delete(job: str) -> None:
         """Deletes the files of a job that is over."""
-        _job(store.view(job))
+        _here(store.view(job))
         store.remove(job)
 
 
@@ -170,20 +153,20 @@ def _add_looking(app: FastAPI, store: Store) -> None:
     @app.get("/v1/jobs", responses=ERRORS)
     def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Job]:
         """The newest jobs first."""
-        return [_job(view) for view in store.views(limit)]
+        return store.views(limit)
 
     @app.get("/v1/jobs/{job}", responses=ERRORS)
     def one(job: str) -> Job:
         """How the job stands."""
-        return _job(store.view(job))
+        return _here(store.view(job))
 
     @app.get("/v1/jobs/{job}/events", responses=ERRORS, response_class=StreamingResponse)
     async def events(job: str) -> StreamingResponse:
         """Progress as server-sent events, each with the job as JSON: `progress` at every change, at last `done`,
         `failed` or `cancelled`."""
-        _job(await run_in_threadpool(store.view, job))
+        _here(await run_in_threadpool(store.view, job))
         if listeners.locked():
-            raise Refused(429, f"events: expected at most {store.limits.streams} listeners; try again later")
+            raise Refused(429, f"events: expected at most {store.limits.streams} listeners, got one more; wait")
         return StreamingResponse(_events(store, job, listeners), media_type="text/event-stream")
 
 
@@ -213,16 +196,17 @@ def _add_fetching(app: FastAPI, store: Store) -> None:
     @app.get("/v1/jobs/{job}/files/{name}", responses=ERRORS, response_class=FileResponse)
     def fetch(job: str, name: str) -> FileResponse:
         """A file of a job that is done: mesh.glb, report.html and what else `files` names."""
-        path = store.file(job, name) if name in _job(store.view(job)).files else None
+        path = store.file(job, name) if name in _here(store.view(job)).files else None
         if path is None:
-            raise HTTPException(404, f"file: expected one of {', '.join(FILES)} of a job that is done")
+            raise Refused(404, f"file: expected one of {', '.join(FILES)}, got none of that name; see the job's files")
         return FileResponse(path, media_type=_media(path), filename=f"{job}-{name}")
 
 
-def _job(view: View | None) -> Job:
-    if view is None:
-        raise HTTPException(404, "job: expected the id of a job that is here; see /v1/jobs")
-    return Job(**asdict(view))
+def _here(job: Job | None) -> Job:
+    """Refused, 404, where there is none."""
+    if job is None:
+        raise Refused(404, "job: expected the id of a job that is here, got another; see /v1/jobs")
+    return job
 
 
 def _media(path: Path) -> str:

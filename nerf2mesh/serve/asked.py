@@ -10,8 +10,8 @@ from typing import Any
 
 from nerf2mesh.config import load_config
 from nerf2mesh.serve.allowed import PRESETS, described, overrides_of
-from nerf2mesh.serve.pictures import NoPicture, suffix_of
-from nerf2mesh.serve.store import Refused
+from nerf2mesh.serve.pictures import suffix_of
+from nerf2mesh.serve.refused import Refused
 from nerf2mesh.sweep.queue import Payload
 
 MAX_SETTINGS_BYTES = 1 << 15
@@ -30,14 +30,12 @@ class Asker:
 
     def asked(self, picture: bytes, settings: str) -> tuple[str, Payload]:
         """The picture's ending, and the parts of the job's payload. Refused: 413, 415 or 422, in one line."""
+        suffix = suffix_of(picture, self.megapixels)
         try:
-            suffix = suffix_of(picture, self.megapixels)
             wanted = _parsed(settings)
             overrides = [*self.always, *overrides_of(wanted, self.presets, self.adapters)]
             with self._lock:  # Hydra composes one configuration at a time
                 steps = load_config(overrides).optimize.steps
-        except NoPicture as error:
-            raise Refused(error.status, str(error)) from error
         except ValueError as error:
             raise Refused(422, " ".join(str(error).split())[:500]) from error
         return suffix, {"settings": wanted, "overrides": overrides, "steps": steps}

@@ -95,7 +95,7 @@ class Crew:
         for job, state in queue.jobs.items():
             spent_s = state.before_s + time.monotonic() - state.seen_s
             if state.status == "running" and job not in stops and spent_s > self.store.limits.job_s:
-                self.store.stop(job, f"job_s: expected at most {self.store.limits.job_s:g} s, took longer")
+                self.store.stop(job, f"job: expected at most {self.store.limits.job_s:g} s, got more; ask for less")
             if job in stops and state.status == "running":
                 self._end_worker(state.worker)
             elif job in stops and state.status == "waiting":

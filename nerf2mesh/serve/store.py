@@ -9,6 +9,7 @@ FOLDER/tmp/      what is being received; emptied at every start
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from nerf2mesh.serve.limits import Limits
+from nerf2mesh.serve.refused import Refused
 from nerf2mesh.sweep.heartbeat import Watch
 from nerf2mesh.sweep.queue import Payload, Queue
 from nerf2mesh.sweep.states import JobState
@@ -37,23 +39,17 @@ STATUSES: tuple[str, ...] = ("waiting", "running", "done", "failed", "cancelled"
 GIB = 1 << 30
 
 
-class Refused(Exception):
-    """A request that the server cannot take now. status: of HTTP."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True)
-class View:
-    """How a job stands, as the server tells it."""
+class Job:
+    """How a job stands."""
 
     id: str
     status: str
+    """waiting, running, done, failed or cancelled."""
     posted: str
     attempt: int
     before: int
+    """Jobs that wait before this one."""
     step: int
     steps: int
     seconds: float
@@ -95,7 +91,7 @@ class Store:
             before = self.queue.payloads.get(job)
             if before is not None:
                 if {**before, "posted": ""} != {**payload, "posted": ""} or self._is_removed(job):
-                    raise Refused(409, "Idempotency-Key: expected a new key for a new job, got one that was used")
+                    raise Refused(409, "Idempotency-Key: expected a new one for a new job, got an old one; make one")
                 return job, False
             self._check_room(len(picture))
             atomic_write_bytes(self.folder / "inputs" / payload["picture"], picture)
@@ -103,13 +99,13 @@ class Store:
             self.used_bytes += len(picture)
         return job, True
 
-    def view(self, job: str) -> View | None:
+    def view(self, job: str) -> Job | None:
         """How the job stands; None where there is none of that name."""
         with self.lock:
             self.queue.refresh()
             return self._view(job) if job in self.queue.jobs and not self._is_removed(job) else None
 
-    def views(self, limit: int) -> list[View]:
+    def views(self, limit: int) -> list[Job]:
         """The newest jobs first."""
         with self.lock:
             self.queue.refresh()
@@ -155,18 +151,17 @@ class Store:
         """The job's run folder."""
         return self.folder / "runs" / job / "run"
 
-    def _view(self, job: str) -> View:
+    def _view(self, job: str) -> Job:
         state, payload = self.queue.jobs[job], self.queue.payloads[job]
         status = self._status(job, state)
-        waiting = [name for name, other in self.queue.jobs.items() if other.status == "waiting"]
         result = self.queue.result(job) if status == "done" else None
         seconds = time.monotonic() - state.seen_s if state.status == "running" else state.seconds
-        return View(
+        return Job(
             id=job,
             status=status,
             posted=str(payload.get("posted", "")),
             attempt=state.attempt,
-            before=waiting.index(job) if status == "waiting" else 0,
+            before=self._before(job) if status == "waiting" else 0,
             step=last_step(self.run(job) / "metrics.jsonl"),
             steps=int(payload.get("steps", 0)),
             seconds=round(seconds + state.before_s, 1),
@@ -174,6 +169,11 @@ class Store:
             files=[name for name in FILES if status == "done" and is_regular(self.run(job) / name)],
             warnings=[str(line) for line in (result or {}).get("warnings", [])],
         )
+
+    def _before(self, job: str) -> int:
+        """Jobs that wait and came before this one."""
+        earlier = itertools.takewhile(lambda name: name != job, self.queue.jobs)
+        return sum(self.queue.jobs[name].status == "waiting" for name in earlier)
 
     def _status(self, job: str, state: JobState) -> str:
         """The queue's word; cancelled for a job that the server gave up."""

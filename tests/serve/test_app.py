@@ -223,15 +223,49 @@ def pictures() -> list[tuple[bytes, int]]:
 def test_pictures_are_what_they_are_whatever_they_are_called(tmp_path: Path) -> None:
     store = store_in(tmp_path, megapixels=0.01)
 
+    said: list[str] = []
+
     async def steps(client: httpx.AsyncClient) -> None:
         for data, code in pictures():
             answer = await client.post("/v1/jobs", files=sent(data), data=TINY)
             assert answer.status_code == code, (data[:20], answer.text)
-            assert code == 202 or (isinstance(answer.json()["detail"], str) and "\n" not in answer.json()["detail"])
+            said.append(answer.json().get("detail", "picture: taken"))
 
     talk(store, steps)
     endings = sorted(path.suffix for path in (store.folder / "inputs").iterdir())
     assert endings == [".jpg", ".webp"], "the ending is the content's"
+    assert all(re.fullmatch(r"picture: (expected .+, got .+; .+|taken)", line) for line in said), said
+
+
+def test_a_request_of_another_form_is_refused_in_one_line(tmp_path: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        answers = [
+            await client.post("/v1/jobs", data=TINY),
+            await client.get("/v1/jobs?limit=0"),
+            await client.get("/v1/jobs/none"),
+            await client.get("/v1/jobs/none/files/mesh.glb"),
+            await client.post("/v1/jobs", files=sent(), data=TINY, headers={"Idempotency-Key": "short"}),
+        ]
+        assert [answer.status_code for answer in answers] == [422, 422, 404, 404, 422]
+        names = [re.fullmatch(r"([\w-]+): expected .+, got .+; .+", answer.json()["detail"]) for answer in answers]
+        assert [name and name[1] for name in names] == ["picture", "limit", "job", "job", "idempotency-key"]
+
+    talk(store_in(tmp_path), steps)
+
+
+def test_jobs_know_how_many_wait_before_them(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        ids = [(await client.post("/v1/jobs", files=sent(), data=TINY)).json()["id"] for _ in range(4)]
+        finish(store, ids[0])
+        await client.post(f"/v1/jobs/{ids[2]}/cancel")
+        views = (await client.get("/v1/jobs")).json()
+        assert [(view["id"], view["before"]) for view in views] == [*zip(reversed(ids), (1, 0, 0, 0))]
+        schema = (await client.get("/openapi.json")).json()["components"]["schemas"]["Job"]
+        assert set(schema["properties"]) == set(views[0]) and schema["description"] == "How a job stands."
+
+    talk(store, steps)
 
 
 @pytest.mark.parametrize(
