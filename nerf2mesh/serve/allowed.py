@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nerf2mesh.config import Config, config_path
-from nerf2mesh.utils.override_text import written_out
+from nerf2mesh.config import Config
 from nerf2mesh.utils.range_check import checked, form_of, hints_of
 from nerf2mesh.utils.ranges import OneOf, Within
 
@@ -42,7 +41,7 @@ ALLOWED = (
     "mesh.real_size_m",
     "report.turntable_frames",
 )
-NARROWER: dict[str, Any] = {
+NARROWER: dict[str, Within | OneOf] = {
     "input.foreground": OneOf("auto", "alpha", "plain", "network", "grabcut", "none"),
     "input.foreground_confidence": Within(0.0, 0.6),
     "optimize.steps": Within(1, 5000),
@@ -81,8 +80,7 @@ def described(presets: tuple[str, ...], adapters: Path | None) -> dict[str, str]
     found["adapters"] = f"a list of at most {MAX_ADAPTERS} of: {', '.join(adapter_names(adapters)) or 'none is here'}"
     for name in ALLOWED:
         form, note = form_of(_hint(name)), NARROWER.get(name)
-        words = form.said() if note is None else note.said(form.kind) if isinstance(note, Within) else note.said()
-        found[name] = words
+        found[name] = form.said() if note is None else _said(note, form.kind)
     return found
 
 
@@ -94,10 +92,9 @@ def adapter_names(folder: Path | None) -> list[str]:
 def known_presets(names: str) -> tuple[str, ...]:
     """The presets of a list with commas. ValueError for one that is not there."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-    there = {path.stem for path in Path(config_path()).glob("preset/*.yaml")} or set(PRESETS)
     for name in chosen:
-        if name not in there:
-            raise ValueError(f"--presets: expected some of {', '.join(sorted(there))}, got {name}; correct it")
+        if name not in PRESETS:
+            raise ValueError(f"--presets: expected some of {', '.join(PRESETS)}, got {name}; correct it")
     if not chosen:
         raise ValueError("--presets: expected at least one, got none; leave it out for all")
     return chosen
@@ -125,11 +122,11 @@ def _written(name: str, value: Any) -> str:
         raise ValueError(f"{name}: expected true or false, got {_shown(value)}; correct it")
     value = checked(name, hint, value, "correct it")
     if note is not None and not note.holds(value):
-        said = note.said(kind) if isinstance(note, Within) else note.said()
-        raise ValueError(f"{name}: expected {said} on this server, got {_shown(value)}; correct it")
+        raise ValueError(f"{name}: expected {_said(note, kind)} on this server, got {_shown(value)}; correct it")
     if isinstance(value, str):
         _check_words(name, value)
-        return written_out(f"{name}={value}")
+        quoted = value.replace('"', '\\"')  # there are no backslashes: the words are the sender's to the letter
+        return f'{name}="{quoted}"'
     return f"{name}={'null' if value is None else json.dumps(value)}"
 
 
@@ -140,6 +137,10 @@ def _check_words(name: str, value: str) -> None:
             f"{name}: expected at most 1000 printable characters without backslashes and '${{', got {_shown(value)}; "
             "correct it"
         )
+
+
+def _said(note: Within | OneOf, kind: type) -> str:
+    return note.said(kind) if isinstance(note, Within) else note.said()
 
 
 def _hint(name: str) -> Any:

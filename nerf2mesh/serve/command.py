@@ -7,6 +7,7 @@ import dataclasses
 import os
 import secrets
 import socket
+import ssl
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -49,12 +50,7 @@ def token_of(folder: Path, host: str) -> str | None:
     """The token that requests must bring; None on this machine's own addresses where the user set none."""
     given = os.environ.pop(TOKEN, None)
     if given is not None:
-        if len(given) < SHORTEST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
-            raise ValueError(
-                f"{TOKEN}: expected at least {SHORTEST_TOKEN} printable ASCII characters without blanks, got another "
-                "text; python -c 'import secrets; print(secrets.token_hex(16))' makes one"
-            )
-        return given
+        return _strong(TOKEN, given)
     path = folder / "token"
     if host in LOOPBACK and not os.path.lexists(path):
         return None
@@ -62,26 +58,35 @@ def token_of(folder: Path, host: str) -> str | None:
         with open(create_new(path), "w", encoding="utf-8") as file:
             os.chmod(path, 0o600)
             file.write(secrets.token_hex(SHORTEST_TOKEN) + "\n")
-    return read_regular(path, limit_bytes=4096).decode("utf-8").strip()
+    return _strong(str(path), read_regular(path, limit_bytes=4096).decode("utf-8", "replace").strip())
+
+
+def _strong(name: str, token: str) -> str:
+    """The token. ValueError where it is too short or does not fit into a header."""
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError(
+            f"{name}: expected at least {SHORTEST_TOKEN} printable ASCII characters without blanks, got another "
+            "text; python -c 'import secrets; print(secrets.token_hex(16))' makes one"
+        )
+    return token
 
 
 def _serve(asked: argparse.Namespace, folder: Path, limits: Limits, token: str | None) -> None:
     import uvicorn
 
     from nerf2mesh.config import load_config
-    from nerf2mesh.serve.allowed import known_presets
+    from nerf2mesh.serve.allowed import PRESETS, known_presets
     from nerf2mesh.serve.app import create_app
     from nerf2mesh.serve.asked import Asker
     from nerf2mesh.serve.crew import Crew
     from nerf2mesh.serve.store import Store
 
-    if asked.threads < 0:
-        raise ValueError(f"--threads: expected 0 or more, got {asked.threads}; leave it out for a share of the cores")
+    _check(asked)
     load_config(asked.set)
+    presets = PRESETS if asked.presets is None else known_presets(asked.presets)
     with _bound(asked.host, asked.port) as door:
         store = Store(folder, limits)
         threads = asked.threads or max(1, (os.cpu_count() or 1) // limits.workers)
-        presets = known_presets(asked.presets)
         adapters = asked.adapters.resolve() if asked.adapters else None
         asker = Asker(limits.megapixels, presets, adapters, tuple(asked.set))
         app = create_app(store, Crew(store, threads=threads), asker, token)
@@ -105,6 +110,26 @@ def _serve(asked: argparse.Namespace, folder: Path, limits: Limits, token: str |
             ssl_keyfile=asked.keyfile,
         )
         uvicorn.Server(config).run(sockets=[door])
+
+
+def _check(asked: argparse.Namespace) -> None:
+    """ValueError in one line for options that cannot be."""
+    if asked.threads < 0:
+        raise ValueError(f"--threads: expected 0 or more, got {asked.threads}; leave it out for a share of the cores")
+    if not 0 <= asked.port < 1 << 16:  # the C library would take it modulo 65536
+        raise ValueError(f"--port: expected 0 to 65535, got {asked.port}; choose another")
+    if asked.adapters and not asked.adapters.is_dir():
+        raise ValueError(f"--adapters: expected a folder, got {asked.adapters}, which is none; correct it")
+    if asked.keyfile and not asked.certfile:
+        raise ValueError("--keyfile: expected --certfile beside it, got none; name the certificate too")
+    if asked.certfile:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(asked.certfile, asked.keyfile)
+        except OSError as error:
+            raise ValueError(
+                f"--certfile, --keyfile: expected a certificate and its key as PEM files, got {asked.certfile} "
+                f"({error.strerror}); correct them"
+            ) from error
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -134,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="another address than this machine's own needs a token")
     parser.add_argument("--port", type=int, default=8088, help="0: any free one")
     parser.add_argument("--threads", type=int, default=0, help="of each job; 0: the cores shared among the jobs")
-    parser.add_argument("--presets", default="instant,preview,standard,high,tiny", help="those that may be asked for")
+    parser.add_argument("--presets", help="those that may be asked for, with commas; all if left out")
     parser.add_argument("--adapters", type=Path, help="a folder of .safetensors files that may be asked for by name")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every job")
     parser.add_argument("--certfile", help="TLS: the certificate's file")

@@ -72,7 +72,8 @@ class Crew:
         heard = self._heard()
         started = {process.pid for process, _ in self.launcher.processes if process.poll() is None}
         missing = min(self.store.limits.workers, active) - len(heard | started)
-        self._start(missing, progress) if missing > 0 else None
+        if missing > 0:
+            self._start(missing, progress)
         if self._clock() - self._scanned > SCAN_S:
             self._scanned = self._clock()
             self.store.used_bytes = folder_bytes(self.store.folder)

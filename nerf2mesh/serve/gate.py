@@ -8,6 +8,7 @@ constant time. A body is counted as it comes, and has to come in time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -55,7 +56,7 @@ class Gate:
     def __init__(self, app: Callable[..., Awaitable[None]], *, token: str | None, limits: Limits) -> None:
         """token: None asks for none, which is for this machine's own addresses."""
         self._app, self._limits = app, limits
-        self._digest = hashlib.sha256(token.encode()).digest() if token else None
+        self._digest = hashlib.sha256(token.encode()).digest() if token is not None else None
         self._uploads = asyncio.Semaphore(UPLOADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,10 +71,8 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         heads = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refused = self._refused(scope["path"], heads)
-        if (
-            len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"])
-            > HEAD_BYTES
-        ):
+        size_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size_bytes + len(scope.get("raw_path") or b"") > HEAD_BYTES:
             refused = 431, f"headers: expected at most {HEAD_BYTES} bytes, got more; send fewer"
         if refused is None and scope["method"] not in ("GET", "HEAD"):
             await self._with_body(scope, heads, receive, send)
@@ -85,12 +84,13 @@ class Gate:
 
     async def _with_body(self, scope: Scope, heads: Mapping[str, str], receive: Receive, send: Send) -> None:
         """Reads the whole body within its limits, and hands it on."""
-        most = self._limits.body_bytes if scope["path"] == "/v1/jobs" else SMALL_BYTES
-        async with self._uploads:
+        is_upload = scope["path"] == "/v1/jobs"
+        most = self._limits.body_bytes if is_upload else SMALL_BYTES
+        async with self._uploads if is_upload else contextlib.nullcontext():
             body, refused = None, None
             try:
                 length = heads.get("content-length", "")
-                if length.isdigit() and int(length[:20]) > most:
+                if length.isdecimal() and int(length[:20]) > most:
                     raise TooLarge
                 with anyio.fail_after(self._limits.body_s):
                     body = await _read(receive, most)
@@ -98,7 +98,7 @@ class Gate:
                 await _drain(receive)
                 refused = 413, f"body: expected at most {most} bytes, got more; send less"
             except TimeoutError:
-                refused = 408, f"body: expected it within {self._limits.body_s:g} s; send it faster"
+                refused = 408, f"body: expected it within {self._limits.body_s:g} s, got a part; send it faster"
             if refused:
                 await _answer(send, *refused)
             elif body is not None:
@@ -108,17 +108,18 @@ class Gate:
         """Status and sentence for a request that may not come in."""
         host, origin = heads.get("host", ""), heads.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
-            return 403, "origin: expected a request of this server's own page, got another page's"
+            return 403, "origin: expected a request of this server's own page, got another page's; use that page"
         if self._digest is None:
             name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-            return None if name in LOOPBACK else (403, f"host: expected one of {', '.join(LOOPBACK)}; ask for that")
+            said = f"host: expected one of {', '.join(LOOPBACK)}, got another name; ask for that"
+            return None if name in LOOPBACK else (403, said)
         if OPEN.fullmatch(path):
             return None
         scheme, _, given = heads.get("authorization", "").partition(" ")
         digest = hashlib.sha256(given.strip().encode()).digest()
         if hmac.compare_digest(digest, self._digest) and scheme.lower() == "bearer":
             return None
-        return 401, "authorization: expected the header 'Authorization: Bearer TOKEN' with this server's token"
+        return 401, "authorization: expected 'Bearer TOKEN' with this server's token, got another; ask its owner"
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from nerf2mesh.serve.gate import UPLOADS
 from nerf2mesh.serve.store import FILES, Store
 from nerf2mesh.sweep.queue import Queue
 from tests.serve.standin import TOKEN, client_of, picture, store_in
@@ -196,6 +197,28 @@ def test_bodies_are_counted_as_they_come(tmp_path: Path) -> None:
 
     talk(store, steps)
     assert not store.queue.jobs
+
+
+def test_who_cancels_does_not_wait_for_pictures_that_come_slowly(tmp_path: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        begun, end = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"x"
+            begun.release()
+            await end.wait()
+            yield b"x"
+
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        slow = [asyncio.create_task(client.post("/v1/jobs", content=slowly(), headers=form)) for _ in range(UPLOADS)]
+        for _ in slow:
+            await begun.acquire()
+        assert (await client.post("/v1/jobs/none/cancel")).status_code == 404
+        assert not any(task.done() for task in slow)
+        end.set()
+        assert {answer.status_code for answer in await asyncio.gather(*slow)} == {400}
+
+    talk(store_in(tmp_path, body_s=5.0), steps)
 
 
 def pictures() -> list[tuple[bytes, int]]:

@@ -38,6 +38,13 @@ def test_a_weak_token_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.
         token_of(tmp_path, "127.0.0.1")
 
 
+@pytest.mark.parametrize("data", [b"", b"\n", b"short\n", b"\xff" * 40])
+def test_a_token_file_that_was_cut_short_opens_nothing(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(data)
+    with pytest.raises(ValueError, match="token: expected at least 16 printable"):
+        token_of(tmp_path, "0.0.0.0")
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -45,6 +52,11 @@ def test_a_weak_token_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.
         (["--workers", "0"], "workers: expected"),
         (["--job-s", "nan"], "job_s: expected"),
         (["--threads", "-1"], "--threads: expected 0 or more"),
+        (["--port", "70000"], "--port: expected 0 to 65535, got 70000; "),
+        (["--adapters", "none.here"], "--adapters: expected a folder, got none.here"),
+        (["--presets", "tiny,demo"], "--presets: expected some of .*, got demo; "),
+        (["--keyfile", "none.pem"], "--keyfile: expected --certfile beside it"),
+        (["--certfile", "none.pem"], "--certfile, --keyfile: expected .*, got none.pem .No such file"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--host", "203.0.113.7"], "--host, --port: expected an address of this machine"),
     ],

@@ -58,7 +58,8 @@ def killed(folder: Path, jobs: int = 6, kills: int = 2) -> dict[str, object]:
         while not stop.is_set() and len(accepted) < jobs:
             try:
                 answer = server.client.post("/v1/jobs", files={"picture": demo_picture().read_bytes()}, data=TINY)
-                accepted.append(answer.json()["id"]) if answer.status_code == 202 else None
+                if answer.status_code == 202:
+                    accepted.append(answer.json()["id"])
             except httpx.TransportError:
                 time.sleep(0.2)
             time.sleep(1.0)
