@@ -19,6 +19,7 @@ def start_thread(work: Callable[[], None], name: str, *, beside_run: bool) -> th
 
     def begin() -> None:
         if beside_run:
+            torch.get_num_threads()  # a thread's first such call takes over the common number, and must not come later
             torch.set_num_threads(1)
         begun.set()
         work()

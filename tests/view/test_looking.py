@@ -189,10 +189,17 @@ def test_meshes_that_nobody_asked_for_wait_their_share() -> None:
 
 @pytest.mark.parametrize(("beside_run", "expected"), [(True, 1), (False, 3)])
 def test_who_computes_beside_a_run_has_no_workers_and_takes_none_from_others(beside_run: bool, expected: int) -> None:
-    before, counts = torch.get_num_threads(), []
+    before, counts, started = torch.get_num_threads(), [], threading.Event()
     torch.set_num_threads(3)
+
+    def work() -> None:
+        started.wait(10.0)
+        counts.append(torch.get_num_threads())
+
     try:
-        start_thread(lambda: counts.append(torch.get_num_threads()), "new", beside_run=beside_run).join()
+        thread = start_thread(work, "new", beside_run=beside_run)
+        started.set()
+        thread.join()
         later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
         later.start()
         later.join()
