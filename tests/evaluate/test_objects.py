@@ -125,6 +125,14 @@ def test_colors_carry_the_sky_and_turning_shows_another_side(folder: str) -> Non
 def test_more_given_views_show_more(folder: str) -> None:
     one = object_case("heldout0", folder)
     four = load_case("objects", "views4", "heldout0", data_dir=folder)
+    azimuths = [
+        [
+            round(float(view.camera.azimuth_deg)) % 360
+            for view in load_case("objects", k, "heldout0", data_dir=folder).views
+        ]
+        for k in ("views2", "views3")
+    ]
+    assert azimuths == [[0, 180], [0, 120, 240]]
     assert len(four.views) == 4 and torch.equal(four.image, one.image)
     assert float(four.regions[1].float().mean()) < 0.3 * float(one.regions[1].float().mean())
     drawn = load_case("objects", "sketch", "heldout0", data_dir=folder, look="line")

@@ -12,7 +12,7 @@ import torch
 from nerf2mesh.config import compose_config, to_dataclass
 from nerf2mesh.evaluate.protocols import objects
 from nerf2mesh.evaluate.protocols.canonical import make_case
-from nerf2mesh.evaluate.protocols.cases import load_case, object_names, ring_of_four, spiral, with_views
+from nerf2mesh.evaluate.protocols.cases import load_case, object_names, ring, spiral, with_views
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
 from nerf2mesh.evaluate.tables.results import Record, Results
 from nerf2mesh.sweep import bench, jobs
@@ -308,7 +308,7 @@ def test_tracks_give_the_views_they_promise() -> None:
     assert torch.allclose(cameras.position.norm(dim=-1), torch.tensor(3.2), atol=1e-4)
     gaps = torch.cdist(cameras.position, cameras.position).fill_diagonal_(9.0).min(dim=-1).values
     assert float(gaps[1:].min()) > 0.4, "nowhere two in one place"
-    assert torch.allclose(ring_of_four(case.camera).elevation_deg, case.camera.elevation_deg.expand(4), atol=1e-4)
+    assert torch.allclose(ring(case.camera, 4).elevation_deg, case.camera.elevation_deg.expand(4), atol=1e-4)
 
 
 def test_names_of_objects_and_what_is_missing(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Cases by name: of one protocol and track, the objects there are, and one of them made ready.
 
 Track `sketch` gives a drawing of the input view, in one of the looks of `procedural.drawing`.
-Track `views4` gives four views a quarter turn apart at the elevation of the protocol's input, the first being that
-input; `views60` gives that input and 59 more, spread over the sphere between -30 and 60 degrees of elevation on a
-golden spiral. Their size, distance and field of view are the input's. The compared views stay the protocol's own.
+Tracks `views2`, `views3` and `views4` give two to four views, evenly turned at the elevation of the protocol's input, the
+first being that input; `views60` gives that input and 59 more, spread over the sphere between -30 and 60 degrees of
+elevation on a golden spiral. Their size, distance and field of view are the input's. The compared views stay the
+protocol's own.
 Track `text` gives words: of protocol `core` the captions of its procedural objects (`procedural.captions`), looked at
 from its ring of novel views; of `t3bench` the prompts in `data_dir`.
 """
@@ -26,7 +27,8 @@ from nerf2mesh.evaluate.protocols.scoring import Case, picture, render_views
 from nerf2mesh.types import Camera, View
 
 HELD_OUT = "procedural-heldout"
-TRACK_VIEWS = {"views4": 4, "views60": 60}
+TRACK_VIEWS = {"views2": 2, "views3": 3, "views4": 4, "views60": 60}
+MOST_IN_RING = 4
 _SPIRAL_LOW_DEG, _SPIRAL_HIGH_DEG = -30.0, 60.0
 
 
@@ -95,7 +97,7 @@ def with_regions(case: Case) -> Case:
 
 def with_views(case: Case, count: int) -> Case:
     """The case with `count` posed views given, the first being its input picture."""
-    cameras = ring_of_four(case.camera) if count == 4 else spiral(case.camera, count)
+    cameras = ring(case.camera, count) if count <= MOST_IN_RING else spiral(case.camera, count)
     others = render_views(case.known_mesh, cameras[1:], case.settings)
     pictures = [case.image, *picture(others)]
     if case.regions is not None:
@@ -104,9 +106,9 @@ def with_views(case: Case, count: int) -> Case:
     return replace(case, views=tuple(View(image, cameras[k]) for k, image in enumerate(pictures)))
 
 
-def ring_of_four(first: Camera) -> Camera:
-    """The input's camera and its quarter turns, [4]."""
-    return Camera.stack([first.turned(90.0 * k) for k in range(4)])
+def ring(first: Camera, count: int) -> Camera:
+    """The input's camera and its even turns about the vertical axis, [count]."""
+    return Camera.stack([first.turned(360.0 / count * k) for k in range(count)])
 
 
 def spiral(first: Camera, count: int) -> Camera:

@@ -32,9 +32,9 @@ STUDIES = ("ablation",)
 """Variants of one method on the objects of a protocol of ours."""
 PROTOCOLS = (*OWN, *PUBLISHED_VIEWS, *PICTURES, *PROMPTS, *STUDIES)
 
-TRACKS = ("image", "sketch", "views4", "views60", "text")
-"""image: what the protocol itself gives (of ours, one picture). sketch: a drawing instead of that picture. views4,
-views60: so many posed views of the object. text: words only (protocols core and t3bench).
+TRACKS = ("image", "sketch", "views2", "views3", "views4", "views60", "text")
+"""image: what the protocol itself gives (of ours, one picture). sketch: a drawing instead of that picture. views2 to
+views4, views60: so many posed views of the object. text: words only (protocols core and t3bench).
 """
 LOOKS = ("line", "contour", "outline", "cel", "pencil", "blueprint")
 """Of a sketch; see `procedural.drawing`. line, contour, outline: the three levels of the sketch record."""
