@@ -1,8 +1,8 @@
 """Cases by name: of one protocol and track, the objects there are, and one of them made ready.
 
 Track `sketch` gives a drawing of the input view, in one of the looks of `procedural.drawing`.
-Tracks `views2`, `views3` and `views4` give two to four views, evenly turned at the elevation of the protocol's input, the
-first being that input; `views60` gives that input and 59 more, spread over the sphere between -30 and 60 degrees of
+Tracks `views2`, `views3` and `views4` give two to four views, evenly turned at the elevation of the protocol's input,
+the first being that input; `views60` gives that input and 59 more, spread over the sphere between -30 and 60 degrees of
 elevation on a golden spiral. Their size, distance and field of view are the input's. The compared views stay the
 protocol's own.
 Track `text` gives words: of protocol `core` the captions of its procedural objects (`procedural.captions`), looked at
