@@ -120,7 +120,7 @@ def _views(case: TextCase, prediction: Prediction, cameras: Camera) -> Rendering
     mesh = prediction.mesh
     if mesh is None:
         return prediction.rendered(cameras)
-    if case.frame is not None and len(mesh.vertices) > 0:
+    if case.frame is not None:
         mesh = case.frame(mesh)
     return render_views(mesh, cameras, case.settings)
 

@@ -52,7 +52,9 @@ def t3bench_cameras(size_px: int = 512) -> Camera:
 
 
 def t3bench_frame(mesh: TriangleMesh) -> TriangleMesh:
-    """The mean vertex at the origin, the largest coordinate at 1."""
+    """The mean vertex at the origin, the largest coordinate at 1; a mesh without vertices stays as it is."""
+    if not mesh.n_vertices:
+        return mesh
     vertices = mesh.vertices - mesh.vertices.mean(axis=0)
     return replace(mesh, vertices=vertices / np.abs(vertices).max())
 
