@@ -32,7 +32,7 @@ from nerf2mesh.procedural.captions import COLORS, color_name
 from nerf2mesh.sweep import bench, commands
 from nerf2mesh.sweep.config import BenchConfig, WeightsConfig
 from nerf2mesh.types import Camera, Rendering
-from tests.priors import tiny
+from tests.priors import tiny, tiny_parts
 from tests.sweep.standin import Here, polls_often  # noqa: F401
 
 PROMPTS = ("a red fruit of one part", "a blue vessel of two parts", "a wooden chair")
@@ -124,10 +124,10 @@ def write_clip(folder: Path) -> str:
 
     text = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1}
     vision = text | {"image_size": 16, "patch_size": 8}
-    words = text | {"vocab_size": 2 + 2 * len(tiny.CHARACTERS), "max_position_embeddings": tiny.TOKENS}
+    words = text | {"vocab_size": 2 + 2 * len(tiny_parts.CHARACTERS), "max_position_embeddings": tiny_parts.TOKENS}
     words |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     CLIPModel(CLIPConfig(text_config=words, vision_config=vision, projection_dim=8)).save_pretrained(folder)
-    tiny.clip_tokenizer().save_pretrained(folder)
+    tiny_parts.clip_tokenizer().save_pretrained(folder)
     return str(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import re
@@ -12,106 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
-from nerf2mesh.lora.curate import checks
-from nerf2mesh.lora.curate.config import CurateConfig
-from nerf2mesh.lora.curate.curate import Curation, curate
-from nerf2mesh.lora.curate.duplicates import Groups
-from nerf2mesh.lora.curate.items import Item
-from nerf2mesh.lora.curate.likeness import split_groups
-from nerf2mesh.lora.curate.metadata import names_in, write_without
-from nerf2mesh.lora.curate.pictures import blur, look_at
-from nerf2mesh.lora.curate.silhouettes import Fit, Overlap, overlap
-from nerf2mesh.lora.train.pairs import Pair, read_pairs
+from nerf2mesh.lora.train.pairs import read_pairs
 from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 from nerf2mesh.priors import PriorConfig
-from nerf2mesh.types import Camera
+from tests.lora.curated import clean, compared_once, drawing, kinds, line, run, written  # noqa: F401  (fixtures)
 from tests.lora.test_style import weights  # noqa: F401  (a fixture)
 
 pytest.importorskip("imagehash", reason="needs the curate extra")
-FRONT = 25.0
-COMPARED: dict[str, Overlap] = {}
-
-
-@pytest.fixture(autouse=True)
-def compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most tests have the same pairs, and each comparison with a model takes half a second: equal files, one result."""
-
-    def remembered(pair: Pair, least: Fit) -> Overlap:
-        told = {key: value for key, value in pair.entry.items() if key in ("cameras", "azimuth_deg", "elevation_deg")}
-        files = [path.read_bytes() for path in (pair.picture, *pair.targets) if path.is_file()]
-        name = hashlib.sha256(b"|".join([repr((told, len(files), least)).encode(), *files])).hexdigest()
-        if name not in COMPARED:
-            COMPARED[name] = overlap(pair, least)
-        return COMPARED[name]
-
-    monkeypatch.setattr(checks, "overlap", remembered)
-
-
-def drawing(path: Path, seed: int, size: int = 96) -> Path:
-    """A drawing of its own: colored blobs inside a disc, transparent around."""
-    rng = np.random.default_rng(seed)
-    y, x = (np.mgrid[:size, :size] + 0.5) / size
-    rgb = np.full((size, size, 3), 230.0)
-    for _ in range(9):
-        cx, cy, r = rng.uniform(0.25, 0.75), rng.uniform(0.25, 0.75), rng.uniform(0.04, 0.16)
-        rgb[(x - cx) ** 2 + (y - cy) ** 2 < r**2] = rng.uniform(0, 255, 3)
-    alpha = 255.0 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.4**2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.dstack([rgb, alpha]).astype(np.uint8)).save(path)
-    return path
-
-
-def ball(path: Path, radius: float = 0.35) -> None:
-    """A view of a ball in the middle."""
-    y, x = (np.mgrid[:64, :64] + 0.5) / 64
-    alpha = 255 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < radius**2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.dstack([np.full((64, 64, 3), 90), alpha]).astype(np.uint8)).save(path)
-
-
-def line(folder: Path, i: int, **more: object) -> dict:
-    """A drawing of a ball, and the ball's views from six sides; its radius differs from line to line."""
-    drawing(folder / f"{i}.png", i)
-    shade = np.asarray(Image.open(folder / f"{i}.png")).copy()
-    y, x = (np.mgrid[:96, :96] + 0.5) / 96
-    radius = 0.2 + 0.02 * i
-    shade[..., 3] = 255 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < radius**2)
-    Image.fromarray(shade).save(folder / f"{i}.png")
-    sides = [(10.0, 0.0), (10.0, 60.0), (10.0, 120.0), (60.0, 20.0), (-10.0, 90.0), (45.0, 200.0)]
-    for k in range(6):
-        ball(folder / f"{i}/{k}.png", radius)
-    frames = [{"transform_matrix": Camera.orbit(a, e).camera_to_world.tolist()} for e, a in [(10.0, FRONT), *sides]]
-    entry = {"picture": f"{i}.png", "views": [f"{i}/{k}.png" for k in range(6)]}
-    entry |= {
-        "cameras": {"camera_angle_x": 0.7, "frames": frames},
-        "licence": "CC0-1.0",
-        "source": "made for this test",
-    }
-    return entry | {"author": "the test"} | more
-
-
-def written(folder: Path, lines: list[dict]) -> Path:
-    (folder / "items.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines), encoding="utf-8")
-    return folder
-
-
-def run(folder: Path, weights: Path, **more: object) -> Curation:  # noqa: F811
-    prior = PriorConfig(weights=str(weights))
-    return curate(CurateConfig(data=str(folder), prior=prior, quiet=True, min_side_px=32, **more))
-
-
-def kinds(found: Curation) -> dict[int, set[str]]:
-    """Line -> kinds that were found, of lines where anything was."""
-    return {item.line: {f.kind for f in item.findings} for item in found.items if item.findings}
-
-
-@pytest.fixture
-def clean(tmp_path: Path) -> list[dict]:
-    """Six lines without a fault; their files lie in tmp_path."""
-    return [line(tmp_path, i) for i in range(6)]
 
 
 def test_a_clean_set_is_kept_whole(clean: list[dict], tmp_path: Path, weights: Path) -> None:  # noqa: F811
@@ -228,69 +136,6 @@ def test_licences_of_a_set(clean: list[dict], tmp_path: Path, weights: Path) -> 
     }
 
 
-def test_names_are_kept_or_removed(tmp_path: Path, clean: list[dict], weights: Path) -> None:  # noqa: F811
-    exif = Image.Exif()
-    exif[315] = "Ada Example"
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Author", "Bob Example")
-    pixels = Image.open(tmp_path / "1.png")
-    pixels.save(tmp_path / "1.png", exif=exif, pnginfo=text)
-    kept = run(written(tmp_path, clean), weights)
-    assert kinds(kept) == {2: {"names"}} and kept.items[1].findings[0].why.endswith("EXIF Artist, text Author")
-    removed = run(tmp_path, weights, names="remove")
-    entry = json.loads((tmp_path / "curated.jsonl").read_text().splitlines()[1])
-    assert entry["picture"] == "curation/pictures/00002.png" and len(removed.kept) == 6
-    copy = (tmp_path / entry["picture"]).read_bytes()
-    assert b"Example" not in copy and b"Example" in (tmp_path / "1.png").read_bytes()
-    assert np.array_equal(np.asarray(Image.open(tmp_path / entry["picture"])), np.asarray(pixels))
-    assert len(read_pairs(tmp_path)[0]) == 6
-    for written_file in (tmp_path / "curation").glob("*.*"):
-        assert "Example" not in written_file.read_text(encoding="utf-8"), written_file.name
-
-
-def test_names_in_xmp_and_iptc(tmp_path: Path) -> None:
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator><rdf:Seq><rdf:li>Cy Example</rdf:li></rdf:Seq></dc:creator>'
-    by_line = b"\x1c\x02\x50\x00\x0aDi Example"
-    resource = b"8BIM\x04\x04\x00\x00" + len(by_line).to_bytes(4, "big") + by_line + b"\x00" * (len(by_line) % 2)
-    Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg", xmp=xmp)
-    data = (tmp_path / "a.jpg").read_bytes()
-    segment = b"Photoshop 3.0\x00" + resource
-    app13 = b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment
-    (tmp_path / "a.jpg").write_bytes(data[:2] + app13 + data[2:])
-    with Image.open(tmp_path / "a.jpg") as image:
-        assert names_in(image) == {"XMP dc:creator": "Cy Example", "IPTC By-line": "Di Example"}
-    with Image.open(write_without(tmp_path / "a.jpg", tmp_path / "b.png")) as image:
-        assert names_in(image) == {} and image.mode == "RGB"
-
-
-def test_blur_is_that_of_scikit_image() -> None:
-    measure = pytest.importorskip("skimage.measure")
-    image = np.random.default_rng(0).random((40, 50))
-    assert blur(image) == pytest.approx(measure.blur_effect(image, h_size=11), rel=1e-6)
-    assert blur(np.zeros((20, 20))) == 0.0
-
-
-def test_a_picture_is_known_again(tmp_path: Path) -> None:
-    """The hash stands for the object, not its framing: a border more changes nothing, another drawing half of it."""
-    first = look_at(drawing(tmp_path / "a.png", 1), 16)
-    wide = Image.new("RGBA", (160, 140))
-    wide.paste(Image.open(tmp_path / "a.png"), (40, 20))
-    wide.save(tmp_path / "b.png")
-    framed, other = look_at(tmp_path / "b.png", 16), look_at(drawing(tmp_path / "c.png", 2), 16)
-    assert np.array_equal(first.hashes, framed.hashes) and torch.equal(first.small, framed.small)
-    assert (256 - first.hashes[0] @ other.hashes[0]) / 2 > 64
-
-
-def test_groups_stay_on_one_side_of_the_split(tmp_path: Path) -> None:
-    items = [Item(i + 1, {"picture": f"{i}.png"}, tmp_path, sha256=str(i)) for i in range(40)]
-    groups = Groups(40)
-    for i in range(0, 40, 2):
-        groups.join(i, i + 1)
-    splits = split_groups(items, groups, 0.2)
-    assert sum(split == "heldout" for split in splits.values()) == 8
-    assert all(splits[i + 1] == splits[i + 2] for i in range(0, 40, 2))
-
-
 def test_a_folder_of_pictures_alone(tmp_path: Path, weights: Path) -> None:  # noqa: F811
     drawing(tmp_path / "Größe 1.png", 1)
     drawing(tmp_path / "deep/2.png", 2)
@@ -349,35 +194,6 @@ def test_the_command(clean: list[dict], tmp_path: Path, weights: Path, monkeypat
     with pytest.raises(SystemExit) as ended:
         cli.curate()
     assert ended.value.code == 2 and "data: expected a folder" in capsys.readouterr().err
-
-
-def test_meshes_by_their_silhouettes(tmp_path: Path, weights: Path) -> None:  # noqa: F811
-    """A box and a flat disc: the right mesh, the wrong one, and the right one seen from elsewhere."""
-    import trimesh
-
-    from nerf2mesh.mesh import TriangleMesh
-    from nerf2mesh.render.rasterizer import rasterize_mesh
-
-    trimesh.creation.box(extents=(0.3, 1.0, 2.0)).export(tmp_path / "box.glb")
-    trimesh.creation.cylinder(radius=1.0, height=0.3).export(tmp_path / "disc.glb")
-    mesh = TriangleMesh.from_file(tmp_path / "box.glb").normalized(0.62)
-    for name, azimuth in (("front", 0.0), ("side", 70.0)):
-        seen = rasterize_mesh(mesh, Camera.orbit(azimuth, 10.0, width_px=96), shading="normal", supersample=2)
-        rgba = torch.cat([seen.rgba[..., :3] / seen.rgba[..., 3:].clamp_min(1e-6), seen.rgba[..., 3:]], dim=-1)
-        Image.fromarray((rgba.clamp(0, 1) * 255).round().byte().numpy()).save(tmp_path / f"{name}.png")
-    rights = {"licence": "CC0-1.0", "source": "test", "author": "test", "elevation_deg": 10}
-    frame = {"transform_matrix": Camera.orbit(0.0, 10.0).camera_to_world.tolist(), "camera_angle_x": np.radians(40.0)}
-    lines = [
-        {"picture": "front.png", "model": "box.glb", "azimuth_deg": 0} | rights,
-        {"picture": "side.png", "model": "disc.glb", "picture_camera": frame} | rights,
-    ]
-    found = kinds(run(written(tmp_path, lines), weights))
-    assert found == {2: {"wrong model"}}
-    lines = [
-        {"picture": "front.png", "model": "box.glb", "picture_camera": frame} | rights,
-        {"picture": "side.png", "model": "box.glb", "azimuth_deg": 0} | rights,
-    ]
-    assert kinds(run(written(tmp_path, lines), weights)) == {2: {"other side"}}
 
 
 @pytest.mark.parametrize("name", ["curation", "curated.jsonl"])

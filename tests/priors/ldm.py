@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nerf2mesh.priors.foundation.families.multiview_unet import MultiViewUNet
 from tests.priors import tiny
+from tests.priors.tiny_parts import LATENT_SIZE, WIDTH
 
 
 def write(folder: Path, file: Path) -> Path:
@@ -20,10 +21,10 @@ def write(folder: Path, file: Path) -> Path:
     torch.manual_seed(7)
     source = MultiViewUNet(
         model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(1, 2), num_head_channels=16,
-        context_dim=tiny.WIDTH,
+        context_dim=WIDTH,
     )  # fmt: skip
     unet = UNet2DConditionModel(
-        sample_size=tiny.LATENT_SIZE, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=tiny.WIDTH,
+        sample_size=LATENT_SIZE, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=WIDTH,
         attention_head_dim=(2, 4), down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2, use_linear_projection=True,
     )  # fmt: skip
