@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,14 +21,12 @@ from nerf2mesh import __version__
 from nerf2mesh.run.preemption import INTERRUPTED, REQUEUE
 from nerf2mesh.utils.interpreter import forget_current_folder
 from nerf2mesh.utils.names import printable
-from nerf2mesh.utils.override_text import many_pictures, pictures_of, with_folder
+from nerf2mesh.utils.override_text import many_pictures, with_folder
 from nerf2mesh.utils.streams import outlive_readers
 from nerf2mesh.utils.user_message import plain_message
 from nerf2mesh.utils.utf8 import speak_utf8
 
 if TYPE_CHECKING:
-    from nerf2mesh.config import Config
-    from nerf2mesh.run import Result
     from nerf2mesh.run.preemption import Signals
 
 USER_ERROR = 2
@@ -162,13 +159,13 @@ def run_app(task: Callable[[DictConfig], object], name: str, node: str = "") -> 
         """A single run takes errors past Hydra, which would print lines of its own; a sweep passes them on."""
         from hydra.core.hydra_config import HydraConfig
 
-        from nerf2mesh.config import reject_added
+        from nerf2mesh.config import is_sweep, reject_added
 
         try:
             reject_added(cast(DictConfig, HydraConfig.get()), "hydra.")
             return task(composed)
         except Exception as error:
-            if _is_sweep():
+            if is_sweep():
                 raise
             failures.append(error)
             return None
@@ -196,13 +193,6 @@ def run_app(task: Callable[[DictConfig], object], name: str, node: str = "") -> 
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def _is_sweep() -> bool:
-    from hydra.core.hydra_config import HydraConfig
-
-    mode = HydraConfig.get().mode
-    return mode is not None and mode.name == "MULTIRUN"
 
 
 def _guarded(work: Callable[[], object], wants_traceback: bool = False) -> int:
@@ -247,81 +237,15 @@ def user_message(error: BaseException) -> str | None:
 
 
 def _fit(composed: DictConfig) -> None:
-    from hydra.core.hydra_config import HydraConfig
+    from nerf2mesh.run.fit_command import main as run_command
 
-    from nerf2mesh.config import to_config
-    from nerf2mesh.run import run_fit
-
-    config, job = to_config(composed), HydraConfig.get()
-    if config.output_dir is not None:
-        folder = Path(config.output_dir)
-    elif _is_sweep():
-        folder = Path(job.runtime.output_dir)
-    else:
-        folder = default_output_dir(config, job.runtime.choices["preset"])
-    config = replace(config, output_dir=str(folder))
-    result = run_fit(config, overrides=list(job.overrides.task))
-    if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
-        print(_summary(folder, result))
-    if result.failures:
-        raise ValueError("; ".join(result.failures))
+    run_command(composed)
 
 
 def _fit_many() -> None:
-    """A run for each of many pictures. ValueError, in one line, that names those without a mesh and their reasons."""
-    from nerf2mesh.config import compose_config, load_config, to_dataclass
-    from nerf2mesh.sweep.config import BenchConfig
-    from nerf2mesh.sweep.pictures import fit_pictures
+    from nerf2mesh.sweep.pictures_command import main as run_command
 
-    values = many_pictures(sys.argv[1:]) or []
-    pictures = pictures_of(values)
-    rest = [a for a in sys.argv[1:] if a.removeprefix("input.image=") not in values]
-    launch = [a for a in rest if a.startswith(("launch=", "launch."))]
-    settings = [a for a in rest if a not in launch and not a.startswith("output_dir=")]
-    config = load_config([a for a in rest if a not in launch])
-    preset = next((a.partition("=")[2] for a in reversed(settings) if a.startswith("preset=")), "standard")
-    root = Path(config.output_dir or Path("outputs") / f"{_label(values[0])}-{preset}").resolve()
-    _register("bench", BENCH)
-    one = [] if launch else ["launch.workers=1"]
-    bench = to_dataclass(compose_config([*one, *launch], name="bench"), BenchConfig)
-    fitted = fit_pictures(pictures, settings, root, bench.launch)
-    if fitted is None:
-        print("the workers are queued; the same command later collects")
-        return
-    print("\n".join(["done", *(f"  {mesh}" for mesh in fitted.meshes.values())]))
-    if fitted.failed:
-        reasons = {Path(name).name: why.removeprefix("ValueError: ") for name, why in fitted.failed.items()}
-        named = "; ".join(f"{name} ({why})" for name, why in reasons.items())
-        raise ValueError(
-            f"input.image: expected pictures that can be fitted, got {len(fitted.failed)} of {len(pictures)} that "
-            f"cannot: {named}; correct them, then give the same command again"
-        )
-
-
-def _label(value: str) -> str:
-    """The name for the results of a folder, of glob(PATTERN), or of several pictures."""
-    last = Path(value.removeprefix("glob(").rstrip(")").strip("\"'")).expanduser()
-    places = [last.absolute().parent] if last.is_file() else [last.absolute(), last.absolute().parent]
-    names = [re.sub(r"[^\w-]+", "", place.name.partition(".")[0]) for place in places]
-    return next((name for name in names if name), "pictures")
-
-
-def default_output_dir(config: Config, preset: str) -> Path:
-    """outputs/PICTURE-PRESET, of a round of refinement outputs/SOURCE-then-WHAT-PRESET: the same command finds its
-    folder again and resumes."""
-    if config.start_from:
-        made = config.refine.paint or config.refine.mask or (config.refine.regions or ["all"])[0]
-        return Path("outputs") / f"{Path(config.start_from).resolve().stem}-then-{Path(made).stem}-{preset}"
-    first = config.input.image or (config.input.images or [""])[0]
-    stem = Path(first).resolve().stem if first else "run"
-    return Path("outputs") / f"{stem}-{preset}"
-
-
-def _summary(folder: Path, result: Result) -> str:
-    meshes = [f"mesh.{name}" for name in dict.fromkeys(["glb", *result.config.mesh.formats])]
-    names = (*meshes, "turntable.mp4", "turntable.gif", "report.html")
-    lines = [f"  {folder / name}" for name in names if (folder / name).is_file()]
-    return "\n".join(["done", *lines])
+    run_command(sys.argv[1:])
 
 
 def _train_prior(composed: DictConfig) -> None:

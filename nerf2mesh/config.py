@@ -201,6 +201,14 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
+def is_sweep() -> bool:
+    """Whether Hydra, in whose job this is, runs several configurations (--multirun)."""
+    from hydra.core.hydra_config import HydraConfig
+
+    mode = HydraConfig.get().mode
+    return mode is not None and mode.name == "MULTIRUN"
+
+
 def reject_added(composed: DictConfig, prefix: str = "") -> None:
     """ValueError for what Hydra's +key=value added to a node with a schema; nothing would ever read it."""
     kind = OmegaConf.get_type(composed)

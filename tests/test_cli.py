@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         return done.value.code or 0
 
     start.calls, start.error = [], None
-    monkeypatch.setattr("nerf2mesh.run.run_fit", fit)
+    monkeypatch.setattr("nerf2mesh.run.fit_command.run_fit", fit)
     return start
 
 
