@@ -94,6 +94,7 @@ def test_t3bench_frame_and_way_of_views() -> None:
     mesh = box()
     moved = t3bench_frame(mesh)
     assert np.abs(moved.vertices.mean(axis=0)).max() < 1e-12 and np.abs(moved.vertices).max() == pytest.approx(1.0)
+    assert t3bench_frame(background(case()).mesh).n_vertices == 0
     sphere, scores = icosphere(2), torch.rand(162, 5, generator=torch.Generator().manual_seed(0))
     near = [{k} for k in range(162)]
     for face in sphere.faces:
