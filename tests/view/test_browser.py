@@ -15,7 +15,7 @@ from PIL import Image
 import nerf2mesh
 from nerf2mesh.optimize import RunControl
 from nerf2mesh.types import Camera, Observations, View
-from nerf2mesh.view.copies import FieldCopy
+from nerf2mesh.view.copies import FieldCopy, keep_state
 from tests.report.test_html import BROWSER, GRAPHICS
 from tests.tiny_run import TINY
 
@@ -42,17 +42,22 @@ class Control(RunControl):
         self.asked["stop"] = True
 
 
-@pytest.fixture
-def viewer() -> Iterator[object]:
-    """Of a ball, with one given view, as if a run were going on."""
-    from nerf2mesh.view.server import Viewer
-
+def _ball(step: int) -> FieldCopy:
     copy = FieldCopy(nerf2mesh.load_config([*TINY, "field.blob_scale=8", "field.blob_width=0.5"]))
     with torch.no_grad():
         for parameter in copy.field.parameters():
             parameter.zero_()
     copy.occupancy.fill()
-    copy.step = 3
+    copy.step = step
+    return copy
+
+
+@pytest.fixture
+def viewer() -> Iterator[object]:
+    """Of a ball, with one given view, as if a run were going on."""
+    from nerf2mesh.view.server import Viewer
+
+    copy = _ball(3)
     shown = Viewer(copy, host="127.0.0.1", port=0, control=Control(), settings=dict(SETTINGS))
     picture = torch.tensor([0.9, 0.1, 0.1, 1.0]).expand(16, 16, 4)
     shown.stage.show_views(Observations((View(picture, Camera.orbit(20.0, 10.0, distance=1.6, width_px=16)),)))
@@ -123,6 +128,33 @@ def test_what_is_seen_follows_camera_channel_and_threshold(context, viewer) -> N
     page.mouse.up()
     assert _until(lambda: _differ(before, _scene(page)) > 0.02)
     assert hosts <= {"127.0.0.1", None}
+
+
+def test_the_slider_of_states_is_dragged_with_the_mouse(context, tmp_path) -> None:
+    """Two kept states of a run, nothing and a ball: the run's folder opens at the last."""
+    from nerf2mesh.view.server import Viewer
+
+    empty, whole = _ball(5), _ball(9)
+    empty.occupancy.bits.zero_()
+    for copy in (empty, whole):
+        keep_state(tmp_path, copy.field, copy.occupancy, copy.step)
+    viewer = Viewer(whole, host="127.0.0.1", port=0, folder=tmp_path)
+    try:
+        page = context.new_page()
+        page.goto(viewer.address)
+        page.wait_for_selector("canvas")
+        handle = page.get_by_role("slider").first
+        assert _until(lambda: handle.is_visible() and handle.is_enabled() and viewer.painter.n_visitors)
+        time.sleep(3.0)
+        before, box = _scene(page), handle.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] - 300, box["y"] + box["height"] / 2, steps=8)
+        page.mouse.up()
+        assert _until(lambda: whole.step == 5)
+        assert _until(lambda: _differ(before, _scene(page)) > 0.02)
+    finally:
+        viewer.close()
 
 
 def test_the_panel_has_a_hand_on_the_run(context, viewer) -> None:
