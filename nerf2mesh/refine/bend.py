@@ -27,19 +27,24 @@ from nerf2mesh.refine.nearest import NearestPoints
 from nerf2mesh.refine.region import Contains
 from nerf2mesh.refine.source import same_place
 
-QUIET = 0.012
+QUIET = 0.02
 """World units of the box: less is the fit's own inaccuracy."""
-STIFF = (30.0, 15.0, 8.0, 4.0, 2.0, 1.0, 0.6, 0.4, 0.3, 0.2)
+STIFF = (30.0, 15.0, 8.0, 4.0, 2.0, 1.0)
 SAMPLES = 30_000
 ALIKE = 0.99
 """Normals at one place that agree so well belong to one smooth surface."""
 
 
-def bent(mesh: TriangleMesh, target: TriangleMesh, region: Contains) -> tuple[TriangleMesh, dict[str, float]]:
-    """The mesh with its vertices in the region moved onto `target`, and by how much they moved (mean and most)."""
-    first, place = same_place(mesh)
+def bent(
+    mesh: TriangleMesh, old: TriangleMesh, target: TriangleMesh, region: Contains
+) -> tuple[TriangleMesh, dict[str, float]]:
+    """The mesh with its vertices in the region moved onto `target`, and by how much they moved (mean and most).
+
+    old: the same triangles where they were at first; these places say what is in the region.
+    """
+    first, place = same_place(old)
     start = mesh.vertices[first]
-    free = region(start)
+    free = region(old.vertices[first])
     moved = start.copy()
     if free.any():
         moved[free] += _displacements(start, place[mesh.faces], free, target, region)
@@ -48,7 +53,7 @@ def bent(mesh: TriangleMesh, target: TriangleMesh, region: Contains) -> tuple[Tr
     vertices[changed] = moved[place[changed]]
     distance = np.linalg.norm(moved - start, axis=1)[free] if free.any() else np.zeros(1)
     figures = {"moved_mean": float(distance.mean()), "moved_most": float(distance.max())}
-    return with_normals(replace(mesh, vertices=vertices), mesh, place, changed), figures
+    return with_normals(replace(mesh, vertices=vertices), old, place, changed), figures
 
 
 def _displacements(

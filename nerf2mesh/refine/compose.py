@@ -11,7 +11,7 @@ shape   false          a new mesh from the field, whose vertices and colors outs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,14 +23,14 @@ from nerf2mesh.mesh.stages import Stages
 from nerf2mesh.mesh.texture.bake import normal_march, shade_points
 from nerf2mesh.refine.atlas import atlas_fault, region_faces, with_atlas
 from nerf2mesh.refine.bend import bent
-from nerf2mesh.refine.outline import outlined
+from nerf2mesh.refine.outline import COARSE, FINE, outlined
 from nerf2mesh.refine.recolor import Shown, repainted
 from nerf2mesh.refine.remade import on_source, source_colors
 from nerf2mesh.refine.round import Round
 from nerf2mesh.refine.split import subdivided
 from nerf2mesh.render import VolumeRenderer
 
-LONGEST = 0.05
+LONGEST = 0.03
 """World units of the box: edges of the region before it is bent."""
 
 
@@ -77,9 +77,9 @@ def _kept(begun: Round, access: FieldAccess, before: FieldAccess, config: MeshCo
         surface, _, report = find_surface(access, config, stages)
         facts |= report.to_dict()
         old, _ = subdivided(old, region_faces(old, begun.region), LONGEST)
-        mesh, facts["bend"] = bent(old, surface, begun.region)
-        if begun.painted is not None and begun.painted_free is not None:
-            mesh, facts["outline"] = outlined(mesh, old, begun.region, begun.painted, begun.painted_free)
+        mesh, facts["outline_first"] = _outlined(begun, old, old, COARSE)
+        mesh, facts["bend"] = bent(mesh, old, surface, begun.region)
+        mesh, facts["outline"] = _outlined(begun, mesh, old, FINE)
     stages.enter("paint")
     mesh, facts["paint"] = repainted(
         mesh, old, begun.region, _shown(access, config), _shown(before, config), begun.painted
@@ -88,6 +88,15 @@ def _kept(begun: Round, access: FieldAccess, before: FieldAccess, config: MeshCo
     facts["mesh"] = inspect_mesh(mesh.welded())
     stages.enter("")
     return Made(mesh, facts={"seconds": stages.seconds, **facts})
+
+
+def _outlined(
+    begun: Round, mesh: TriangleMesh, old: TriangleMesh, stiff: Sequence[float]
+) -> tuple[TriangleMesh, dict[str, float]]:
+    """As the mesh is where there is no paint-over."""
+    if begun.painted is None or begun.painted_free is None:
+        return mesh, {"moved_most": 0.0}
+    return outlined(mesh, old, begun.region, begun.painted, begun.painted_free, stiff=stiff)
 
 
 def _remade(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from nerf2mesh.evaluate.metrics.images import mask_iou
 from nerf2mesh.refine.atlas import check_atlas
@@ -21,6 +21,8 @@ from nerf2mesh.types import Camera, View
 
 SAME_OUTLINE = 0.985
 """IoU of the outlines of paint-over and mesh from which on only colors are taken to have changed."""
+KNOWN_PX = 4
+"""The paint-over is a given view in the pixels that count and so far around them; the rest is held by other views."""
 SOLID = 0.9
 """Opacity of a pixel whose color is the object's alone."""
 
@@ -130,7 +132,8 @@ def _painted(
     image = _merged(painting, before, free, color=grid is None)
     if not bool((image[..., 3] > 0.05).any()):
         raise ValueError("refine.paint: expected the object, got an empty picture; paint over a rendering")
-    return View(image, camera, weight=config.paint_weight), free
+    known = torch.from_numpy(np.asarray(binary_dilation(free, iterations=KNOWN_PX)))
+    return View(image, camera, weight=config.paint_weight, known=known), free
 
 
 def _merged(painting: Painting, before: Picture, free: np.ndarray, *, color: bool) -> torch.Tensor:
