@@ -5,9 +5,9 @@ together. After it, finely: the field is coarser than the picture.
 
 Letters
     Seen by the paint-over's camera, contour vertices are those between faces that look at it and faces that look away,
-    and those of open borders, as far as they lie on the mesh's silhouette. Each has a goal in the picture: the mean of the nearest point of the
-    wanted outline and of those of its points to which the vertex is the nearest. The vertices move parallel to the
-    picture alone, the others follow as smoothly as can be (see `bend`).
+    and those of open borders, as far as they lie on the mesh's silhouette. Each has a goal in the picture: the mean of
+    the nearest point of the wanted outline and of those of its points to which the vertex is the nearest. The vertices
+    move parallel to the picture alone, the others follow as smoothly as can be (see `bend`).
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def test_outline_of_an_open_shell_follows_its_border() -> None:
     alpha = rasterize_mesh(tall, camera, supersample=3).opacity
     view = View(torch.cat([torch.zeros(128, 128, 3), alpha[..., None]], dim=-1), camera)
     found, _ = outlined(mesh, mesh, lambda p: p[:, 2] > 0.0, view, np.ones((128, 128), bool), stiff=FINE)
-    assert np.allclose(found.vertices[-17:, 2], 0.6, atol=0.01)
+    assert np.allclose(found.vertices[-14:-3, 2], 0.6, atol=0.01)  # corners are rounded
     assert np.array_equal(found.vertices[: 17 * 9], vertices[: 17 * 9])
 
 
