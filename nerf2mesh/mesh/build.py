@@ -13,7 +13,7 @@ from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh.access import FieldAccess, LevelSet
 from nerf2mesh.mesh.config import MeshConfig
 from nerf2mesh.mesh.extract.calibrate import Calibration, calibrate, coarse_logits
-from nerf2mesh.mesh.extract.marching_cubes import extract_surface
+from nerf2mesh.mesh.extract.marching_cubes import NoSurfaceError, extract_surface
 from nerf2mesh.mesh.extract.project import field_gradient, project_vertices, surface_normals
 from nerf2mesh.mesh.extract.smooth import SmoothedLevel
 from nerf2mesh.mesh.extract.solidify import hidden_fill
@@ -98,7 +98,24 @@ def build_lods(
 def find_surface(
     access: FieldAccess, config: MeshConfig, stages: Stages
 ) -> tuple[TriangleMesh, LevelSet, SurfaceReport]:
-    """The repaired surface before decimation, and the level set that it lies on."""
+    """The repaired surface before decimation, and the level set that it lies on.
+
+    Where the field is nowhere as dense as `config.threshold`, it lies where the silhouettes fit best; the report's
+    threshold then has "instead_of".
+    """
+    try:
+        return _surface_at(access, config, stages)
+    except NoSurfaceError:
+        if config.threshold is None or access.level is not None or access.render is None:
+            raise
+    surface, level_set, report = _surface_at(access, replace(config, threshold=None), stages)
+    threshold = {**report.threshold, "instead_of": config.threshold}
+    return surface, level_set, replace(report, threshold=threshold)
+
+
+def _surface_at(
+    access: FieldAccess, config: MeshConfig, stages: Stages
+) -> tuple[TriangleMesh, LevelSet, SurfaceReport]:
     stages.enter("calibrate")
     coarse = coarse_logits(access, min(config.calibration_resolution, config.resolution), config.chunk_points)
     level = find_level(access, config, coarse, stages.fraction)

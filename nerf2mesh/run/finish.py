@@ -186,8 +186,13 @@ def _make_round(result: Result, refining: Refining) -> list[str]:
 
 @torch.no_grad()
 def mesh_losses(result: Result) -> list[str]:
-    """What the mesh has lost of the field, one line each: pieces that were dropped, silhouettes that disagree."""
+    """What the mesh has lost of the field, one line each: another threshold, dropped pieces, other silhouettes."""
     said, repair, baked = [], result.facts["repair"], result.facts.get("bake", {})
+    if "instead_of" in (level := result.facts.get("threshold", {})):
+        said.append(
+            f"mesh.threshold: expected a surface at density {level['instead_of']:.3g}, got none; it was taken at "
+            f"{level['density']:.3g}, where the silhouettes fit best"
+        )
     if repair["dropped_share"] > MAX_LOSS:
         dropped = repair["found"] - repair["cavities"] - repair["kept"]
         said.append(

@@ -77,6 +77,23 @@ def test_a_transparent_field_cannot_be_calibrated():
         calibrate(thin, coarse_logits(thin, 32), n_views=2, size_px=16)
 
 
+def test_a_field_too_thin_for_the_threshold_lies_where_its_silhouettes_fit():
+    """A ball of density 6: at 25 there is none, and its radius comes out as if no density had been asked for."""
+    ball = analytic.sphere(0.5)
+    density = lambda p: 6.0 * torch.sigmoid(-60.0 * ball(p))
+    access = FieldAccess(
+        logit=lambda p: density(p).log(), render=lambda camera: analytic.march(density, analytic.checker, camera, 256)
+    )
+    config = MeshConfig(**QUICK, fill_hidden=False)
+    (free, without), (mesh, report) = (build_mesh(access, replace(config, threshold=t)) for t in (None, 25.0))
+    assert np.array_equal(mesh.vertices, free.vertices)
+    assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(0.5, abs=0.08)
+    assert report["threshold"]["instead_of"] == 25.0 and "instead_of" not in without["threshold"]
+    blind = replace(access, render=None)
+    with pytest.raises(ValueError, match=r"field: expected a surface, got logits .* threshold 25"):
+        build_mesh(blind, replace(config, threshold=25.0))
+
+
 def test_fields_that_know_their_level_or_cannot_be_seen():
     shape = analytic.sphere(0.5)
     config = MeshConfig(**QUICK, smooth_radius=0.0, fill_hidden=False)

@@ -66,6 +66,10 @@ class _Crossings:
     n_vertices: int = 0
 
 
+class NoSurfaceError(ValueError):
+    """The field crosses the wanted level nowhere."""
+
+
 def extract_surface(
     level: LevelSet,
     resolution: int,
@@ -81,7 +85,7 @@ def extract_surface(
     dense: evaluate every block; the sparse search must give the same mesh.
     seen: world points [n, 3] near the surface, such as those that pictures show; the search also starts from their
         blocks, since a part that is thinner than its first samples' distance can lie between them.
-    Raises ValueError when there is no surface.
+    Raises NoSurfaceError when there is none.
     """
     lattice = Lattice(resolution)
     seeds = np.arange(lattice.n_blocks**3) if dense else find_seeds(level, lattice, occupancy)
@@ -90,7 +94,7 @@ def extract_surface(
     crossings, n_blocks = _follow(level, lattice, seeds)
     if not crossings.n_vertices:
         density = [_density(level, v) for v in (level.smallest, level.largest, level.level)]
-        raise ValueError(
+        raise NoSurfaceError(
             f"field: expected a surface, got logits in [{level.smallest:.4g}, {level.largest:.4g}] that never cross "
             f"{level.level:.4g} (densities {density[0]:.4g} to {density[1]:.4g}, threshold {density[2]:.4g}); "
             "set mesh.threshold between them, or optimize longer, since the field is empty or full"
