@@ -133,6 +133,8 @@ def _painted(
     if not bool((image[..., 3] > 0.05).any()):
         raise ValueError("refine.paint: expected the object, got an empty picture; paint over a rendering")
     known = torch.from_numpy(np.asarray(binary_dilation(free, iterations=KNOWN_PX)))
+    if not bool((image[known][:, 3] > 0.05).any()):  # all that was there is painted away: the rest says what stays
+        known = None
     return View(image, camera, weight=config.paint_weight, known=known), free
 
 

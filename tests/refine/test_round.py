@@ -11,18 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import nerf2mesh
 from nerf2mesh import cli
 from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.mesh.texture.bake import texel_points
 from nerf2mesh.optimize import LoopState, Problem
+from nerf2mesh.optimize.views import GivenPixels
+from nerf2mesh.refine.config import RefineConfig
 from nerf2mesh.refine.render_command import render_source
+from nerf2mesh.refine.round import begin
 from nerf2mesh.refine.source import load_source
 from nerf2mesh.rights.inspect_file import read_record
 from nerf2mesh.run.fit import run_fit
 from nerf2mesh.run.refining import START
+from nerf2mesh.types import Observations
 from tests.refine.shapes import ball, saved
 from tests.tiny_run import TINY
 
@@ -237,3 +243,27 @@ def test_what_is_wrong_ends_before_the_first_step(place: Path, tmp_path: Path, n
 def test_settings_of_a_round_want_a_source() -> None:
     code, said = _error("refine.box=[-1,-1,0,1,1,1]", *TINY)
     assert code == 2 and said.startswith("refine.box: expected a run folder or a mesh to start from")
+
+
+def test_part_that_is_painted_away_leaves_a_view_of_the_rest(tmp_path: Path) -> None:
+    """Two balls; what is in the box vanishes from the paint-over whole, or in part."""
+    low, high = (icosphere(2, radius) for radius in (0.4, 0.15))
+    up = np.array([0.0, 0.0, 1.0])
+    vertices = np.concatenate([low.vertices - 0.3 * up, high.vertices + 0.5 * up])
+    mesh = TriangleMesh(vertices, np.concatenate([low.faces, high.faces + low.n_vertices]))
+    source = saved(mesh, tmp_path / "balls.glb")
+    render_source(source, tmp_path / "paint.png", azimuth_deg=0.0, elevation_deg=0.0, size_px=96)
+    pixels = np.array(Image.open(tmp_path / "paint.png"))
+    rows = np.flatnonzero((pixels[..., 3] > 0).any(1))
+    upper = slice(rows[0], rows[np.flatnonzero(np.diff(rows) > 1)[0]] + 1)
+    seen = {}
+    for name, gone in (("whole", upper), ("part", slice(upper.start, (upper.start + upper.stop) // 2))):
+        painted = pixels.copy()
+        painted[gone, :, 3] = 0
+        Image.fromarray(painted).save(tmp_path / "paint.png")
+        config = RefineConfig(paint=str(tmp_path / "paint.png"), box=[-0.3, -0.3, 0.3, 0.3, 0.3, 0.7], change="shape")
+        view = begin(str(source), config, steered=False).painted
+        rays, targets, _ = GivenPixels(Observations((view,)), torch.device("cpu")).draw(64, torch.Generator())
+        assert len(rays.origins) == 64 and float(targets[:, 3].max()) > 0.9
+        seen[name] = view.known
+    assert seen["whole"] is None and 0 < int(seen["part"].sum()) < 96 * 96 / 2
