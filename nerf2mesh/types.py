@@ -262,16 +262,35 @@ class View:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """Frames of one object that moves; the first is what the field shows.
+
+    images [f, h, w, 4]: straight-alpha RGBA. cameras: a batch [f] of their size. times_s: f rising times in seconds.
+    """
+
+    images: Float[Tensor, "f h w 4"]
+    cameras: Camera
+    times_s: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.times_s)
+        assert n >= 2 and self.images.shape[0] == n and tuple(self.cameras.batch_shape) == (n,)
+        assert tuple(self.images.shape[1:3]) == (self.cameras.height_px, self.cameras.width_px)
+
+
+@dataclass(frozen=True)
 class Observations:
     """All that the user gave, made ready: views (the first is the reference), prompts, and notes for the report.
 
-    There may be no views where there is a prompt: text to 3D.
+    There may be no views where there is a prompt: text to 3D. clip: frames in which the object moves; the views then
+    show it as it is in the first.
     """
 
     views: tuple[View, ...] = ()
     prompt: str = ""
     notes: dict[str, object] = field(default_factory=dict[str, object])
     negative_prompt: str = ""
+    clip: Clip | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ CANDIDATES = ("candidate1", "candidate2", "candidate3")
 FOREGROUND_METHODS = ("auto", "alpha", "plain", "network", "grabcut", *CANDIDATES, "rembg", "birefnet", "none")
 Pixels = Annotated[float, Within(0.0, 100_000.0)]
 Point = tuple[Pixels, Pixels, Annotated[float, Within(0.0, 1.0)]]
-KINDS = ("picture", "photos", "sheet", "plan", "drawing")
+KINDS = ("picture", "photos", "sheet", "frames", "plan", "drawing")
 SIDES = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right", "top", "bottom")
 UPS = ("auto", "cameras", "x", "y", "z", "-x", "-y", "-z")
 BOXES = ("auto", "masks", "file", "points", "cameras")
@@ -63,24 +63,37 @@ class PhotosConfig:
 
 @dataclass(kw_only=True)
 class InputConfig:
-    """One picture and the camera that is said to have taken it, several photographs, words, pictures and words, or a
-    sheet: a plan or a drawing."""
+    """One picture and the camera that is said to have taken it, several photographs, frames of a clip, words, pictures
+    and words, or a sheet: a plan or a drawing."""
 
     kind: Annotated[str, OneOf(*KINDS)] = "picture"
-    """What `input=NAME` sets: picture (or words alone), photos, sheet, plan (a floor plan), or drawing (a part)."""
+    """What `input=NAME` sets: picture (or words alone), photos, sheet, frames (of a clip), plan (a floor plan), or
+    drawing (a part)."""
     image: FilePath | None = None
     """Path of a PNG, JPEG or WebP picture. Null with a prompt: text to 3D. With input=photos a folder, a video, a
     transforms.json or a cameras.npz; with input=plan and input=drawing also a PDF, SVG or DXF."""
     images: Annotated[list[FilePath], Length(0, 10_000)] = field(default_factory=list)
-    """With input=photos and input=sheet the pictures one by one; input.image=[A,B] says the same."""
+    """With input=photos, input=sheet and input=frames the pictures one by one; input.image=[A,B] says the same."""
+    frames: FilePath | None = None
+    """With input=frames: a GIF, APNG, WebP or MP4, or a folder of pictures; input.image says the same. See
+    docs/frames.md."""
+    fps: Annotated[float, Within(0.0, 1000.0)] = 0.0
+    """With input=frames: frames a second; 0 takes the file's own, 12 for a folder or a list."""
+    range: Annotated[list[Annotated[int, Within(0, 1_000_000)]], Length(0, 2)] = field(default_factory=list)
+    """With input=frames: [first,last], counted from 0, both of them taken; empty takes all."""
+    every: Annotated[int, Within(1, 1000)] = 1
+    """With input=frames: one frame of so many, from the first on."""
+    sheet: Annotated[list[FilePath], Length(0, 64)] = field(default_factory=list)
+    """With input=frames: more drawings of the object as it is in the first frame, read as by input=sheet, with
+    `views`; they fix the shape that the clip moves."""
     views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
-    """With input=sheet the sides that the figures show, in reading order; left is the object's own left. Empty takes
-    what is usual for their number."""
+    """With input=sheet and input.sheet the sides that the figures show, in reading order; left is the object's own
+    left. Empty takes what is usual for their number."""
     azimuths_deg: Annotated[list[Annotated[float, Within(-360.0, 360.0)]], Length(0, 10_000)] = field(
         default_factory=list
     )
     """With input=photos and no poses: from where each picture was taken, instead of structure from motion or the
-    prior's guess."""
+    prior's guess. With input=frames: from where each frame was taken; empty for a still camera."""
     elevations_deg: Annotated[list[Elevation], Length(0, 10_000)] = field(default_factory=list)
     """The elevations that belong to azimuths_deg; empty takes elevation_deg for all."""
     elevation_deg: AutoElevation = 10.0
@@ -180,15 +193,16 @@ class InputConfig:
     def __post_init__(self) -> None:
         check_ranges(self, "input.")
         self._check_heights()
-        if self.images and self.kind not in ("photos", "sheet"):
+        self._check_frames()
+        if self.images and self.kind not in ("photos", "sheet", "frames"):
             raise ValueError(
                 f"input.images: expected one picture, got {len(self.images)}; say input=photos or input=sheet"
             )
-        if self.views and self.kind != "sheet":
+        if self.views and self.kind != "sheet" and not self.sheet:
             raise ValueError(f"input.views: expected none with input={self.kind}, got {self.views}; say input=sheet")
         if self.fit and self.kind != "drawing":
             raise ValueError(f"input.fit: expected false with input={self.kind}, got true; it belongs to input=drawing")
-        if self.azimuths_deg and self.kind != "photos":
+        if self.azimuths_deg and self.kind not in ("photos", "frames"):
             raise ValueError(
                 f"input.azimuths_deg: expected none with input={self.kind}, got {self.azimuths_deg}; say input=photos"
             )
@@ -205,6 +219,20 @@ class InputConfig:
     def without_questions(self) -> InputConfig:
         """For one picture of several: its best mask is taken, however doubtful; hints are for single pictures."""
         return replace(self, foreground_confidence=0.0, box=[], points=[])
+
+    def _check_frames(self) -> None:
+        """ValueError where settings of a clip stand beside another input; `frames` becomes `image`."""
+        for name in ("frames", "range", "sheet"):
+            if getattr(self, name) and self.kind != "frames":
+                got = getattr(self, name)
+                raise ValueError(f"input.{name}: expected none with input={self.kind}, got {got}; say input=frames")
+        if len(self.range) == 1 or (self.range and self.range[0] >= self.range[1]):
+            raise ValueError(f"input.range: expected [first,last] with first < last, got {self.range}; correct it")
+        if self.frames and self.image not in (None, self.frames):
+            raise ValueError(
+                f"input.frames: expected none beside input.image, got {self.frames} and {self.image}; leave one out"
+            )
+        self.image = self.frames or self.image
 
     def _check_hints(self) -> None:
         """ValueError where the box or a point is not made of the right numbers."""

@@ -12,6 +12,7 @@ from nerf2mesh.inputs.config import DRAWINGS, InputConfig
 from nerf2mesh.inputs.domain import SUPPOSED, understood
 from nerf2mesh.inputs.downloaded import check_downloaded
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
+from nerf2mesh.inputs.frames.load import load_frames
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
 from nerf2mesh.inputs.maps import read_maps
 from nerf2mesh.inputs.photos import load_photos
@@ -27,7 +28,8 @@ MIN_OBJECT_PX = 12
 def load_observations(config: InputConfig, data: bytes | None = None) -> Observations:
     """Read the configured picture or photographs and make them ready; with a prompt and no picture, there are no views.
 
-    Photographs: see `photos.load_photos`; a sheet: `sheet.load_sheet`; a drawing: `drawing.views.load_drawing`.
+    Photographs: see `photos.load_photos`; a sheet: `sheet.load_sheet`; frames: `frames.load.load_frames`; a drawing:
+    `drawing.views.load_drawing`.
 
     The one view is square, size_px x size_px, straight alpha, seen by `Camera.orbit(azimuth, elevation, ...)`.
     With `recenter` the object is centered and scaled; without, the picture's framing is kept, padded to a square.
@@ -43,6 +45,8 @@ def load_observations(config: InputConfig, data: bytes | None = None) -> Observa
     """
     if config.kind == "photos" and data is None:
         return load_photos(replace(config, domain="photo") if config.domain == "auto" else config)
+    if config.kind == "frames" and data is None:
+        return load_frames(config)
     if config.kind == "sheet" and data is None:
         return load_sheet(config)
     if config.kind == "drawing" and data is None:

@@ -147,7 +147,8 @@ def _check_still(path: str | Path | None, image: Image.Image) -> None:
         raise ValueError(_damaged(path, error)) from error
     if frames > 1:
         raise ValueError(
-            f"input.image: expected a still picture, got {frames} frames in {path}; save the frame you want as a PNG"
+            f"input.image: expected a still picture, got {frames} frames in {path}; save the frame you want as a PNG, "
+            "or say input=frames for a mesh that moves"
         )
 
 

@@ -47,6 +47,10 @@ def views_digest(observations: Observations) -> str:
             digest.update(part.cpu().numpy().tobytes())
         if view.depth is not None:
             digest.update(repr((view.depth.kind, view.depth.along_axis)).encode())
+    if (clip := observations.clip) is not None:
+        digest.update(repr((tuple(clip.images.shape), clip.times_s, clip.cameras.orthographic)).encode())
+        for part in (clip.images, clip.cameras.camera_to_world, clip.cameras.focal_px, clip.cameras.principal_px):
+            digest.update(part.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

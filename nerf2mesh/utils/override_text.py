@@ -26,6 +26,8 @@ PATHS += (
     "sign_key",
     "ticks",
     "held_out",
+    "frames",
+    "sheet",
 )
 WORDS = ("prompt", "negative_prompt", "class_prompt", "title", "licence", "author", "currency")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
@@ -40,7 +42,9 @@ _SWEEP = re.compile(r"(choice|range|interval|shuffle|sort|tag)\(.*\)", re.DOTALL
 def command_line(arguments: Sequence[str], *, takes_picture: bool = False) -> list[str]:
     """The arguments of a command for Hydra; with `takes_picture` a bare PICTURE stands for input.image=PICTURE, and a
     folder of pictures for a sweep over them, unless they are photographs of one object."""
-    together = bool({"input=photos", "input=sheet", "experiment=photos", "experiment=few_photos"} & set(arguments))
+    together = bool(
+        {"input=photos", "input=sheet", "input=frames", "experiment=photos", "experiment=few_photos"} & set(arguments)
+    )
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     ready: list[str] = []
     before = ""
@@ -94,12 +98,14 @@ def written_out(override: str, *, sweep: bool = False) -> str:
     """The override in Hydra's grammar.
 
     lora=[FILE, ...] is short for lora.adapters=[FILE, ...]; without brackets it names an option of the group.
-    input.image=[FILE, ...] is short for input.images=[FILE, ...].
+    input.image=[FILE, ...] and input.frames=[FILE, ...] are short for input.images=[FILE, ...].
     """
     if override.startswith("lora=["):
         override = "lora.adapters=" + override.removeprefix("lora=")
-    if override.startswith("input.image=[") and override.endswith("]") and not Path(override[12:]).exists():
-        override = "input.images=" + override[12:]
+    for short in ("input.image=[", "input.frames=["):
+        given = override.removeprefix(short[:-1])
+        if override.startswith(short) and override.endswith("]") and not Path(given).exists():
+            override = "input.images=" + given
     key, equals, value = override.partition("=")
     name = key.lstrip("+").rpartition(".")[2]
     if not equals or not re.fullmatch(r"\+{0,2}[\w.]+", key) or name not in PATHS + WORDS or key == "lora.weights":

@@ -1,0 +1,1 @@
+"""Meshes that move: deformations in time, and skeletons."""
