@@ -1,5 +1,5 @@
-/* C interface of the mesh tools: plain pointers, row-major arrays, host memory. The Python mirrors are in
-   nerf2mesh/render/rasterizer.py and nerf2mesh/mesh/surface/simplify.py. */
+/* C interface of the mesh tools: plain pointers, row-major arrays, host memory but for n2m_rasterize_cuda. The Python mirrors are in
+   nerf2mesh/render/raster_arrays.py and nerf2mesh/mesh/surface/simplify.py. */
 #pragma once
 
 #include <stdint.h>
@@ -46,6 +46,12 @@ typedef struct {
 /* Returns 0, or 1 for a face index out of range, 2 for a bad size, 3 for not enough memory, 4 for a null pointer or a number out
    of its range; n2m_last_error names the argument. A vertex that is not finite makes its faces invisible. */
 N2M_API int32_t n2m_rasterize(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images);
+
+/* The same on a device: the structures are in host memory, all arrays that they point to on the device. visibility: scratch,
+   [n_cameras, height * supersample, width * supersample]. Looks at no array: face indices must be in range, cameras and lights
+   finite. Enqueues on the stream and returns as the entry points of n2m_abi.h do. */
+N2M_API int32_t n2m_rasterize_cuda(const n2m_raster_mesh* mesh, const n2m_raster_views* views, const n2m_raster_images* images,
+                                   uint64_t* visibility, void* stream);
 
 /* Collapses edges of a mesh [n_vertices, 3], [n_faces, 3] in place, cheapest first, down to target_faces. Never makes an
    edge of more than two faces; vertices at an open or branching edge stay. On return the arrays hold the new mesh and

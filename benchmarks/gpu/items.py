@@ -16,6 +16,7 @@ from .process import ROOT, Figures, NotRun, Overran, Setting, command, in_proces
 
 KERNELS = ROOT / "nerf2mesh" / "kernels"
 PICTURE = ROOT / "nerf2mesh" / "assets" / "demo" / "duck.png"
+CUDA_TESTS = ["tests/kernels/test_cuda.py", "tests/kernels/test_cuda_raster.py"]
 
 
 def fits(library: Path, kind: str, architecture: str = "") -> bool:
@@ -84,7 +85,7 @@ def tests(setting: Setting) -> Figures:
     """The tests that need the GPU; a rehearsal takes two other files."""
     need("pytest", "hypothesis")
     cpu = ["tests/kernels/test_march.py", "tests/kernels/test_composite.py"]
-    return run_pytest(setting, cpu if setting.rehearsal else ["tests/kernels/test_cuda.py"])
+    return run_pytest(setting, cpu if setting.rehearsal else CUDA_TESTS)
 
 
 def tests_on_cpu(setting: Setting) -> Figures:
@@ -118,7 +119,7 @@ def sanitizer(setting: Setting, tool: str, select: str) -> Figures:
         "--report-api-errors",
         "no",
     )
-    selected = ["tests/kernels/test_cuda.py", "-k", select]
+    selected = [*CUDA_TESTS, "-k", select]
     return run_pytest(setting, selected, prefix=prefix, PYTORCH_NO_CUDA_MEMORY_CACHING="1")
 
 

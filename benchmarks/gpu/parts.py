@@ -37,6 +37,8 @@ CHECK = (
          partial(items.parity, package="tinycudann", function="with_tiny_cuda_nn")),
     Item("parity-nerfacc", "weights, colors and gradients against nerfacc on the same samples", 90,
          partial(items.parity, package="nerfacc", function="with_nerfacc")),
+    Item("raster", "the mesh rasterizer's images against the CPU library's", 45,
+         partial(items.measure, module="raster", function="parity", toy={"level": 2, "side": 24, "n": 2})),
     STEP,
     Item("loop", "the loop's own step at `standard`: time, and its host synchronizations by line", 90, items.loop),
     Item("memcheck", "compute-sanitizer memcheck over the CUDA tests, without torch's cache of memory", 150,
@@ -55,6 +57,8 @@ SPEED = (
          compares=True),
     Item("adam", "FusedAdam over the field's parameters, over torch's fused Adam and the memory's bandwidth", 45,
          partial(items.measure, function="adam", toy={"log2_table_size": 10, "repeats": 1}), compares=True),
+    Item("raster", "eight views of a mesh, 64 px at 2 x 2 samples, over the CPU library", 45,
+         partial(items.measure, module="raster", function="speed", toy={"level": 2, "side": 24, "n": 2, "repeats": 1})),
     Item("mlp", "the networks as torch's layers against the floor that a fused kernel would have", 45,
          partial(items.measure, function="mlp", toy={"sizes": [8], "repeats": 1})),
 )  # fmt: skip

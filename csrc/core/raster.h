@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #if defined(__CUDACC__)
-#define N2M_RASTER_FN __host__ __device__ inline
+#define N2M_RASTER_FN __host__ __device__ __forceinline__
 #else
 #define N2M_RASTER_FN inline
 #endif
@@ -37,10 +37,13 @@ struct RasterTriangle {
 // `camera`: camera_to_world row-major [16], focal [2], principal [2]; `scale` samples per pixel along one axis.
 N2M_RASTER_FN RasterCamera make_camera(const double* camera, bool orthographic, int scale) {
   RasterCamera out;
+#pragma unroll
   for (int i = 0; i < 3; ++i) {
+#pragma unroll
     for (int j = 0; j < 3; ++j) out.rotation[3 * i + j] = camera[4 * j + i];
     out.position[i] = camera[4 * i + 3];
   }
+#pragma unroll
   for (int i = 0; i < 2; ++i) {
     out.focal[i] = camera[16 + i] * scale;
     out.principal[i] = camera[18 + i] * scale;
@@ -51,8 +54,10 @@ N2M_RASTER_FN RasterCamera make_camera(const double* camera, bool orthographic, 
 
 N2M_RASTER_FN RasterVertex project(const RasterCamera& camera, const double* p) {
   double local[3];
+#pragma unroll
   for (int i = 0; i < 3; ++i) {
     local[i] = 0.0;
+#pragma unroll
     for (int j = 0; j < 3; ++j) local[i] += camera.rotation[3 * i + j] * (p[j] - camera.position[j]);
   }
   RasterVertex v;
@@ -68,7 +73,9 @@ N2M_RASTER_FN RasterVertex project(const RasterCamera& camera, const double* p) 
 // split its vertices) get exactly opposite functions even if the compiler fuses multiply and add. No sample is lost or hit twice.
 N2M_RASTER_FN void edge_function(const double* qj, const double* qk, double* a, double* b, double* c) {
   const bool swap = qj[0] != qk[0] ? qj[0] > qk[0] : (qj[1] != qk[1] ? qj[1] > qk[1] : qj[2] > qk[2]);
-  const double *p = swap ? qk : qj, *q = swap ? qj : qk;
+  double p[3], q[3];  // values, not pointers: a device then keeps them in registers
+#pragma unroll
+  for (int i = 0; i < 3; ++i) p[i] = swap ? qk[i] : qj[i], q[i] = swap ? qj[i] : qk[i];
   const double sign = swap ? -1.0 : 1.0;
   *a = sign * (p[1] * q[2] - p[2] * q[1]);
   *b = sign * (p[2] * q[0] - p[0] * q[2]);
@@ -78,10 +85,12 @@ N2M_RASTER_FN void edge_function(const double* qj, const double* qk, double* a, 
 // False for a triangle seen edge-on, which covers nothing, and for one whose numbers are not finite.
 N2M_RASTER_FN bool setup_triangle(const RasterVertex& v0, const RasterVertex& v1, const RasterVertex& v2, RasterTriangle* out) {
   const double* q[3] = {v0.q, v1.q, v2.q};
+#pragma unroll
   for (int i = 0; i < 3; ++i) edge_function(q[(i + 1) % 3], q[(i + 2) % 3], &out->a[i], &out->b[i], &out->c[i]);
   const double det = out->a[0] * q[0][0] + out->b[0] * q[0][1] + out->c[0] * q[0][2];
   if (!(det != 0.0) || !std::isfinite(det)) return false;
   const double sign = det < 0.0 ? -1.0 : 1.0;
+#pragma unroll
   for (int i = 0; i < 3; ++i) {
     out->a[i] *= sign;
     out->b[i] *= sign;
@@ -93,6 +102,7 @@ N2M_RASTER_FN bool setup_triangle(const RasterVertex& v0, const RasterVertex& v1
 }
 
 N2M_RASTER_FN bool inside(const RasterTriangle& t, double x, double y, double* e) {
+#pragma unroll
   for (int i = 0; i < 3; ++i) {
     e[i] = t.a[i] * x + (t.b[i] * y + t.c[i]);
     if (e[i] < 0.0 || (e[i] == 0.0 && !t.owns_edge[i])) return false;
@@ -123,6 +133,7 @@ N2M_RASTER_FN void sample_texture(const uint8_t* texture, int height, int width,
   const uint8_t* p01 = texture + ((int64_t)y0 * width + x1) * channels;
   const uint8_t* p10 = texture + ((int64_t)y1 * width + x0) * channels;
   const uint8_t* p11 = texture + ((int64_t)y1 * width + x1) * channels;
+#pragma unroll
   for (int k = 0; k < 3; ++k) {
     const float top = p00[k] + wx * (p01[k] - p00[k]), bottom = p10[k] + wx * (p11[k] - p10[k]);
     rgb[k] = (top + wy * (bottom - top)) * (1.0f / 255.0f);

@@ -59,7 +59,7 @@ SIGNATURES = {
     "update_occupancy": [I64, P, P, I64, P, P, F32, F32, I32],
     "adam": [I64, P, P, P, P, F32, F32, F32, F32, F32, F32, F32, F32, I32, I32, I32],
 }
-CUDA_ONLY = {"adam_many": [I32, P, P, P, P]}  # in libraries built before there are none of them
+CUDA_ONLY = {"adam_many": [I32, P, P, P, P], "rasterize": [P, P, P, P]}  # libraries built before have none of them
 UNSUPPORTED, OUT_OF_MEMORY, INVALID, CUDA_ERROR = 1, 2, 4, 1000
 
 

@@ -35,6 +35,8 @@ X86_FLAGS = {
 CUDA_ARCHITECTURES = ("80", "86", "89", "90")
 CUDA_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-cudart", "static", "-Xcompiler", "-fPIC"]
 CUDA_FLAGS += ["-Xcompiler", "-fvisibility=hidden", "--threads", "0"]
+UNFUSED = ("raster",)
+"""CUDA files without fused multiply-add: their results are then the CPU's to the bit."""
 
 
 class BuildError(RuntimeError):
@@ -155,7 +157,7 @@ def source_digest(kind: str, root: Path) -> str:
     """20 digits that change with a source or a flag of the library of `kind`, "cpu" or "cuda"."""
     sources = (root / "csrc" / kind).glob("*.cu" if kind == "cuda" else "*.cpp")
     files = {file for source in sources for file in inputs(source, root)}
-    return digest(list(files), CUDA_FLAGS if kind == "cuda" else CXX_FLAGS)
+    return digest(list(files), [*CUDA_FLAGS, *UNFUSED] if kind == "cuda" else CXX_FLAGS)
 
 
 def origin_object(kind: str, root: Path, architectures: str) -> str:
@@ -207,11 +209,12 @@ def build_cuda(folder: Path, root: Path, nvcc: str, report: list[str] | None = N
     cache.mkdir(parents=True, exist_ok=True)
 
     def compile_one(source: Path) -> str:
-        target = cache / f"{source.stem}-{digest(inputs(source, root), [nvcc, *flags])}.cu.o"
+        unfused = ["-fmad=false"] if source.stem in UNFUSED else []
+        target = cache / f"{source.stem}-{digest(inputs(source, root), [nvcc, *flags, *unfused])}.cu.o"
         if report is not None or not target.exists():
             verbose = ["-Xptxas", "-v"] if report is not None else []
             part = target.with_suffix(f".{os.getpid()}.tmp")
-            text = run([nvcc, *flags, *verbose, "-c", str(source), "-o", str(part)])
+            text = run([nvcc, *flags, *unfused, *verbose, "-c", str(source), "-o", str(part)])
             part.replace(target)
             if report is not None:
                 report.append(text)

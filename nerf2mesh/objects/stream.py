@@ -25,7 +25,7 @@ _STREAM, _CHECK = 550_001, 550_002
 
 
 class ObjectScenes:
-    """Numbered scenes of some objects of a folder."""
+    """Numbered scenes of some objects of a folder; the meshes are rasterized on `device`."""
 
     def __init__(
         self,
@@ -34,16 +34,17 @@ class ObjectScenes:
         views: ViewConfig,
         augment: AugmentConfig,
         seed: int,
+        device: str = "cpu",
     ) -> None:
         self.folder, self.entries = folder, list(entries)
-        self.views, self.augment, self.seed = views, augment, seed
+        self.views, self.augment, self.seed, self.device = views, augment, seed, device
 
     def scene(self, number: int) -> ObjectViews:
         """An object at random. ValueError where nothing is ever seen of them."""
         rng = np.random.default_rng([self.seed, number, _STREAM])
         for _ in range(TRIES):
             entry = self.entries[rng.integers(len(self.entries))]
-            drawn = draw_views(self.folder.read(entry), rng, self.views, self.augment)
+            drawn = draw_views(self.folder.read(entry), rng, self.views, self.augment, self.device)
             if drawn.cover >= LEAST_COVER:
                 return drawn
         raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nerf2mesh.procedural.gbuffer import GBuffer
-from nerf2mesh.render.rasterizer import MeshArrays, ViewArrays, camera_arrays, rasterize_arrays
+from nerf2mesh.render.rasterizer import MeshArrays, ViewArrays, camera_arrays, rasterize_to
 from nerf2mesh.types import Camera
 
 SAMPLES = 2
@@ -56,13 +56,14 @@ class Surface:
         return buffer | {"depth": (depth / covered)[..., 0], "facing": (facing / covered)[..., 0]}
 
 
-def see(mesh: MeshArrays, camera: Camera) -> Surface:
-    """The surface seen by cameras of batch shape [V], square and s pixels a side."""
+def see(mesh: MeshArrays, camera: Camera, device: torch.device | str = "cpu") -> Surface:
+    """The surface seen by cameras of batch shape [V], square and s pixels a side; drawn on `device`."""
     size = camera.width_px
     assert camera.height_px == size
     fine = camera.resized(size * SAMPLES, size * SAMPLES)
     views = ViewArrays(*camera_arrays(fine), orthographic=camera.orthographic)
-    images = rasterize_arrays(mesh, views, outputs=("rgb", "opacity", "depth", "normal"))
+    drawn = rasterize_to(device, mesh, views, outputs=("rgb", "opacity", "depth", "normal"))
+    images = {name: image.cpu().numpy() for name, image in drawn.items()}
     at = np.flatnonzero(images["opacity"])
     depth = images["depth"].reshape(-1)[at]
     ray, point = _traced(views, at, depth)

@@ -27,11 +27,16 @@ def train_on_meshes(config: MeshTrainConfig, stopping: Stopping = lambda: nullco
 
 
 def object_scenes(config: MeshTrainConfig) -> OtherScenes:
-    """The folder's training objects as scenes, its held-out ones as the check, and whose they are."""
+    """The folder's training objects as scenes, its held-out ones as the check, and whose they are.
+
+    Without `workers` the meshes are rasterized on the training's device.
+    """
     assert config.data.meshes is not None
     folder = ObjectFolder(config.data.meshes, config.data)
     train, held_out = usable_objects(folder)
-    scenes = ObjectScenes(folder, train, config.views, config.data.augment, config.seed)
+    # Other processes would need the GPU's memory each for itself.
+    device = "cpu" if config.workers else config.device
+    scenes = ObjectScenes(folder, train, config.views, config.data.augment, config.seed, device)
     chosen = hashed_order(held_out)[: config.data.n_check]
     check = check_batch(folder, chosen, config.views) if chosen else None
     return OtherScenes(scenes.batch, config.data.procedural_share, check, licence_summary(train))

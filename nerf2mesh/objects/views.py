@@ -41,15 +41,27 @@ class ObjectViews:
         return float(self.rgba[0, ..., 3].mean() / 255.0)
 
 
-def draw_views(mesh: ObjectMesh, rng: np.random.Generator, views: ViewConfig, augment: AugmentConfig) -> ObjectViews:
-    """`views.n_views` views of a mesh; view 0 is the one that a user would give."""
+def draw_views(
+    mesh: ObjectMesh,
+    rng: np.random.Generator,
+    views: ViewConfig,
+    augment: AugmentConfig,
+    device: torch.device | str = "cpu",
+) -> ObjectViews:
+    """`views.n_views` views of a mesh, rasterized on `device`; view 0 is the one that a user would give."""
     placed = place(mesh, rng, augment)
-    return show(placed, draw_cameras(rng, views, augment), rng, augment)
+    return show(placed, draw_cameras(rng, views, augment), rng, augment, device)
 
 
-def show(placed: MeshArrays, camera: Camera, rng: np.random.Generator, augment: AugmentConfig) -> ObjectViews:
+def show(
+    placed: MeshArrays,
+    camera: Camera,
+    rng: np.random.Generator,
+    augment: AugmentConfig,
+    device: torch.device | str = "cpu",
+) -> ObjectViews:
     """Views [V] of a placed mesh: its paint, its light and the given picture's look are drawn from `rng`."""
-    surface = see(placed, camera)
+    surface = see(placed, camera, device)
     albedo = _repainted(surface, rng, augment)
     colors = albedo * _light(surface, rng, augment)[:, None]
     rgba = surface.rgba(colors)

@@ -107,16 +107,21 @@ def _check_views(views: ViewArrays) -> None:
         raise ValueError(f"near: expected a finite depth of at least 0, got {views.near}")
 
 
-def allocate_images(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, np.ndarray]:
-    """Empty images [n, height, width, *] of these names, in the types that the library writes."""
+def image_shapes(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, tuple]:
+    """(shape, type) of the images [n, height, width, *] of these names, as the libraries write them."""
     vectors, integers = ("rgb", "normal", "barycentric"), ("face", "layers")
     return {
-        name: np.empty(
+        name: (
             (n, height, width, 3) if name in vectors else (n, height, width),
-            np.int32 if name in integers else np.float32,
+            np.dtype(np.int32 if name in integers else np.float32),
         )
         for name in outputs
     }
+
+
+def allocate_images(outputs: tuple[str, ...], n: int, height: int, width: int) -> dict[str, np.ndarray]:
+    """Empty images of these names, see `image_shapes`."""
+    return {name: np.empty(*of) for name, of in image_shapes(outputs, n, height, width).items()}
 
 
 def _check_array(name: str, array: np.ndarray | None, dtype: type, shape: tuple[int, ...]) -> None:

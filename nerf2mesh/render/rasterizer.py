@@ -1,9 +1,9 @@
-"""Draws a TriangleMesh on the CPU: color, silhouette, depth, normals, without OpenGL.
+"""Draws a TriangleMesh on the CPU, or on a GPU: color, silhouette, depth, normals, without OpenGL.
 
 Pixel (row, column) has its center at (column + 0.5, row + 0.5); a sample that lies on an edge belongs to exactly one of
 the two triangles. Depth is the distance along the unit ray. Color and normals are premultiplied by the opacity, which
-is the share of covered samples. The result is the same for any number of threads. Textures are looked up bilinearly in
-sRGB and repeat.
+is the share of covered samples. The result is the same for any number of threads, and on a GPU from run to run.
+Textures are looked up bilinearly in sRGB and repeat.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nerf2mesh.render.raster_arrays import (
     allocate_images,
     check_arrays,
 )
+from nerf2mesh.render.rasterizer_device import has_kernels, rasterize_on_device
 from nerf2mesh.render.rasterizer_reference import rasterize_arrays_reference
 from nerf2mesh.types import Camera, Rendering
 
@@ -54,6 +55,7 @@ def rasterize_mesh(
     ambient: float = 0.35,
     smooth: bool = True,
     near: float = 1e-3,
+    device: torch.device | str = "cpu",
 ) -> Rendering:
     """Renders a `TriangleMesh` from one camera or a batch of cameras.
 
@@ -61,16 +63,17 @@ def rasterize_mesh(
     shading: "albedo", "lambert" (albedo x (ambient + (1 - ambient) |n . l|)) or "normal" (the color (n + 1) / 2).
     light_direction: [3] or [*b, 3] towards the light, world axes; by default the light is at the camera.
     smooth: interpolate vertex normals, else the faces' own.
-    Returns a Rendering of shape [*b, h, w, ...] on the CPU; `extra` has "face" (int32, -1 for none) and "barycentric"
+    device: where it is drawn; a GPU without its native library leaves it to the CPU and is sent the result.
+    Returns a Rendering of shape [*b, h, w, ...] on `device`; `extra` has "face" (int32, -1 for none) and "barycentric"
     [..., 3] of the nearest hit in the pixel.
     """
     if shading not in SHADINGS:
         raise ValueError(f"shading: expected one of {SHADINGS}, got {shading!r}; choose one")
     lights = _lights(camera, light_direction) if shading == "lambert" else None
     views = ViewArrays(*camera_arrays(camera), supersample, camera.orthographic, lights, ambient, near)
-    images = rasterize_arrays(_mesh_arrays(mesh, smooth), views)
+    images = rasterize_to(device, _mesh_arrays(mesh, smooth), views)
     batch = tuple(camera.batch_shape)
-    tensors = {name: torch.from_numpy(a.reshape(*batch, *a.shape[1:])) for name, a in images.items()}
+    tensors = {name: image.reshape(*batch, *image.shape[1:]) for name, image in images.items()}
     rgb, opacity, normal = tensors["rgb"], tensors["opacity"], tensors["normal"]
     if shading == "normal":
         rgb = 0.5 * (normal + opacity[..., None])
@@ -106,6 +109,26 @@ def rasterize_arrays(
     Faces with a corner that is not finite, or too far away for the arithmetic, are left out. ValueError for the rest.
     """
     check_arrays(mesh, views)
+    return _on_cpu(mesh, views, outputs)
+
+
+def rasterize_to(
+    device: torch.device | str,
+    mesh: MeshArrays,
+    views: ViewArrays,
+    *,
+    outputs: tuple[str, ...] = ("rgb", "opacity", "depth", "normal", "face", "barycentric"),
+) -> dict[str, Tensor]:
+    """`rasterize_arrays` as tensors on `device`, drawn there where it is a GPU with its native library."""
+    device = torch.device(device)
+    check_arrays(mesh, views)
+    if device.type == "cuda" and has_kernels():
+        return rasterize_on_device(mesh, views, outputs, device)
+    return {name: torch.from_numpy(image).to(device) for name, image in _on_cpu(mesh, views, outputs).items()}
+
+
+def _on_cpu(mesh: MeshArrays, views: ViewArrays, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The CPU library's images of checked arrays, or its twin's."""
     library = native_library()
     if library is None:
         return rasterize_arrays_reference(mesh, views, outputs=outputs)

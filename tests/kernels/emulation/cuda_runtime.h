@@ -25,6 +25,7 @@
 using cudaStream_t = void*;
 using cudaError_t = int;
 enum { cudaSuccess = 0 };
+inline cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) { return memset(p, value, bytes), cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 
 struct dim3 {
@@ -62,6 +63,11 @@ inline float4 atomicAdd(float4* p, float4 v) {
   must_be_aligned(p, 16);
   p->x += v.x, p->y += v.y, p->z += v.z, p->w += v.w;
   return *p;
+}
+inline int atomicAdd(int* p, int v) { return (*p += v) - v; }
+inline unsigned long long atomicMin(unsigned long long* p, unsigned long long v) {
+  must_be_aligned(p, 8);
+  return *p = std::min(*p, v);
 }
 inline int atomicMax(int* p, int v) { return *p = std::max(*p, v); }
 
