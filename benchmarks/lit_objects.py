@@ -14,7 +14,8 @@ from nerf2mesh.evaluate.metrics.regions import cielab
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
 from nerf2mesh.objects.surface import see
 from nerf2mesh.objects.views import PLAIN, place
-from nerf2mesh.render.shading import Light, ray_normals, relit, to_linear, to_srgb
+from nerf2mesh.render import rasterize_mesh
+from nerf2mesh.render.shading import Light, relit, to_linear, to_srgb
 from nerf2mesh.types import Camera
 
 Lit = Callable[[Tensor], Tensor]
@@ -66,13 +67,13 @@ def truth_of(folder: ObjectFolder, entry: ObjectEntry, camera: Camera, light: Li
     return Truth(camera, straight, torch.nn.functional.normalize(normal, dim=-1), rgba[..., 3] > 0.99)
 
 
-def field_colors(result: Result, camera: Camera) -> Truth:
-    """The field's straight colors, its normals, and where it is opaque."""
-    assert result.renderer is not None and result.field is not None
-    rendering = result.renderer.render(camera)
-    straight = rendering.rgb / rendering.opacity.clamp_min(1e-4)[..., None]
-    normals = ray_normals(result.field, camera.rays(), rendering)
-    return Truth(camera, straight, normals, rendering.opacity > 0.5)
+def mesh_colors(result: Result, camera: Camera) -> Truth:
+    """The mesh's straight colors, its normals, and what it covers."""
+    assert result.mesh is not None
+    shown = rasterize_mesh(result.mesh, camera, supersample=2)
+    assert shown.normal is not None
+    straight = shown.rgb / shown.opacity.clamp_min(1e-4)[..., None]
+    return Truth(camera, straight, torch.nn.functional.normalize(shown.normal, dim=-1), shown.opacity > 0.99)
 
 
 def scaled(colors: Tensor, wanted: Tensor) -> Tensor:

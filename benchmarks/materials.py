@@ -6,11 +6,13 @@
 
 Held-out objects of FOLDER, one picture each of azimuth 0 and elevation 20 degrees under each of LIGHTS (linear light,
 no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted twice, emissive and lambert.
-Colors are compared in eight views all around and in the given one, where truth and field are both there, after one
+Colors are compared in eight views all around and in the given one, where truth and mesh are both there, after one
 factor in linear light for each comparison (albedo and light leave it open): PSNR of the albedo, and of pictures lit
-anew by UNSEEN with the field's own normals. Hidden: the three views from behind, mean error of CIELAB lightness and
-chroma of the albedo, after the same factor. Beside the fits, for the given view alone and with the true normals:
-"picture", the picture taken for albedo; "unlit", the picture without the light that is fitted to it.
+anew by UNSEEN with the mesh's own normals. Hidden: the three views from behind, mean error of CIELAB lightness and
+chroma of the albedo, after the same factor. Beside the fits, for the given view alone, lit anew with the true normals:
+"picture", the picture taken for albedo; "outline", the picture without the light that `field.delight=before` finds by
+its outline alone; "unlit", without the light that is fitted with the true normals. "of_albedo" is a fit to the picture
+of the albedo itself: the most that taking light out of pictures can bring.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ from benchmarks.lit_objects import (
     VIEW_PX,
     Lit,
     Truth,
-    field_colors,
     hidden_error,
     light_errors,
+    mesh_colors,
     novel_cameras,
     scores,
     truth_of,
@@ -46,7 +48,7 @@ from nerf2mesh.evaluate.protocols.objects import draw
 from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
-from nerf2mesh.optimize import GivenPixels, LoopState, Problem, lighting_in, step
+from nerf2mesh.optimize import GivenPixels, LoopState, Problem, delighted, lighting_in, step
 from nerf2mesh.optimize.light_fit import fit_light, pairs_of
 from nerf2mesh.optimize.lighting import FIT_PX
 from nerf2mesh.priors import load_prior
@@ -55,14 +57,12 @@ from nerf2mesh.render.shading import relit
 from nerf2mesh.types import Observations, View
 
 MATERIALS = ("emissive", "lambert")
-PICTURES = ("picture", "unlit")
+OF_ALBEDO = "of_albedo"
+PICTURES = ("picture", "outline", "unlit")
+COMPARED = (("picture", "outline"), ("picture", "unlit"), MATERIALS, ("emissive", OF_ALBEDO))
 MEASURED = ("given_albedo", "given_relit", "around_albedo", "around_relit", "hidden_lightness", "hidden_chroma")
-FIXED = (
-    *("mesh=vertex_colors", "mesh.resolution=32", "mesh.smooth_radius=0.1", "mesh.target_faces=0"),
-    *("mesh.bake_samples=2", "mesh.bake_views=0", "mesh.calibration_views=2", "mesh.calibration_size_px=32"),
-    *("mesh.calibration_resolution=24", "report=quiet"),
-)
-"""A small mesh, which nothing looks at: the field is what is compared."""
+FIXED = ("mesh.texture_size=256", "mesh.bake_views=0", "report=quiet")
+"""The mesh is looked at in pictures of VIEW_PX only."""
 
 
 def measured(
@@ -73,14 +73,17 @@ def measured(
     given, light = truth_of(folder, entry, camera[None], LIGHTS[name]), LIGHTS[name]
     true = truth_of(folder, entry, camera[None])
     if material in PICTURES:
-        return of_picture(given, true, light, "directional" if material == "unlit" else "constant")
-    rgba = torch.cat([given.albedo[0], given.covered[0, ..., None].float()], dim=-1)
+        return by_outline(given, true) if material == "outline" else of_picture(given, true, light, material)
     began = time.process_time()
-    seen = Observations((View(rgba, camera),))
-    result = fit(observations=seen, overrides=[*FIXED, f"field.material={material}", *overrides])
+    seen, kind = observed(given), "emissive"
+    if material == OF_ALBEDO:
+        seen = observed(true)
+    elif material in MATERIALS:
+        kind = material
+    result = fit(observations=seen, overrides=[*FIXED, f"field.material={kind}", *overrides])
     row: dict[str, object] = {"cpu_seconds": time.process_time() - began}
     small = camera[None].resized(VIEW_PX, VIEW_PX)
-    near, around = field_colors(result, small), field_colors(result, novel_cameras())
+    near, around = mesh_colors(result, small), mesh_colors(result, novel_cameras())
     true_near, true_around = truth_of(folder, entry, small), truth_of(folder, entry, novel_cameras())
     row |= {f"given_{key}": value for key, value in scores(near, true_near).items()}
     row |= {f"around_{key}": value for key, value in scores(around, true_around).items()}
@@ -88,8 +91,25 @@ def measured(
     return row | ({} if result.light is None else light_errors(result.light, light, true_near))
 
 
-def of_picture(given: Truth, true: Truth, light: Lit, kind: str) -> dict[str, object]:
-    """The figures of the given picture without a light of `kind`, fitted with the true normals."""
+def observed(shown: Truth) -> Observations:
+    """The first of the views as a given picture."""
+    rgba = torch.cat([shown.albedo[0], shown.covered[0, ..., None].float()], dim=-1)
+    return Observations((View(rgba, input_camera()),))
+
+
+def by_outline(given: Truth, true: Truth) -> dict[str, object]:
+    """The figures of the given picture without the light that its outline and its colors tell."""
+    began = time.process_time()
+    seen, _ = delighted(observed(given), "directional")
+    seconds = time.process_time() - began
+    bare = replace(given, albedo=seen.views[0].image[None, ..., :3])
+    row: dict[str, object] = {f"given_{key}": value for key, value in scores(bare, true).items()}
+    return row | {"cpu_seconds": seconds}
+
+
+def of_picture(given: Truth, true: Truth, light: Lit, material: str) -> dict[str, object]:
+    """The figures of the given picture as it is, or without the light that is fitted with the true normals."""
+    kind = "directional" if material == "unlit" else "constant"
     shrunk = [
         area(x[0]) for x in (given.albedo * given.covered[..., None], true.normal, given.covered[..., None] * 1.0)
     ]
@@ -109,10 +129,9 @@ def step_times(overrides: Sequence[str], folder: ObjectFolder, entry: ObjectEntr
     """Mean processor seconds of a step of each material, by turns in one process, without the first one, in which the
     light is fitted; of a fit of the light; and the ratio of the steps with the light's share."""
     given = truth_of(folder, entry, input_camera()[None], LIGHTS["lamp"])
-    rgba = torch.cat([given.albedo[0], given.covered[0, ..., None].float()], dim=-1)
-    seen, runs = Observations((View(rgba, input_camera()),)), []
+    seen, runs = observed(given), []
     for material in MATERIALS:
-        config = load_config([f"field.material={material}", *overrides])
+        config = load_config([f"field.material={material}", "field.delight=along", *overrides])
         prior = load_prior(config.prior, "cpu")
         field = HashGridField(config.field, torch.Generator().manual_seed(0)).train()
         occupancy = OccupancyGrid(config.renderer.occupancy_resolution)
@@ -163,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {"overrides": asked.overrides}
     rows = kept_rows(asked.out, settings)
     began = time.perf_counter()
-    kinds = PICTURES if asked.pictures else (*PICTURES, *MATERIALS)
+    kinds = PICTURES if asked.pictures else (*MATERIALS, OF_ALBEDO)
     todo = [(entry, light, kind) for entry in entries for light in asked.lights for kind in kinds]
     for entry, light, material in [] if asked.only_table else todo:
         about = {"object": entry.path.name, "light": light, "material": material}
@@ -187,7 +206,7 @@ def summary(rows: Sequence[dict[str, object]]) -> list[str]:
         assert isinstance(about, dict)
         by.setdefault(about["material"], {})[about["object"], about["light"]] = row
     lines = []
-    for one, two in (PICTURES, MATERIALS, ("picture", "lambert")):
+    for one, two in COMPARED:
         whole = [key for key in by.get(one, {}) if key in by.get(two, {})]
         if not whole:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from nerf2mesh import fit
-from nerf2mesh.render.shading import ray_normals, relit
-from nerf2mesh.types import Camera
-from tests.optimize.scene import observations
+from nerf2mesh.render.shading import Light, ray_normals, relit
+from nerf2mesh.types import Camera, Observations
+from tests.optimize.scene import RADIUS, observations
 from tests.tiny_run import TINY
 
-LIT = (*TINY, "report=quiet", "field.material=lambert", "optimize.light_every=2", "optimize.light_from=0.25")
+LAMBERT = (*TINY, "report=quiet", "field.material=lambert")
+LIT = (*LAMBERT, "field.delight=along", "optimize.light_every=2", "optimize.light_from=0.25")
 
 
 def test_a_lambert_run_writes_albedo_and_its_light(tmp_path: Path) -> None:
@@ -35,6 +37,30 @@ def test_a_lambert_run_writes_albedo_and_its_light(tmp_path: Path) -> None:
     assert material["pbrMetallicRoughness"]["metallicFactor"] == 0.0
     assert material["pbrMetallicRoughness"].get("roughnessFactor", 1.0) == 1.0
     assert "KHR_materials_unlit" not in header.get("extensionsUsed", [])
+
+
+def test_prior_and_field_see_albedo_where_the_light_is_taken_out_before() -> None:
+    """Half of a grey ball's picture lies in the shade: the views that the run goes on with are evener."""
+    lit = shaded_ball()
+    result = fit(observations=lit, overrides=LAMBERT)
+    assert result.light is not None and result.light.kind == "directional"
+    before, after = (view.image[view.image[..., 3] > 0.99][:, :3] for view in (*lit.views, *result.observations.views))
+    assert float(after.std() / after.mean()) < 0.5 * float(before.std() / before.mean())
+    emissive = fit(observations=lit, overrides=[*TINY, "report=quiet"])
+    assert torch.equal(emissive.observations.views[0].image, lit.views[0].image)
+
+
+def shaded_ball() -> Observations:
+    """A grey ball under a lamp from the upper left, one color all over."""
+    (view,) = observations().views
+    rays = view.camera.rays()
+    along = -(rays.origins * rays.directions).sum(-1)
+    nearest = (rays.origins + along[..., None] * rays.directions).square().sum(-1)
+    t = along - (RADIUS**2 - nearest).clamp_min(0.0).sqrt()
+    normals = torch.nn.functional.normalize(rays.origins + t[..., None] * rays.directions, dim=-1)
+    light = Light("directional", torch.tensor([0.5, -2.0, 2.0]), 0.6)
+    colors = relit(torch.full_like(normals, 0.6), light.irradiance(normals))
+    return Observations((replace(view, image=torch.cat([colors, view.image[..., 3:]], dim=-1)),))
 
 
 def test_a_prompt_alone_has_no_light_to_find() -> None:

@@ -57,6 +57,9 @@ class FieldConfig:
     light: Annotated[str, OneOf("constant", "directional", "harmonics")] = "directional"
     """Of "lambert": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft surroundings; says
     little about sides that the picture does not show), "constant" (even: as emissive, on the same path)."""
+    delight: Annotated[str, OneOf("before", "along")] = "before"
+    """Of "lambert", when the light is taken out: "before" (of the picture itself, by the body that its outline
+    suggests; prior and field then see albedo alone), "along" (in the loop, by the normals of the field as it comes)."""
     precision: Annotated[str, OneOf("auto", "float32", "bfloat16")] = "auto"
     """Arithmetic of the networks while training: "float32", "bfloat16", or "auto" (bfloat16 where the hardware has it).
     Evaluation, normals and `density_logit` are float32 always: finite differences and level sets need the digits."""

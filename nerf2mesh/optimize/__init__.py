@@ -3,9 +3,10 @@
 from nerf2mesh.optimize.confidence import DirectionSpread, direction_spread
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.control import RunControl
+from nerf2mesh.optimize.delight import delighted
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
 from nerf2mesh.optimize.guess import guess_cameras, guess_views, guesses_any_view
-from nerf2mesh.optimize.lighting import light_in, lighting_in, lighting_of
+from nerf2mesh.optimize.lighting import check_light, light_in, lighting_in, lighting_of
 from nerf2mesh.optimize.loop import optimize, step
 from nerf2mesh.optimize.problem import Problem, SecondPrior, reference_of
 from nerf2mesh.optimize.state import EARLIER, LAST, LoopState
@@ -23,6 +24,8 @@ __all__ = [
     "Problem",
     "RunControl",
     "SecondPrior",
+    "check_light",
+    "delighted",
     "direction_spread",
     "guess_cameras",
     "guess_views",

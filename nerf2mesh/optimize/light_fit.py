@@ -23,8 +23,8 @@ from nerf2mesh.render.shading import N_VALUES, Light, to_linear
 
 SHIFTS_PX = (2, 4, 8, 16)
 """How far apart the pixels of a pair are, along rows and along columns."""
-CHROMA = 0.03
-ROBUST = 0.2
+CHROMA = 0.02
+ROBUST = 0.15
 RIDGE = 0.03
 """Of the mean cost of a pair: where the shading says nothing the light is even."""
 BRIGHTEST, DIMMEST = 0.97, 0.004
@@ -82,9 +82,13 @@ def cost(values: Float[Tensor, "v"], kind: str, pairs: Pairs) -> Float[Tensor, "
     shade = Light(kind, values).irradiance(pairs.normals).log()
     unexplained = (pairs.bright - shade)[pairs.rows]
     left = unexplained[:, 0] - unexplained[:, 1]
-    robust = ROBUST**2 * torch.log1p(left.square() / ROBUST**2)
-    fit = (pairs.weights * robust).sum() / pairs.weights.sum().clamp_min(1e-9)
+    fit = (pairs.weights * robust(left)).sum() / pairs.weights.sum().clamp_min(1e-9)
     return fit + RIDGE * ROBUST**2 * values.square().sum() / max(len(values), 1)
+
+
+def robust(difference: Tensor) -> Tensor:
+    """Cauchy's cost rho of differences of log luminance."""
+    return ROBUST**2 * torch.log1p(difference.square() / ROBUST**2)
 
 
 def fit_light(kind: str, pairs: Pairs, before: Light | None = None) -> Light:

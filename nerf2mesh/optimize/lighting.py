@@ -35,7 +35,7 @@ class Lighting:
 
     def __init__(self, kind: str, views: Sequence[View]) -> None:
         self.kind = kind
-        self.views = [_small(view) for view in views[:MOST_VIEWS]]
+        self.views = [small(view) for view in views[:MOST_VIEWS]]
         self.light = Light()
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,16 +63,21 @@ class Lighting:
 
 
 def lighting_of(config: FieldConfig, views: Sequence[View]) -> Lighting | None:
-    """None for an emissive field. ValueError where no given view shows the object's colors."""
-    if config.material == "emissive":
+    """None for an emissive field, and where the light is taken out before. ValueError as `check_light`."""
+    if config.material == "emissive" or config.delight == "before":
         return None
+    return Lighting(config.light, check_light(config, views))
+
+
+def check_light(config: FieldConfig, views: Sequence[View]) -> list[View]:
+    """The given views whose light can be found. ValueError where there are none and the material asks for it."""
     shown = [view for view in views if view.weight > 0 and view.domain not in DRAWINGS]
-    if not shown:
+    if not shown and config.material != "emissive":
         raise ValueError(
             "field.material=lambert: expected a picture with the object's colors, whose light can be found, got none; "
             "use field.material=emissive"
         )
-    return Lighting(config.light, shown)
+    return shown
 
 
 def seen(rendering: Rendering, rays: Rays, field: HashGridField, light: Light | None) -> Rendering:
@@ -91,7 +96,7 @@ def light_in(state: LoopState) -> Light | None:
     return None if lighting is None else lighting.light
 
 
-def _small(view: View) -> View:
+def small(view: View) -> View:
     """The view at FIT_PX on the CPU, straight alpha; what is unknown counts as empty."""
     image, (height, width) = view.image.cpu(), view.image.shape[:2]
     alpha = image[..., 3:] if view.known is None else image[..., 3:] * view.known.cpu()[..., None]

@@ -26,7 +26,7 @@ from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, wri
 from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
-from nerf2mesh.run.lit import lit_mesh, without_light
+from nerf2mesh.run.lit import light_of_views, lit_mesh, without_light
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
 from nerf2mesh.run.refining import Refining, round_inputs, round_record
@@ -246,7 +246,8 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
     if radius > 0:
         meshes = [smooth_colors(mesh, radius) for mesh in meshes]
     if views:
-        unlight = None if result.light is None else without_light(result.light)
+        light = light_of_views(result)
+        unlight = None if light is None else without_light(light)
         meshes, shares = zip(*(paint_given_views(mesh, views, unlight) for mesh in meshes))
         facts["given_views"] = shares[0]
     result.mesh, *result.lods = meshes
@@ -270,14 +271,15 @@ def reference_metrics(result: Result) -> dict[str, object]:
         return {}
     view = reduced(result.observations.views[0], METRIC_PX**2)
     assert result.renderer is not None
-    rendering = result.lit(view.camera)
+    light = light_of_views(result)
+    rendering = result.render(view.camera) if light is None else result.lit(view.camera, light)
     alpha = view.image[..., 3]
     wanted = view.image[..., :3] * alpha[..., None] + (1 - alpha[..., None])
 
     def decibels(shown: Rendering) -> dict[str, object]:
         return {"value": float(psnr(shown.over(1.0).cpu()[None], wanted[None])), "better": "higher", "unit": "dB"}
 
-    shown = lit_mesh(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2), result.light)
+    shown = lit_mesh(rasterize_mesh(result.mesh, view.camera.to("cpu"), supersample=2), light)
     return {
         "input view PSNR": decibels(rendering),
         "input view PSNR, mesh": decibels(shown),

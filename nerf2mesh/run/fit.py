@@ -22,8 +22,8 @@ from nerf2mesh.optimize import (
     LoopState,
     Problem,
     RunControl,
+    check_light,
     light_in,
-    lighting_of,
 )
 from nerf2mesh.priors import Prior
 from nerf2mesh.priors.foundation import memory
@@ -35,6 +35,7 @@ from nerf2mesh.run.confidence import find_spread, spread_mean
 from nerf2mesh.run.finish import finish, made_from
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.guidance import load_guidance, with_adapter_of_kind, with_guesses
+from nerf2mesh.run.lit import albedo_input
 from nerf2mesh.run.loop import run_loop
 from nerf2mesh.run.memory_check import check_memory, check_threads
 from nerf2mesh.run.placing import observe
@@ -119,7 +120,7 @@ def run_fit(
         elif observations is None:
             observations = observe(config)
     config = with_adapter_of_kind(config, observations)
-    lighting_of(config.field, observations.views)
+    check_light(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))
     device = ranks.device(config.device)
@@ -153,9 +154,11 @@ def _run(
     with clock.stage("prior"), kept(said):
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*rights.notices, *of_input, *told(folder.changed if folder else {})])
-        guidance = load_guidance(config, observations, device, own.prior)
+        seen, found_light = albedo_input(config, observations, begun)
+        guidance = load_guidance(config, seen, device, own.prior)
         origin = made_from(config, observations, guidance.priors, folder, begun) | named(own) if ranks.is_first else {}
         record = run_record(config, rights, origin, observations) if ranks.is_first else None
+    given, observations = observations, seen
 
     field = HashGridField(config.field, torch.Generator().manual_seed(config.seed))
     field.bound = bound_of(observations.views)
@@ -213,10 +216,10 @@ def _run(
         said = [*state.events, *by_hand(control, state)]
         if control.made and ranks.is_first:
             origin |= {"interventions": [str(item) for item in control.made]}
-            record = run_record(config, rights, origin, observations)
+            record = run_record(config, rights, origin, given)
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         result.spread, result.metrics = spread, spread_mean(spread)
-        result.light = light_in(state)
+        result.light = found_light or light_in(state)
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

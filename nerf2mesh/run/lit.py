@@ -6,9 +6,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from nerf2mesh.config import Config
 from nerf2mesh.mesh.texture.given_views import Unlight
+from nerf2mesh.optimize import delighted
 from nerf2mesh.render.shading import Light, relit, shaded
-from nerf2mesh.types import Rendering
+from nerf2mesh.run.result import Result
+from nerf2mesh.types import Observations, Rendering
+
+
+def albedo_input(config: Config, observations: Observations, begun: object | None) -> tuple[Observations, Light | None]:
+    """What prior and field are to see, and the light that was taken out of it: see `field.delight`.
+
+    begun: of a round of refinement, whose pictures are painted over albedo and have no light.
+    """
+    if config.field.material == "emissive" or config.field.delight == "along" or begun is not None:
+        return observations, None
+    return delighted(observations, config.field.light)
+
+
+def light_of_views(result: Result) -> Light | None:
+    """The light that the views of `result.observations` still show; None where they show albedo."""
+    return result.light if result.config.field.delight == "along" else None
 
 
 def without_light(light: Light) -> Unlight:

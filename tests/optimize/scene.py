@@ -82,7 +82,7 @@ def problem(
     """A small run on the ball."""
     config = OptimizeConfig(steps=steps, rays=256, regularizer_samples=64, checkpoint_every=2, log_every=1, **weights)
     field = HashGridField(
-        FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32, material=material),
+        FieldConfig(n_levels=6, n_features=2, log2_table_size=13, hidden=32, material=material, delight="along"),
         torch.Generator().manual_seed(seed),
     )
     occupancy = OccupancyGrid(32)
