@@ -101,9 +101,11 @@ cluster-test: $(VENV)/.ready-dev  ## A sweep on a real SLURM on this machine (pr
 
 KILL_EVERY_S ?= 60
 
-kill-test: $(VENV)/.ready-dev  ## 200 objects by joblib and Ray, a worker killed every KILL_EVERY_S=60 seconds: equal tables, nothing lost or doubled
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt joblib ray
-	$(BIN)/python -m tests.cluster.kill .cache/kill-test --launch joblib ray --every $(KILL_EVERY_S)
+KILL_LAUNCH ?= joblib ray slurm
+
+kill-test: $(VENV)/.ready-dev  ## 200 objects by KILL_LAUNCH="joblib ray slurm" (slurm: Linux, root), a worker killed every KILL_EVERY_S=60 seconds: equal tables, nothing lost or doubled
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt $(filter-out local slurm,$(KILL_LAUNCH)) $(if $(filter slurm,$(KILL_LAUNCH)),"submitit>=1.5",joblib)
+	$(BIN)/python -m tests.cluster.kill .cache/kill-test --launch $(KILL_LAUNCH) --every $(KILL_EVERY_S)
 
 CAMPAIGN_S ?= 600
 

@@ -28,6 +28,12 @@ def test_types_do_not_bring_the_heavy_packages() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def test_workers_listen_for_signals_before_they_import_torch() -> None:
+    """A worker that a scheduler stops in its first seconds says so instead of dying."""
+    done = _python("import sys, nerf2mesh.sweep.worker; print('torch' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", nerf2mesh.__all__)
 def test_every_name_loads(name: str) -> None:
     assert getattr(nerf2mesh, name) is not None

@@ -19,10 +19,10 @@ from nerf2mesh.report.metrics_log import series
 from nerf2mesh.report.run_files import RunFiles, read_picture
 from nerf2mesh.report.threshold import threshold_charts
 from nerf2mesh.report.viewer import page, viewer_figure
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.types import Observations
 from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.regular_file import is_regular, read_regular
+from nerf2mesh.utils.without_paths import without_paths
 
 TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
 RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", "mesh.3mf", "mesh.usdz", "mesh.fbx", *TURNTABLES)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.without_paths import without_paths
 
 PACKAGES = (
     *("nerf2mesh", "torch", "numpy", "diffusers", "peft", "transformers", "safetensors", "hydra-core", "omegaconf"),

@@ -15,8 +15,8 @@ from PIL import Image
 
 from nerf2mesh.report.directions import SPREAD, is_map
 from nerf2mesh.report.metrics_log import is_number, read_metrics
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.regular_file import read_json, read_regular, read_yaml
+from nerf2mesh.utils.without_paths import without_paths
 
 MAX_PICTURE_BYTES = 64 << 20
 MAX_PICTURE_PX = 64 << 20

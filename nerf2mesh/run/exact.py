@@ -23,7 +23,6 @@ from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
 from nerf2mesh.report import EnergyMeter, StageClock, provenance, write_json, write_report, write_turntable
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import save_files, write_times
 from nerf2mesh.run.folder import RunFolder
@@ -35,6 +34,7 @@ from nerf2mesh.run.settings import told
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import Camera, Observations
 from nerf2mesh.utils.locks import alone_in
+from nerf2mesh.utils.without_paths import without_paths
 
 PLAN_ELEVATION_DEG = 55.0
 """The turntable looks into the rooms, without their ceilings."""

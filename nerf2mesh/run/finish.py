@@ -23,7 +23,6 @@ from nerf2mesh.refine.compose import make_mesh
 from nerf2mesh.refine.measure import round_metrics
 from nerf2mesh.refine.round import Round
 from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.lit import light_of_views, lit_mesh, without_light
@@ -34,6 +33,7 @@ from nerf2mesh.run.result import Result
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.without_paths import without_paths
 
 METRIC_PX = 256
 """The given view is compared at about this size."""

@@ -19,7 +19,6 @@ from pathlib import Path
 from nerf2mesh.config import Config
 from nerf2mesh.optimize import EARLIER, LAST
 from nerf2mesh.report import versions, write_json
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.files import check_folders, remove_leftovers, remove_run
 from nerf2mesh.run.identity import MODEL, PICTURE, VIEWS, content, model_digest, model_setting, named_file
 from nerf2mesh.run.settings import Changes, changes, shareable_yaml
@@ -29,6 +28,7 @@ from nerf2mesh.utils.checkpoint import before
 from nerf2mesh.utils.denied import DENIED, why_denied
 from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_json
+from nerf2mesh.utils.without_paths import without_paths
 
 REMEDY = "choose another output_dir=, or set overwrite=true to start anew"
 

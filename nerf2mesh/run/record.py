@@ -14,12 +14,12 @@ from typing import Any
 from nerf2mesh.config import Config
 from nerf2mesh.lora.io.materials import adapter_summary
 from nerf2mesh.priors.config import BUILTIN
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.rights import Record
 from nerf2mesh.rights.record import FORMAT, SOURCE_TYPES, material_rows
 from nerf2mesh.run.rights import Rights
 from nerf2mesh.run.settings import settings_digest
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.without_paths import without_paths
 
 PACKAGED_DATA = "procedural scenes, and models of others as listed under materials; no photographs"
 OWN_DATA = "as the header of the weights says, listed under materials"

@@ -18,12 +18,12 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
 from nerf2mesh import __version__
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.serve.asked import Asker
 from nerf2mesh.serve.crew import Crew
 from nerf2mesh.serve.gate import Gate
 from nerf2mesh.serve.refused import Refused
 from nerf2mesh.serve.store import FILES, Job, Store
+from nerf2mesh.utils.without_paths import without_paths
 
 POLL_S, PING_S = 0.5, 15.0
 OVER = ("done", "failed", "cancelled")

@@ -139,7 +139,7 @@ class JoblibLauncher:
     def start(self, count: int) -> None:
         """Starts `count` more workers."""
         for _ in range(count):
-            pool = self._pool(max_workers=1)
+            pool = self._pool(max_workers=1, env=self._spec.environment)  # read before a worker's first import
             self._workers.append((pool, pool.submit(os.getpid), pool.submit(self._spec)))
 
     def alive(self) -> int:

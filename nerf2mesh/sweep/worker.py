@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.run.preemption import REQUEUE, Preempted, Signals, listening, stoppable
 from nerf2mesh.sweep.event_log import NO_SPACE
 from nerf2mesh.sweep.heartbeat import Heartbeat, Watch, new_name
@@ -27,6 +26,7 @@ from nerf2mesh.utils.atomic_write import atomic_write_text
 from nerf2mesh.utils.locks import InUse
 from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_json
+from nerf2mesh.utils.without_paths import without_paths
 
 REFUSED = 2
 """Exit code of a worker that met what only the user can put right; it is not started again."""

@@ -1,8 +1,8 @@
 """`make cluster-test`: one small sweep in four ways, and all must give the same bits.
 
 1. By local processes, undisturbed: the reference.
-2. On a real single-node SLURM, while a job of a higher partition takes one worker's place: that worker is told to stop,
-   writes a checkpoint, hands its job back, and is put back into SLURM's queue; the job goes on at its step.
+2. On a real SLURM of two nodes, while a job of a higher partition takes one worker's place: that worker is told to
+   stop, writes a checkpoint, hands its job back, and is put back into SLURM's queue; the job goes on at its step.
 3. On a local Ray, if it is installed. 4. By joblib, if it is installed.
 Then two torchrun processes are compared with one (tests/test_distributed.py).
 """
@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 
 from nerf2mesh.utils.checkpoint import read_checkpoint
+from tests.cluster.daemons import slurm_daemons
 from tests.optimize.test_loop import assert_equal
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SWEEP = (
     *("protocol=procedural-heldout", "objects=[s0000,s0001]", "seeds=[0,1]", "presets=[tiny]", "baselines=false"),
     'overrides=["optimize.steps=60","optimize.checkpoint_every=1000","lora.steps=2","threads=1","report=quiet"]',
@@ -68,10 +68,7 @@ def environment() -> dict[str, str]:
 
 def slurm(folder: Path) -> None:
     """The sweep on SLURM, one worker of which is preempted by a job of partition high."""
-    root = folder / "slurm-daemons"
-    subprocess.run(["bash", str(HERE / "slurm.sh"), "start", str(root)], check=True)
-    try:
-        os.environ |= sourced(root / "env")
+    with slurm_daemons(folder / "slurm-daemons"):
         settings = (
             *("launch=slurm", "launch.workers=2", "launch.slurm.partition=low", "launch.slurm.cpus_per_task=1"),
             *("launch.slurm.mem_gb=3", "launch.say_every_s=20"),
@@ -89,8 +86,6 @@ def slurm(folder: Path) -> None:
             raise SystemExit("slurm: the sweep failed")
         tasks = subprocess.run(["scontrol", "--oneliner", "show", "jobs"], capture_output=True, text=True).stdout
         print("SLURM's restarts:", ", ".join(re.findall(r"Restarts=\d+", tasks)), flush=True)
-    finally:
-        subprocess.run(["bash", str(HERE / "slurm.sh"), "stop", str(root)], check=False)
     preempted = [e for e in events(folder / "slurm") if e["event"] == "released"]
     assert preempted, "a job was to be preempted, none was"
     for event in preempted:
@@ -128,12 +123,6 @@ def compare(reference: Path, other: Path) -> None:
         ]
         assert scores[0]["metrics"] == scores[1]["metrics"], job
     print(f"{other.name}: {len(jobs)} jobs, checkpoints and scores equal to the reference's bit for bit", flush=True)
-
-
-def sourced(path: Path) -> dict[str, str]:
-    """The variables that a shell file sets."""
-    out = subprocess.run(["bash", "-c", f"source {path} && env -0"], check=True, capture_output=True).stdout
-    return dict(entry.split("=", 1) for entry in out.decode().split("\0") if "=" in entry)
 
 
 if __name__ == "__main__":

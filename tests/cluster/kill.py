@@ -16,28 +16,32 @@ import random
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from nerf2mesh.sweep import bench
-from nerf2mesh.sweep.config import BenchConfig, LaunchConfig
+from nerf2mesh.sweep.config import BenchConfig, LaunchConfig, SlurmConfig
 from tests.cluster import toy
+from tests.cluster.daemons import slurm_daemons, workers_alive
 from tests.cluster.judge import verdict
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.kill", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--launch", choices=("local", "joblib", "ray"), nargs="+", default=["joblib"])
+    parser.add_argument("--launch", choices=("local", "joblib", "ray", "slurm"), nargs="+", default=["joblib"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--objects", type=int, default=toy.N_OBJECTS)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two kills")
     args = parser.parse_args()
-    folder = args.folder.resolve()
+    folder, root = args.folder.resolve(), str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     sweep(folder / "undisturbed", "local", args)
     found = []
     for kind in args.launch:
-        kills = sweep(folder / kind, kind, args, every_s=args.every)
+        with slurm_daemons(folder / "slurm-daemons") if kind == "slurm" else nullcontext():
+            kills = sweep(folder / kind, kind, args, every_s=args.every)
         found.append({"launch": kind, **verdict(folder / "undisturbed", folder / kind, args.objects), "kills": kills})
         print(json.dumps(found[-1]), flush=True)
     (folder / "kill.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -50,9 +54,10 @@ def main() -> None:
 
 def sweep(folder: Path, kind: str, args: argparse.Namespace, every_s: float = 0.0) -> int:
     """Runs what is not done yet and returns how many workers were killed meanwhile."""
+    slurm = SlurmConfig(cpus_per_task=1, mem_gb=2.0)
     config = BenchConfig(
         protocol="procedural-heldout", n_objects=args.objects, seeds=(0,), fit=False, output_dir=str(folder),
-        launch=LaunchConfig(kind=kind, workers=args.workers, threads=1, lease_s=5.0, say_every_s=20.0),
+        launch=LaunchConfig(kind=kind, workers=args.workers, threads=1, lease_s=5.0, say_every_s=20.0, slurm=slurm),
     )  # fmt: skip
     over, kills, started = threading.Event(), [], time.monotonic()
     made = bench.make_launcher
@@ -71,22 +76,11 @@ def sweep(folder: Path, kind: str, args: argparse.Namespace, every_s: float = 0.
 def kill_now_and_then(folder: Path, every_s: float, over: threading.Event, kills: list[int]) -> None:
     """Kills a worker that is at work, one each `every_s` seconds."""
     while not over.wait(every_s):
-        busy = [pid for pid in map(pid_of, sorted((folder / "workers").glob("*"))) if pid not in (None, os.getpid())]
+        busy = workers_alive(folder)
         if busy:
             victim = random.choice(busy)
-            assert victim is not None
             os.kill(victim, signal.SIGKILL)
             kills.append(victim)
-
-
-def pid_of(beat: Path) -> int | None:
-    """The process of a heartbeat file, if it lives."""
-    try:
-        pid = int(json.loads(beat.read_text(encoding="utf-8"))["pid"])
-        os.kill(pid, 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return pid
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# A real SLURM on this machine, for tests: slurm.sh start FOLDER | stop FOLDER.
+# A real SLURM of two nodes on this machine, for tests: slurm.sh start FOLDER | stop FOLDER.
+# Node n1 is this machine as it is; n2 has a process namespace of its own, so that, as on two machines, neither can look
+# up the other's processes. Each has half the cores and memory; both speak over the loopback device.
 # Uses slurmctld, slurmd and munged of the system; where they are missing, Debian's packages are unpacked under FOLDER
 # (nothing is installed). Wanted: Linux, root, apt-get or the packages slurmctld, slurmd, slurm-client, munge.
 # After `start`, `source FOLDER/env` gives sinfo, sbatch and the rest.
@@ -36,8 +38,9 @@ END
 
 write_conf() {
   host=$(hostname -s)
-  memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.8)}' /proc/meminfo)
-  mkdir -p "$root"/{state,spool,log,run}
+  memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.4)}' /proc/meminfo)
+  cores=$(($(nproc) > 1 ? $(nproc) / 2 : 1))
+  mkdir -p "$root"/{state,spool/n1,spool/n2,log,run}
   cat > "$root/slurm.conf" <<END
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -49,13 +52,12 @@ CryptoType=crypto/munge
 CredType=cred/munge
 PluginDir=$plugin_dir
 StateSaveLocation=$root/state
-SlurmdSpoolDir=$root/spool
+SlurmdSpoolDir=$root/spool/%n
 SlurmctldPidFile=$root/run/slurmctld.pid
-SlurmdPidFile=$root/run/slurmd.pid
+SlurmdPidFile=$root/run/slurmd-%n.pid
 SlurmctldLogFile=$root/log/slurmctld.log
-SlurmdLogFile=$root/log/slurmd.log
+SlurmdLogFile=$root/log/slurmd-%n.log
 SlurmctldPort=17817
-SlurmdPort=17818
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -72,9 +74,10 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 ReturnToService=2
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
-PartitionName=low Nodes=$host Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
-PartitionName=high Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17818 CPUs=$cores RealMemory=$memory State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17819 CPUs=$cores RealMemory=$memory State=UNKNOWN
+PartitionName=low Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
+PartitionName=high Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 END
 }
 
@@ -88,20 +91,23 @@ start() {
     --log-file="$root/log/munged.log" --seed-file="$root/run/munged.seed"
   chmod 755 "$root/run"
   slurmctld -c
-  slurmd -N "$(hostname -s)" -d "$SLURM_STEPD"
+  slurmd -N n1 -d "$SLURM_STEPD"
+  setsid unshare --pid --fork --kill-child --mount-proc slurmd -D -N n2 -d "$SLURM_STEPD" </dev/null >/dev/null 2>&1 &
+  echo $! > "$root/run/unshare.pid"
   for _ in $(seq 120); do
-    sinfo -h -o %T 2>/dev/null | grep -q '^idle' && { sinfo; return; }
+    [ "$(sinfo --noheader --Node --partition=low --states=idle --format=%N 2>/dev/null | wc -l)" = 2 ] && { sinfo; return; }
     sleep 1
   done
   tail -n 20 "$root"/log/*.log >&2
-  echo "error: the node did not become idle" >&2
+  echo "error: the two nodes did not become idle" >&2
   exit 1
 }
 
 stop() {
   [ -f "$root/env" ] && source "$root/env"
   scancel --user=root --full 2>/dev/null || true
-  for name in slurmd slurmctld munged; do
+  [ -f "$root/run/unshare.pid" ] && kill -9 "$(cat "$root/run/unshare.pid")" 2>/dev/null || true  # it heeds no other
+  for name in slurmd-n1 slurmctld munged; do
     [ -f "$root/run/$name.pid" ] && kill "$(cat "$root/run/$name.pid")" 2>/dev/null || true
   done
 }

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nerf2mesh.report import provenance, read_metrics, write_json, write_report
-from nerf2mesh.report.without_paths import without_paths
+from nerf2mesh.utils.without_paths import without_paths
 
 TEXTS = {
     "timings.json": ['{"a": 1}', '{"a": {}}', '{"a": {"seconds": "1"}}', '{"a": {"seconds": Infinity}}', "[]"],

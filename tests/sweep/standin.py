@@ -71,6 +71,13 @@ def raise_twice(payload: dict, context: Context) -> dict:
     return {"attempt": context.attempt}
 
 
+def threads(payload: dict, context: Context) -> dict:
+    """What the libraries took for the number of threads when they were imported."""
+    import torch
+
+    return {"torch": torch.get_num_threads(), "variable": os.environ.get("OMP_NUM_THREADS")}
+
+
 def kill_itself(payload: dict, context: Context) -> dict:
     os.kill(os.getpid(), 9)
     return {}

@@ -65,6 +65,17 @@ def test_joblib_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_joblib_workers_have_their_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's libraries read the variable when they are imported, before the worker runs a line of its own."""
+    pytest.importorskip("joblib")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    queue = Queue.create(tmp_path, {"job": {}})
+    launcher = JoblibLauncher(WorkerSpec(tmp_path, "tests.sweep.standin:threads", 2))
+    supervise(queue, launcher, 1, poll_s=0.1, say_every_s=60, out=io.StringIO())
+    assert queue.result("job") == {"torch": 2, "variable": "2"}
+
+
+@pytest.mark.slow
 def test_joblib_says_what_a_worker_could_not_do(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     queue, _ = spec_of(tmp_path)

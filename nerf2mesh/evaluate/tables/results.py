@@ -26,8 +26,8 @@ from nerf2mesh.evaluate.protocols.names import split_yaw
 from nerf2mesh.evaluate.protocols.scoring import Case, Method, Prediction, score
 from nerf2mesh.report.clock import peak_memory_bytes, reset_peak_memory
 from nerf2mesh.report.energy import EnergyMeter
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.atomic_write import atomic_write_text
+from nerf2mesh.utils.without_paths import without_paths
 
 FORMAT = 1
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from nerf2mesh.lora.train.pair_line import LineError, checked_entry
 from nerf2mesh.lora.train.pairs import ITEMS, Pair, read_lines
 from nerf2mesh.report import sha256_file
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.utils.names import inside, printable
+from nerf2mesh.utils.without_paths import without_paths
 
 OUTPUT = "curation"
 """The folder for what a curation writes, beside the items; its pictures are no items."""

@@ -30,13 +30,13 @@ from nerf2mesh.priors import BuiltinPrior, PriorConfig, load_prior
 from nerf2mesh.priors.builtin.frames import Frames
 from nerf2mesh.priors.materials import prior_materials
 from nerf2mesh.report import Progress, sha256_file
-from nerf2mesh.report.without_paths import without_paths
 from nerf2mesh.rights import USES, Material, Use, check
 from nerf2mesh.utils.atomic_write import append_text
 from nerf2mesh.utils.checkpoint import has_checkpoint, restore_newest, write_checkpoint
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Count, Device, FilePath, Length, Name, OneOf, Rate, Seed, Share, Text, Within, Words
 from nerf2mesh.utils.tensor_file import check_optimizer
+from nerf2mesh.utils.without_paths import without_paths
 
 STYLE = "style"
 STATE = "checkpoints/last.safetensors"
