@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
+from . import _call
 from ._check import check_tensor
 
 MAX_LATTICE = 1 << 24
@@ -64,7 +65,7 @@ def march_rays(
     )
     size = t.shape[0]
     # Reading the count would wait for the GPU, or break the graph.
-    if t.device.type != "cpu" or torch.compiler.is_compiling():
+    if t.device.type != "cpu" or _call.keeps_capacity(t) or torch.compiler.is_compiling():
         return Samples(t, dt, ray_index, packed_info, wanted.clamp(max=size), (wanted - size).clamp(min=0))
     overflow = 0 if capacity is None else max(int(wanted) - capacity, 0)
     return Samples(t, dt, ray_index, packed_info, size, overflow)

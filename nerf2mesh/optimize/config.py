@@ -68,6 +68,10 @@ class OptimizeConfig:
     interventions: Annotated[tuple[Words, ...], Length(0, 10_000)] = ()
     """Changes during the run, such as "100 distill.weight=0.5" or "180 stop of 240": after so many steps. A watched run
     writes what was changed by hand into interventions.json in this form."""
+    cuda_graph: bool = False
+    """On a GPU a step's passes become one launch, recorded anew where their sizes change; for the built-in prior and
+    plain losses. Not run on a GPU yet: off until it was measured there."""
+
     log_every: Count = 10
     preview_every: Count = 100
     preview_size_px: Annotated[int, Within(8, 2048)] = 96

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.distillers import Distiller
+from nerf2mesh.optimize.drawn import DrawnPixels, DrawnViews, distill_weight, draw_pixels, draw_views
 from nerf2mesh.optimize.health import HealthWatch, Vitals
 from nerf2mesh.optimize.lighting import light_in, lighting_in, seen
 from nerf2mesh.optimize.maps import MapTerms
 from nerf2mesh.optimize.masked_sds import unprotected
 from nerf2mesh.optimize.problem import Problem, prepare
+from nerf2mesh.optimize.replay import recorded_passes, recorder_of
 from nerf2mesh.optimize.schedules import active_levels, set_rates
 from nerf2mesh.optimize.state import LAST, LoopState
 from nerf2mesh.optimize.terms import (
@@ -32,7 +35,7 @@ from nerf2mesh.optimize.terms import (
     ray_terms,
     sample_terms,
 )
-from nerf2mesh.optimize.views import distillation_cameras
+from nerf2mesh.render.capacity import Bounds
 from nerf2mesh.report import Progress, RunLogs
 from nerf2mesh.types import Camera, Rays, Rendering
 from nerf2mesh.utils.device_copy import LAG, to_device
@@ -48,7 +51,6 @@ def step(state: LoopState, problem: Problem) -> Measured:
     progress = state.step / c.steps
     state.field.n_active_levels = active_levels(state, problem)
     set_rates(state, c)
-    state.optimizer.zero_grad(set_to_none=False)
     part = problem.clock.part
     measured: Measured = {}
     prepare(state, problem)
@@ -58,39 +60,63 @@ def step(state: LoopState, problem: Problem) -> Measured:
     if lighting is not None:
         with part("light"):
             lighting.follow(state.step, c, problem.renderer, state.field)
-    with part("distill"):
-        measured |= distill(state, problem, progress)
-    with part("photometric"):
-        measured |= compare(state, problem)
-        measured |= compare_maps(state, problem)
+    steps = recorder_of(state, problem)
+    if steps is None:
+        state.optimizer.zero_grad(set_to_none=False)
+        with part("distill"):
+            measured |= distill(state, problem, progress)
+        with part("photometric"):
+            measured |= compare(state, problem)
+            measured |= compare_maps(state, problem)
+    else:
+        with part("passes"):
+            measured |= recorded_passes(state, problem, progress, steps, partial(both, state, problem, progress))
     if problem.average:
         measured |= problem.average(state, gathered(measured))
     with part("update"):
-        norm = gradient_norm(state)
+        norm = measured.pop("health/gradient", None)
+        norm = gradient_norm(state) if norm is None else norm
         if problem.device.type != "cpu" or math.isfinite(norm):
             state.optimizer.step()
     state.step += 1
     return measured | {"health/gradient": norm}
 
 
-def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
-    """Score distillation and the regularizers at new views."""
+def both(
+    state: LoopState,
+    problem: Problem,
+    progress: float,
+    views: DrawnViews,
+    pixels: DrawnPixels | None,
+    of_views: Bounds,
+    of_pixels: Bounds,
+) -> Measured:
+    """The passes of a step that may be recorded, with the norm of their gradients: work of the device alone."""
+    state.optimizer.zero_grad(set_to_none=False)
+    measured = distill(state, problem, progress, views, of_views)
+    if pixels is not None:
+        measured |= compare(state, problem, pixels, of_pixels)
+    return measured | {"health/gradient": gradient_norm(state)}
+
+
+def distill(
+    state: LoopState,
+    problem: Problem,
+    progress: float,
+    drawn: DrawnViews | None = None,
+    bounds: Bounds | None = None,
+) -> Measured:
+    """Score distillation and the regularizers at new views; drawn, bounds: where they were made before."""
     distiller = prepare(state, problem)
     c, d, streams = problem.config.at(progress), problem.distill.at(progress), state.generators
-    size, renderer = problem.prior.image_size, problem.steered or problem.renderer
-    cameras = distillation_cameras(d, problem.reference, size, streams["camera"], ring=problem.ring)
-    side = d.side_px(problem.prior)
-    rays = cameras.resized(side * d.supersample, side * d.supersample).to(problem.device).rays().flatten()
-    weights = None
-    if d.confidence_weight:
-        assert problem.spread is not None, "views are weighted by the problem's spread"
-        weights = problem.spread.weights(cameras, d.confidence_weight)
-    cameras = cameras.to(problem.device)
-    weight = d.weight * state.factors.get("distill", 1.0)
-    moved = jitter(rays, streams["jitter"])
+    renderer, side = problem.steered or problem.renderer, d.side_px(problem.prior)
+    drawn = drawn or draw_views(state, problem, progress)
+    rays = drawn.fine.to(problem.device).rays().flatten()
+    cameras = drawn.cameras.to(problem.device)
+    weight, moved = distill_weight(state, problem, progress), to_device(drawn.moved, problem.device)
     light = light_in(state) if d.lit else None
     score = Distillation(problem.prior, problem.condition, d, distiller, cameras, progress, weight, streams)
-    score.view_weights = weights
+    score.view_weights, score.time = drawn.weights, drawn.time
     if d.protect and problem.pixels.views:
         given = [view.camera for view in problem.pixels.views]
         score.keep = lambda r: unprotected(d, renderer, given, rays, r, side)
@@ -110,6 +136,7 @@ def distill(state: LoopState, problem: Problem, progress: float) -> Measured:
         objective,
         jitter=moved,
         sample_objective=sample_terms(c, state.field, rays, streams["regularizer"]),
+        bounds=bounds,
     )
     score.learn()
     measured = score.numbers
@@ -138,16 +165,20 @@ def second_prior(state: LoopState, problem: Problem, first: Distillation, side: 
     return Distillation(prior, condition, config, distiller, first.cameras, first.progress, weight, streams)
 
 
-def compare(state: LoopState, problem: Problem) -> Measured:
-    """Photometric terms at the given views, if there are any."""
-    if not problem.pixels.views:
+def compare(
+    state: LoopState, problem: Problem, drawn: DrawnPixels | None = None, bounds: Bounds | None = None
+) -> Measured:
+    """Photometric terms at the given views, if there are any; drawn, bounds: where they were made before."""
+    drawn = drawn or draw_pixels(state, problem)
+    if drawn is None:
         return {}
-    rays, target, colored = problem.pixels.draw(problem.config.rays, state.generators["pixel"])
-    background = to_device(torch.rand(3, generator=state.generators["background"]), target.device)
-    term = Photometric(problem.config.at(state.step / problem.config.steps), target, background, colored)
+    rays, device = drawn.rays, problem.device
+    background, moved = (to_device(x, device) for x in (drawn.background, drawn.moved))
+    config = problem.config.at(state.step / problem.config.steps)
+    term = Photometric(config, drawn.target, background, drawn.colored)
     light = light_in(state)
     problem.renderer.backward_in_chunks(
-        rays, lambda r: term(seen(r, rays, state.field, light)), jitter=jitter(rays, state.generators["jitter"])
+        rays, lambda r: term(seen(r, rays, state.field, light)), jitter=moved, bounds=bounds
     )
     return term.numbers
 

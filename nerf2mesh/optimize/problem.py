@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 
@@ -22,6 +22,9 @@ from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.report import StageClock
 from nerf2mesh.types import Camera, Observations
+
+if TYPE_CHECKING:
+    from nerf2mesh.optimize.replay import StepRecorder
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Problem:
     """The numbers of every `optimize.log_every`th step that was done here, with its "step"."""
     steered: VolumeRenderer | None = None
     """Renders the same field for distillation, with gradients in a region alone; None: `renderer` does."""
+    recorder: StepRecorder | Literal[False] | None = None
+    """Of steps as one launch, made at the first step; False: they are not recorded."""
     starts_from_object: bool = False
     """The field begins as an object, whose every level counts from the first step on."""
 

@@ -64,7 +64,7 @@ class Distillation:
     """One distillation step as an objective on a rendering; `numbers` is filled when it is called.
 
     keep [V, s, s] scales the gradient of each pixel (masked SDS), view_weights [B, V] that of each view; source: the
-    source object's rendering of the same rays (DDS).
+    source object's rendering of the same rays (DDS). time [1]: of the noise level; None: it is drawn when it is needed.
     """
 
     prior: Prior
@@ -78,6 +78,7 @@ class Distillation:
     keep: Callable[[Rendering], Tensor] | None = None
     view_weights: Tensor | None = None
     source: Rendering | None = None
+    time: Tensor | None = None
     numbers: Measured = field(default_factory=dict)
     inputs: GuidanceInputs | None = None
 
@@ -124,8 +125,10 @@ class Distillation:
         return self.as_images(replace(rendering, rgb=far))[..., 0] / images[..., 3].clamp_min(1e-6)
 
     def _inputs(self, images: Tensor, latents: Tensor) -> GuidanceInputs:
-        time = draw_time(self.config, self.progress, 1, self.generators["time"])
-        self.numbers["distill/t"] = float(time)
+        time = self.time
+        if time is None:
+            time = draw_time(self.config, self.progress, 1, self.generators["time"])
+            self.numbers["distill/t"] = float(time)
         time = time.expand(len(latents))
         return GuidanceInputs(
             self.prior,

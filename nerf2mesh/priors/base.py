@@ -162,6 +162,8 @@ class PriorDefaults:
     image_size: int
     n_views: int = 1
     follows_rendering: bool = False
+    recordable: bool = False
+    """Whether a prediction is work of the device alone, with nothing on the host that changes from call to call."""
     predict: Callable[..., Tensor]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -11,6 +12,26 @@ from nerf2mesh.utils.device_copy import LAG, AsyncReadback
 HEADROOM = 1.25
 """Places per sample of the largest recent count: views differ, and a field grows between refreshes of its occupancy."""
 WINDOW = 32
+
+
+@dataclass
+class Bounds:
+    """Places of one pass for marched and for lit samples, None: as many as are found, which on a GPU waits; after it,
+    how many it has `needed` of each."""
+
+    marched: int | None = None
+    lit: int | None = None
+    needed: list[int | Tensor] = field(default_factory=list)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing about the pass's sizes is open."""
+        return self.marched is not None and self.lit is not None
+
+    def holds(self, other: Bounds) -> bool:
+        """Whether what fits `other` fits here, without more than half as much again being unused."""
+        pairs = ((self.marched, other.marched), (self.lit, other.lit))
+        return all(own is not None and wish is not None and wish <= own <= 1.5 * wish for own, wish in pairs)
 
 
 class Capacity:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nerf2mesh.fields import Field
 from nerf2mesh.types import Rays, Rendering
-from nerf2mesh.utils.device_copy import to_device
+from nerf2mesh.utils.recorded import normal, uniform
 
 _ENTROPY_AT_HALF = 0.6931471805599453
 
@@ -47,7 +47,7 @@ def jittered(
     points: Float[Tensor, "n 3"], std: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n 3"]:
     """Points moved by a normal deviate of `std` world units per axis."""
-    return points + std * to_device(torch.randn(points.shape, generator=generator), points.device).to(points.dtype)
+    return points + std * normal(points.shape, generator, points.device).to(points.dtype)
 
 
 def choose_samples(weights: Float[Tensor, "c"], n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -59,9 +59,9 @@ def choose_samples(weights: Float[Tensor, "c"], n: int, generator: torch.Generat
     if weights.numel() == 0:
         return torch.zeros(0, dtype=torch.int64, device=weights.device)
     passed = torch.cumsum(weights.double(), 0)
-    draws = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+    draws = (torch.arange(n, device=passed.device) + uniform((n,), generator, passed.device)) / n
     # Below the last sum, so that no sample without weight is drawn behind it.
-    wanted = torch.minimum(to_device(draws, passed.device).double() * passed[-1], passed[-1] * (1.0 - 2.0**-52))
+    wanted = torch.minimum(draws.double() * passed[-1], passed[-1] * (1.0 - 2.0**-52))
     return torch.searchsorted(passed, wanted, right=True).clamp_max(weights.numel() - 1)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from nerf2mesh.fields import Field, FieldOutput
 from nerf2mesh.kernels import Samples
 from nerf2mesh.render.backends import load_backend
-from nerf2mesh.render.capacity import Capacity
+from nerf2mesh.render.capacity import Bounds, Capacity
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.render.occupancy import OccupancyGrid
 from nerf2mesh.render.samples import lit_samples, ray_blocks, slice_rays
@@ -81,9 +81,31 @@ class VolumeRenderer:
         bounded: on a GPU the buffers' size is estimated from earlier bounded passes over as many rays, without host
         synchronization; the last rays' samples are lost where it does not suffice. On a CPU counts are exact.
         """
+        bounds = self.bounds(len(rays.origins)) if bounded else Bounds()
+        samples = self.sample_within(rays, jitter, bounds)
+        if bounded:
+            self.learn(len(rays.origins), bounds)
+        return samples
+
+    def bounds(self, n_rays: int) -> Bounds:
+        """The places of the next bounded pass over so many rays; see `sample`."""
+        if not self._may_bound():
+            return Bounds()
+        marched, lit = self._capacities[n_rays]
+        return Bounds(self._places(marched), self._places(lit))
+
+    def learn(self, n_rays: int, bounds: Bounds) -> None:
+        """What a pass within `bounds` has needed."""
+        if self._may_bound():
+            places = (bounds.marched, bounds.lit)
+            for capacity, count, given in zip(self._capacities[n_rays], bounds.needed, places):
+                capacity.learn(count, given)
+
+    @torch.no_grad()
+    def sample_within(self, rays: Rays, jitter: Float[Tensor, "r"] | None, bounds: Bounds) -> Samples:
+        """`sample` with given places; notes in `bounds.needed` how many it takes."""
         c = self.config
-        marched, lit = self._capacities[len(rays.origins)] if bounded and self._may_bound() else (None, None)
-        places = self._places(marched)
+        places = bounds.marched
         samples = self.backend.march_rays(
             rays.origins,
             rays.directions,
@@ -95,25 +117,23 @@ class VolumeRenderer:
             jitter=jitter,
             capacity=places,
         )
-        if marched is not None:
-            marched.learn(samples.t.shape[0] if places is None else samples.n_samples + samples.overflow, places)
+        bounds.needed = [samples.t.shape[0] if places is None else samples.n_samples + samples.overflow]
         if c.prune_transmittance == 0 or samples.t.shape[0] == 0:
             return samples
         density = self.field.density(_points(rays, samples))
-        places = self._places(lit)
+        places = bounds.lit
         pruned = lit_samples(samples, density, c.prune_transmittance, places)
-        if lit is not None:
-            wanted = pruned.t.shape[0] if places is None else pruned.n_samples + pruned.overflow - samples.overflow
-            lit.learn(wanted, places)
+        wanted = pruned.t.shape[0] if places is None else pruned.n_samples + pruned.overflow - samples.overflow
+        bounds.needed.append(wanted)
         return pruned
 
     def _may_bound(self) -> bool:
         return self.occupancy.bits.device.type != "cpu" and self.config.backend == "native"
 
-    def _places(self, capacity: Capacity | None) -> int | None:
+    def _places(self, capacity: Capacity) -> int | None:
         """The buffers' size; None for the exact count, also where the samples will be cut into blocks, which reads the
         counts on the host in any case."""
-        places = None if capacity is None else capacity.places()
+        places = capacity.places()
         return None if places is None or places > self.chunk_samples else places
 
     def shade(self, rays: Rays, samples: Samples, *, normals: str | None = None, extras: bool = False) -> Rendering:
@@ -166,16 +186,20 @@ class VolumeRenderer:
         jitter: Float[Tensor, "r"] | None = None,
         normals: str | None = None,
         sample_objective: Objective | None = None,
+        bounds: Bounds | None = None,
     ) -> tuple[Rendering, Tensor]:
         """Render, call `objective(rendering)` for a scalar, and add its gradient to the parameters' `.grad`.
 
         Where the samples exceed the memory budget they are rendered twice: without gradients for the objective's
         gradient on the image, then block by block with that gradient put in. The result is the one-pass gradient up to
         the order of summation. `sample_objective` sees the blocks with their per-sample extras; its value must be a
-        mean over rays, and blocks are weighted by their share of the rays. Sampling is bounded (see `sample`). Returns
-        the detached rendering and value.
+        mean over rays, and blocks are weighted by their share of the rays. Sampling is bounded (see `sample`), within
+        `bounds` where the caller has them and will `learn`. Returns the detached rendering and value.
         """
-        samples = self.sample(rays, jitter, bounded=True)
+        if bounds is None:
+            samples = self.sample(rays, jitter, bounded=True)
+        else:
+            samples = self.sample_within(rays, jitter, bounds)
         blocks = ray_blocks(samples, self.chunk_samples)
         if len(blocks) == 1:
             rendering = self.shade(rays, samples, normals=normals, extras=sample_objective is not None)

@@ -46,7 +46,7 @@ def test_chosen_samples_stand_for_the_weights():
 def test_samples_without_weight_at_the_end_are_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a buffer is larger than its samples, its unused places stand there."""
     below_one = 1.0 - 2.0**-24
-    monkeypatch.setattr(torch, "rand", lambda n, **_: torch.full((n,), below_one))  # the last draw rounds to 1
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, below_one))  # the last draw rounds to 1
     assert regularizers.choose_samples(torch.tensor([0.0, 2.0, 1.0, 0.0, 0.0]), 2).tolist() == [1, 2]
 
 

@@ -29,13 +29,15 @@ from nerf2mesh.distill import (
 from nerf2mesh.priors.base import Branch, Condition, Prior
 from nerf2mesh.types import Camera
 from nerf2mesh.utils.device_copy import to_device
+from nerf2mesh.utils.recorded import normal
 
 
 @dataclass
 class GuidanceInputs:
     """One step's views and noise level, with the prior at hand. Nothing here carries gradients.
 
-    time: [B] on the CPU. source: images of the source object under the same cameras (DDS), else None.
+    time: [B] on the CPU; in steps that are recorded on the device.
+    source: images of the source object under the same cameras (DDS), else None.
     """
 
     prior: Prior
@@ -65,8 +67,7 @@ class GuidanceInputs:
 
     def noise(self, stream: str = "noise") -> Tensor:
         """Fresh noise of the latents' shape, drawn on the CPU so that every device sees the same."""
-        drawn = torch.randn(self.latents.shape, generator=self.generators[stream])
-        return to_device(drawn, self.latents.device).to(self.latents.dtype)
+        return normal(self.latents.shape, self.generators[stream], self.latents.device).to(self.latents.dtype)
 
     def seen_by(self, cameras: Camera) -> GuidanceInputs:
         """The same under other cameras."""

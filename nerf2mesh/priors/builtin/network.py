@@ -210,7 +210,7 @@ class MultiViewDenoiser(nn.Module):
         """Of each frame [B * V, e] and of each scene [B, e]."""
         level = torch.where(kind == NOISY, log_snr[:, None], 12.0)
         waves = level[..., None] * (math.pi / 24.0) * 2.0 ** torch.arange(8, device=level.device)
-        flags = F.one_hot(kind, 3).float()
+        flags = (kind[..., None] == torch.arange(3, device=kind.device)).float()  # one_hot reads values on a CPU
         frames = self.embed[:-1](torch.cat([waves.sin(), waves.cos(), flags], dim=-1))
         if words is not None:
             assert self.words is not None, "words for a network that reads none"

@@ -63,6 +63,7 @@ class BuiltinPrior(SeesCameras, PriorDefaults):
 
     kind: Kind = "v"
     has_alpha = True
+    recordable = True
 
     def __init__(self, network: MultiViewDenoiser, *, precision: str = "auto", source: Path | None = None) -> None:
         self.network = network.requires_grad_(False).eval()
