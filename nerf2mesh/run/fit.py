@@ -119,7 +119,7 @@ def run_fit(
             observations = observe_round(config, begun, observations)
         elif observations is None:
             observations = observe(config)
-    config = with_adapter_of_kind(config, observations)
+    config = with_adapter_of_kind(config, observations, own_prior=own.prior is not None)
     check_light(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nerf2mesh.config import Config
-from nerf2mesh.lora import LoraConfig, active, load_adapter, stack, style_name
+from nerf2mesh.lora import LoraConfig, active, load_adapter, packaged_adapter, stack, style_name
 from nerf2mesh.optimize import SecondPrior, guess_cameras, guess_views, reference_of
 from nerf2mesh.priors import Condition, Prior, load_prior
 from nerf2mesh.types import Observations
@@ -68,11 +68,15 @@ def with_guesses(config: Config, observations: Observations, guidance: Guidance)
     return replace(observations, views=(*observations.views, *seen))
 
 
-def with_adapter_of_kind(config: Config, observations: Observations) -> Config:
-    """The configuration with the adapter of `lora.by_domain` for the first view's kind behind `lora.adapters`."""
+def with_adapter_of_kind(config: Config, observations: Observations, *, own_prior: bool = False) -> Config:
+    """The configuration with the adapter for the first view's kind behind `lora.adapters`: that of `lora.by_domain`,
+    else where no adapter is named and the prior is the packaged one the one that comes with the package."""
     lora = config.lora
     kind = observations.views[0].domain if observations.views else ""
     path = lora.by_domain.get(kind)
+    packaged = config.prior.name == "builtin" and config.prior.weights is None and not own_prior
+    if path is None and lora.packaged and packaged and not lora.adapters:
+        path = packaged_adapter(kind)
     if path is None or path in lora.adapters:
         return config
     weights = [*lora.weights, 1.0] if lora.weights else []

@@ -15,7 +15,7 @@ from nerf2mesh.config import Config
 from nerf2mesh.inputs import InputConfig, load_observations
 from nerf2mesh.inputs.domain import classify
 from nerf2mesh.inputs.domain.features import NAMES, features
-from nerf2mesh.lora import LoraConfig
+from nerf2mesh.lora import LoraConfig, packaged_adapter
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import box, icosphere
 from nerf2mesh.procedural.drawing import draw
@@ -183,5 +183,15 @@ def test_the_kind_chooses_the_adapter():
     assert (chosen.lora.adapters, chosen.lora.weights) == (["a", "b"], [0.5, 1.0])
     assert with_adapter_of_kind(chosen, Observations((view,))) == chosen
     assert with_adapter_of_kind(config, Observations((replace(view, domain="photo"),))) == config
+    nothing_named = replace(Config(), lora=LoraConfig())
+    for kind in ("lineart", "pencil", "cel", "blueprint", "photo"):
+        seen = Observations((replace(view, domain=kind),))
+        expected = packaged_adapter(kind)
+        assert with_adapter_of_kind(nothing_named, seen).lora.adapters == ([expected] if expected else [])
+        assert with_adapter_of_kind(nothing_named, seen, own_prior=True) == nothing_named
+        off = replace(nothing_named, lora=LoraConfig(packaged=False))
+        assert with_adapter_of_kind(off, seen) == off
+        other = replace(nothing_named, prior=replace(nothing_named.prior, weights="other.safetensors"))
+        assert with_adapter_of_kind(other, seen) == other
     with pytest.raises(ValueError, match=r"lora\.by_domain: expected names among photo"):
         LoraConfig(by_domain={"auto": "x"})
