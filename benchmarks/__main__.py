@@ -2,7 +2,7 @@
 
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
 step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
-materials, capture, drawings, plans.
+materials, capture, drawings, plans, animated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 
 NAMES = (
     *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
-    *("capture", "drawings", "plans"),
+    *("capture", "drawings", "plans", "animated"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
     *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
 )

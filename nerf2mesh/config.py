@@ -26,6 +26,7 @@ from nerf2mesh.fields.config import FieldConfig
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.lora.config import LoraConfig
 from nerf2mesh.mesh.config import MeshConfig
+from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.priors.config import PriorConfig
 from nerf2mesh.refine.config import RefineConfig
@@ -74,6 +75,7 @@ class Config:
     """Another prior and its loss beside the first; null: none. See configs/experiment/magic123.yaml."""
     optimize: OptimizeConfig = dataclasses.field(default_factory=OptimizeConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    motion: MotionConfig = dataclasses.field(default_factory=MotionConfig)
     report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
     start_from: FilePath | None = None
     """A run folder or a mesh file to begin with: the field is fitted to it before the first step (docs/refine.md)."""

@@ -94,7 +94,7 @@ def _goals(mesh: TriangleMesh, rows: np.ndarray, camera: Camera, wanted: np.ndar
     """Of the vertices `rows`: which are contour vertices, [n], and how far these are to move [n, 3]."""
     pixels, depth = camera.project(torch.from_numpy(mesh.vertices.astype(np.float32)))
     at = pixels.double().numpy()
-    contour = _contour(mesh, camera, at)
+    contour = contour_vertices(mesh, camera, at)
     number = np.full(mesh.n_vertices, -1)
     number[rows] = np.arange(len(rows))
     candidates = np.flatnonzero(contour)
@@ -116,7 +116,7 @@ def _goals(mesh: TriangleMesh, rows: np.ndarray, camera: Camera, wanted: np.ndar
     return on, shift
 
 
-def _contour(mesh: TriangleMesh, camera: Camera, at: np.ndarray) -> np.ndarray:
+def contour_vertices(mesh: TriangleMesh, camera: Camera, at: np.ndarray) -> np.ndarray:
     """bool [V]: vertices between a face that looks at the camera and one that looks away, or at an open border, on the
     silhouette."""
     pose = camera.camera_to_world.double().numpy()

@@ -18,6 +18,7 @@ WRITTEN = (
     "ATTRIBUTION.md",
     "cost.json",
     *(f"{stem}{ending}" for stem in ("mesh", "mesh_lod[0-9]*") for ending in _ENDINGS),
+    "mesh_frames",
     "confidence.png",
     *("rooms.json", "open_walls.png"),
 )

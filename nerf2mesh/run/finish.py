@@ -26,6 +26,7 @@ from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, wri
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
 from nerf2mesh.run.lit import light_of_views, lit_mesh, without_light
+from nerf2mesh.run.moving import set_in_motion
 from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
 from nerf2mesh.run.refining import Refining, round_inputs, round_record
@@ -98,6 +99,9 @@ def finish(
     config = result.config
     with clock.stage("mesh"):
         lost = _make_mesh(result, prior) if refining is None else _make_round(result, refining)
+    if refining is None and result.observations.clip is not None:
+        with clock.stage("motion"):
+            lost += set_in_motion(result)
     result.warnings += warn([*lost, *other_charts(result.facts)])
     if folder is not None:  # before all that only describes them
         write_json(folder / "provenance.json", with_record(origin, result.record))

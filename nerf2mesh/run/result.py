@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
-from nerf2mesh.mesh.export.files import IN_MILLIMETRES, SUFFIXES
+from nerf2mesh.mesh.export.files import IN_MILLIMETRES, MOVING, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
+from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
@@ -52,6 +53,8 @@ class Result:
     """Of a plan or a drawing: its named closed parts in metres; `mesh` is all of them."""
     metadata: dict[str, object] = new(default_factory=dict)
     """What travels in the GLB of `parts`."""
+    track: VertexTrack | None = new(default=None, repr=False)
+    """Of `input=frames`: where the mesh's vertices are in each frame; GLB, USDZ and OBJ files carry it."""
     placement: Placement | None = None
     """Of a round of refinement: where the mesh that it started from lay; files hold the mesh in that place."""
     record: Record | None = new(default=None, repr=False)
@@ -138,7 +141,9 @@ class Result:
                 in_mm = (metres or self._metres_per_unit()) and ending.lower() in IN_MILLIMETRES
                 try:
                     size = scale * 1000.0 if in_mm else scale
-                    written.append(save_mesh(mesh, f"{stem}{lod}{ending}", scale=size, record=record))
+                    track = self.track if not k and ending.lower() in MOVING else None
+                    name = f"{stem}{lod}{ending}"
+                    written.append(save_mesh(mesh, name, scale=size, track=track, record=record))
                 except Exception as error:  # of any writer: the other formats are written in any case
                     failed.append((f"{stem.name}{lod}{ending}", error))
         if failed:

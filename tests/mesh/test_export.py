@@ -121,8 +121,8 @@ def test_frames_become_morph_targets(tmp_path):
     assert times["count"] == 3 and times["max"] == [0.5]
     with pytest.raises(ValueError, match="frames\\[0\\]"):
         save_mesh(mesh, tmp_path / "bad.glb", frames=[mesh.vertices[:-1]])
-    with pytest.raises(ValueError, match=r"expected a \.glb file"):
-        save_mesh(mesh, tmp_path / "bad.obj", frames=[mesh.vertices])
+    with pytest.raises(ValueError, match=r"frames: expected \.glb, \.usdz, \.obj for an animation, got \.stl"):
+        save_mesh(mesh, tmp_path / "bad.stl", frames=[mesh.vertices])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.glb"]
 
 

@@ -105,15 +105,19 @@ def _found(frames: Frames, k: int, config: InputConfig) -> Foreground:
 
 
 def _sheet_views(config: InputConfig) -> tuple[View, ...]:
+    """The sheet's figures through the clip's lens: a prior sees pictures of one projection."""
     if not config.sheet:
         return ()
     named = {"image": None, "images": list(config.sheet), "frames": None, "sheet": [], "range": [], "azimuths_deg": []}
     if len(config.sheet) == 1:
         named |= {"image": config.sheet[0], "images": []}
     try:
-        return load_sheet(replace(config, kind="sheet", **named)).views
+        found = load_sheet(replace(config, kind="sheet", **named)).views
     except ValueError as error:
         raise ValueError(str(error).replace("input.image:", "input.sheet:", 1)) from error
+    lens = {"distance": config.distance, "fov_deg": config.fov_deg, "width_px": config.size_px}
+    cameras = [Camera.orbit(view.camera.azimuth_deg, view.camera.elevation_deg, **lens) for view in found]
+    return tuple(replace(view, camera=camera) for view, camera in zip(found, cameras))
 
 
 def _first_window(rgba: np.ndarray, sheet: Sequence[View], config: InputConfig) -> Window:

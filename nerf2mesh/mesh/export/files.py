@@ -20,6 +20,7 @@ from nerf2mesh.mesh.export.fbx import glb_to_fbx
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
 from nerf2mesh.mesh.export.threemf import write_3mf
 from nerf2mesh.mesh.export.usd import write_usdz
+from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.render.rasterizer_reference import sample_texture
 from nerf2mesh.rights import Record
@@ -29,6 +30,8 @@ from nerf2mesh.utils.atomic_write import atomic_write
 from nerf2mesh.utils.scratch import scratch
 
 SUFFIXES = tuple(f".{name}" for name in FORMATS)
+MOVING = (".glb", ".usdz", ".obj")
+"""Formats that can carry an animation."""
 IN_MILLIMETRES = (".stl", ".3mf")
 """Formats of printers."""
 
@@ -40,12 +43,14 @@ def save_mesh(
     scale: float = 1.0,
     frames: list[np.ndarray] | None = None,
     frames_per_second: float = 8.0,
+    track: VertexTrack | None = None,
     record: Record | None = None,
 ) -> Path:
     """Writes `mesh` in the format that the suffix of `path` names and returns the path.
 
     scale: metres (millimetres for the habits of STL printers) per world unit.
-    frames: later positions [V, 3] of an animation in the world frame, GLB only; they become morph targets.
+    frames: later positions [V, 3] of an animation in the world frame, the mesh being the first frame; or
+    track: the same with times, which GLB gets as morph targets, USDZ as time samples, and OBJ as a folder of files.
     record: what the mesh was made of, which GLB, OBJ, PLY and USDZ carry and are sealed with (`rights.containers`).
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
     """
@@ -57,26 +62,43 @@ def save_mesh(
         raise ValueError("mesh: expected at least one face, got none; lower mesh.threshold")
     if not np.isfinite(mesh.vertices).all():
         raise ValueError("mesh.vertices: expected finite positions, got NaN or infinity; repair the mesh first")
-    if frames and suffix != ".glb":
-        raise ValueError(f"frames: expected a .glb file for an animation, got {suffix}; save as .glb or frame by frame")
+    if frames:
+        track = _regular(mesh, frames, frames_per_second)
+    if track is not None and suffix not in MOVING:
+        raise ValueError(f"frames: expected {', '.join(MOVING)} for an animation, got {suffix}; save as .glb")
     turned = to_file_axes(mesh, scale)
+    if track is not None:
+        track = VertexTrack(track.times_s, to_file_positions(track.positions, scale).astype(np.float32))
     if suffix == ".glb":
-        moved = [to_file_positions(frame, scale) for frame in frames or []]
         with sealed_file(path, record) as stream:
-            write_glb(turned, stream, frames=moved, frames_per_second=frames_per_second, record=record)
+            write_glb(turned, stream, track=track, record=record)
     else:
-        _write_others(turned, path, suffix, record)
+        _write_others(turned, path, suffix, record, track)
     return path
 
 
-def _write_others(mesh: TriangleMesh, path: Path, suffix: str, record: Record | None) -> None:
+def _regular(mesh: TriangleMesh, frames: list[np.ndarray], rate: float) -> VertexTrack:
+    for k, frame in enumerate(frames):
+        if np.shape(frame) != mesh.vertices.shape or not np.isfinite(frame).all():
+            wanted, got = list(mesh.vertices.shape), list(np.shape(frame))
+            raise ValueError(
+                f"frames[{k}]: expected finite positions {wanted} of the same vertices, got {got}; check the animation"
+            )
+    times = tuple(float(k / rate) for k in range(len(frames) + 1))
+    return VertexTrack(times, np.stack([mesh.vertices, *frames]).astype(np.float32))
+
+
+def _write_others(
+    mesh: TriangleMesh, path: Path, suffix: str, record: Record | None, track: VertexTrack | None
+) -> None:
     if suffix == ".obj":
-        return _write_obj(mesh, path, record)
+        _write_obj(mesh, path, record)
+        return None if track is None else _write_obj_frames(mesh, path, record, track)
     if suffix == ".fbx":
         return _write_fbx(mesh, path)
     with sealed_file(path, record if suffix in CARRIERS else None) as stream:
         if suffix == ".usdz":
-            return write_usdz(mesh, stream, record)
+            return write_usdz(mesh, stream, record, track)
         if suffix == ".3mf":
             return write_3mf(mesh, stream)
         return _write_ply(mesh, stream, record) if suffix == ".ply" else _write_stl(mesh, stream)
@@ -128,13 +150,26 @@ def sealed_file(path: Path, record: Record | None) -> Iterator[BinaryIO]:
         stream.write(sealed(buffer.getvalue(), path.suffix.lower(), record.signer))
 
 
-def _write_obj(mesh: TriangleMesh, path: Path, record: Record | None) -> None:
-    """OBJ keeps positions welded: `v` and `vt` are indexed apart. Vertex colors follow the position, as in Blender."""
+def _write_obj_frames(mesh: TriangleMesh, path: Path, record: Record | None, track: VertexTrack) -> None:
+    """STEM_frames/STEM_0000.obj and so on, one for each frame, with the material of the first."""
+    folder = path.with_name(f"{path.stem}_frames")
+    folder.mkdir(exist_ok=True)
+    for k, positions in enumerate(track.positions):
+        frame = replace(mesh, vertices=positions, vertex_normals=None)
+        material = f"{path.stem.replace(' ', '_')}_0000.mtl" if k else ""
+        _write_obj(frame, folder / f"{path.stem}_{k:04d}.obj", record, material)
+
+
+def _write_obj(mesh: TriangleMesh, path: Path, record: Record | None, material: str = "") -> None:
+    """OBJ keeps positions welded: `v` and `vt` are indexed apart. Vertex colors follow the position, as in Blender.
+
+    material: a file that is there already.
+    """
     stem = path.stem.replace(" ", "_")
     texture = mesh.texture if mesh.uv is not None else None
-    record = _with_side_files(mesh, path, stem, record)
+    record = record if material else _with_side_files(mesh, path, stem, record)
     carried = comment_lines(record.text(), BLANK, "#") if record else []
-    lines = ["# nerf2mesh: +Y up, +Z front", *carried, f"mtllib {stem}.mtl", "o mesh"]
+    lines = ["# nerf2mesh: +Y up, +Z front", *carried, f"mtllib {material or stem + '.mtl'}", "o mesh"]
     if mesh.vertex_colors is not None and texture is None:
         rows = np.concatenate([mesh.vertices, mesh.vertex_colors], axis=1).tolist()
         lines += [f"v {x:.8g} {y:.8g} {z:.8g} {r:.4f} {g:.4f} {b:.4f}" for x, y, z, r, g, b in rows]

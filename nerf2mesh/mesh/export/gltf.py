@@ -15,7 +15,9 @@ from typing import BinaryIO
 import numpy as np
 
 from nerf2mesh.mesh.color_space import srgb_to_linear
+from nerf2mesh.mesh.export.gltf_morph import add_morphs
 from nerf2mesh.mesh.texture.tangents import corner_tangents
+from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.mesh.vectors import unit
 from nerf2mesh.rights import Record
@@ -78,14 +80,12 @@ def write_glb(
     mesh: TriangleMesh,
     stream: BinaryIO,
     *,
-    frames: list[np.ndarray] | None = None,
-    frames_per_second: float = 8.0,
+    track: VertexTrack | None = None,
     record: Record | None = None,
 ) -> None:
     """Writes a mesh whose axes are already glTF's. `mesh.metadata` goes to asset.extras; the record is not sealed yet.
 
-    frames: positions [V, 3] of the same vertices at later times; they become morph targets and a linear animation of
-    their weights, the mesh itself being the first frame.
+    track: how the vertices move, in the same axes; see `gltf_morph`.
     """
     source, uv = split_seams(mesh)
     document = Document()
@@ -103,8 +103,8 @@ def write_glb(
     tree |= {"scene": 0, "scenes": [{"nodes": [0]}], "nodes": [node]}
     tree["meshes"] = [{"name": "mesh", "primitives": [primitive]}]
     tree["materials"] = [_material(document, mesh)]
-    if frames:
-        _add_frames(document, mesh, source.vertex, frames, frames_per_second)
+    if track is not None:
+        add_morphs(document, mesh, source.vertex, track)
     if record is not None:
         add_record(tree, record)
     document.write(stream)
@@ -205,34 +205,6 @@ def _texture(document: Document, name: str, image: np.ndarray) -> int:
     tree.setdefault("images", []).append({"name": name, "bufferView": view, "mimeType": "image/png"})
     tree.setdefault("textures", []).append({"sampler": 0, "source": len(tree["images"]) - 1})
     return len(tree["textures"]) - 1
-
-
-def _add_frames(
-    document: Document, mesh: TriangleMesh, split: np.ndarray, frames: list[np.ndarray], rate: float
-) -> None:
-    targets = []
-    for k, frame in enumerate(frames):
-        if np.shape(frame) != mesh.vertices.shape or not np.isfinite(frame).all():
-            wanted, got = list(mesh.vertices.shape), list(np.shape(frame))
-            raise ValueError(
-                f"frames[{k}]: expected finite positions {wanted} of the same vertices, got {got}; check the animation"
-            )
-        moved = (frame - mesh.vertices)[split].astype(np.float32)
-        turned = (TriangleMesh(frame, mesh.faces).normals - mesh.normals)[split].astype(np.float32)
-        targets.append({"POSITION": document.add_array(moved, bounds=True), "NORMAL": document.add_array(turned)})
-    n = len(frames)
-    times = (np.arange(n + 1) / rate).astype(np.float32)
-    weights = np.eye(n + 1, n, k=-1, dtype=np.float32)  # frame 0: all zero; frame k: target k - 1 alone
-    tree = document.tree
-    tree["meshes"][0]["primitives"][0]["targets"] = targets
-    tree["meshes"][0]["weights"] = [0.0] * n
-    sampler = {
-        "input": document.add_array(times, bounds=True, target=None),
-        "output": document.add_array(weights.reshape(-1), target=None),
-        "interpolation": "LINEAR",
-    }
-    channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
-    tree["animations"] = [{"name": "frames", "samplers": [sampler], "channels": [channel]}]
 
 
 def png_bytes(image: np.ndarray) -> bytes:

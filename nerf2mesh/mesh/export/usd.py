@@ -7,12 +7,14 @@ every file's data at a multiple of 64 bytes.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
 
 from nerf2mesh.mesh.color_space import srgb_to_linear
 from nerf2mesh.mesh.export.gltf import png_bytes
+from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.rights import Record
 from nerf2mesh.rights.containers import RECORD_NAME, SEAL_NAME, usd_string
@@ -22,11 +24,16 @@ ALIGNMENT = 64
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_usdz(mesh: TriangleMesh, stream: BinaryIO, record: Record | None = None) -> None:
-    """Writes a mesh whose axes are already +Y up, +Z front; the record, in customLayerData, is not sealed yet."""
+def write_usdz(
+    mesh: TriangleMesh, stream: BinaryIO, record: Record | None = None, track: VertexTrack | None = None
+) -> None:
+    """Writes a mesh whose axes are already +Y up, +Z front; the record, in customLayerData, is not sealed yet.
+
+    track: how the vertices move, in the same axes, as time samples; time codes count frames.
+    """
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         textured = mesh.texture is not None and mesh.uv is not None
-        _store(archive, "mesh.usda", _layer(mesh, textured, record).encode())
+        _store(archive, "mesh.usda", _layer(mesh, textured, record, track).encode())
         if mesh.texture is not None and mesh.uv is not None:
             _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
             if mesh.normal_map is not None:
@@ -43,7 +50,7 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(info, data)
 
 
-def _layer(mesh: TriangleMesh, textured: bool, record: Record | None) -> str:
+def _layer(mesh: TriangleMesh, textured: bool, record: Record | None, track: VertexTrack | None) -> str:
     data = (
         []
         if record is None
@@ -61,13 +68,14 @@ def _layer(mesh: TriangleMesh, textured: bool, record: Record | None) -> str:
             *data,
             '    defaultPrim = "Root"',
             '    doc = "nerf2mesh: +Y up, +Z front"',
+            *([] if track is None else _clock(track)),
             "    metersPerUnit = 1",
             '    upAxis = "Y"',
             ")",
             "",
             'def Xform "Root" (kind = "component")',
             "{",
-            *_mesh_prim(mesh, textured),
+            *_mesh_prim(mesh, textured, track),
             *_material_prim(mesh, textured),
             "}",
             "",
@@ -75,7 +83,37 @@ def _layer(mesh: TriangleMesh, textured: bool, record: Record | None) -> str:
     )
 
 
-def _mesh_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
+def _clock(track: VertexTrack) -> list[str]:
+    """Time codes count frames; USD's default of 24 a second is never meant."""
+    last, rate = f"{_codes(track)[-1]:.6g}", f"{track.rate:.9g}"
+    named = {"endTimeCode": last, "framesPerSecond": rate, "startTimeCode": "0", "timeCodesPerSecond": rate}
+    return [f"    {name} = {value}" for name, value in named.items()]
+
+
+def _codes(track: VertexTrack) -> list[float]:
+    return [round((time - track.times_s[0]) * track.rate, 6) for time in track.times_s]
+
+
+def _samples(name: str, track: VertexTrack, rows: Callable[[np.ndarray], np.ndarray]) -> list[str]:
+    """An attribute's time samples: `rows` of the positions of each frame."""
+    each = zip(_codes(track), track.positions)
+    return [
+        f"        {name}.timeSamples = {{",
+        *(f"            {code:.6g}: [{_tuples(rows(frame))}]," for code, frame in each),
+        "        }",
+    ]
+
+
+def _moving(mesh: TriangleMesh, track: VertexTrack) -> list[str]:
+    """Extent, points and normals in time."""
+    return [
+        *_samples("float3[] extent", track, lambda frame: TriangleMesh(frame, mesh.faces).bounds),
+        *_samples("point3f[] points", track, lambda frame: frame),
+        *_samples("normal3f[] normals", track, lambda frame: TriangleMesh(frame, mesh.faces).normals),
+    ]
+
+
+def _mesh_prim(mesh: TriangleMesh, textured: bool, track: VertexTrack | None) -> list[str]:
     lines = [
         '    def Mesh "Mesh" (prepend apiSchemas = ["MaterialBindingAPI"])',
         "    {",
@@ -87,6 +125,7 @@ def _mesh_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
         f"        point3f[] points = [{_tuples(mesh.vertices)}]",
         f'        normal3f[] normals = [{_tuples(mesh.normals)}] (interpolation = "vertex")',
         "        rel material:binding = </Root/Material>",
+        *([] if track is None else _moving(mesh, track)),
     ]
     if textured and mesh.uv is not None:
         uv, index = np.unique(mesh.uv.reshape(-1, 2), axis=0, return_inverse=True)

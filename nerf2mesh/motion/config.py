@@ -1,0 +1,26 @@
+"""Settings of motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from nerf2mesh.utils.range_check import check_ranges
+from nerf2mesh.utils.ranges import Weight, Within
+
+
+@dataclass(kw_only=True)
+class MotionConfig:
+    """How the mesh follows the frames of `input=frames` (docs/frames.md)."""
+
+    flow: Weight = 0.3
+    """How much a visible vertex follows the optical flow between two frames, against 1 of an outline's vertex."""
+    momentum: Weight = 0.3
+    """How much a vertex stays in the middle of its places before and after, against 1 of an outline's vertex."""
+    depth: Weight = 0.1
+    """How much a vertex keeps the depth that it has in the first frame: a still camera does not show it."""
+    sweeps: Annotated[int, Within(0, 100)] = 3
+    """How often all frames are gone through again, each with its neighbors in time."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "motion.")

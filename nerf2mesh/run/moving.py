@@ -1,0 +1,45 @@
+"""The mesh of a clip's first frame is carried through all frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerf2mesh.motion.carry import carry
+from nerf2mesh.report import Progress
+from nerf2mesh.run.result import Result
+
+LOST = 0.85
+"""Mean IoU of the silhouettes below which it is warned."""
+
+
+def set_in_motion(result: Result) -> list[str]:
+    """Fills in the result's track, the facts `motion` and its metrics, and brings the mesh's outline to that of the
+    first frame; what went wrong, one line each."""
+    clip, mesh = result.observations.clip, result.mesh
+    assert clip is not None and mesh is not None
+    bar = Progress(100, "motion", quiet=result.config.report.quiet, unit="%")
+    with bar:
+        made = carry(
+            mesh, clip, result.config.motion, lambda share: bar.update(max(0, round(100.0 * share) - bar.done))
+        )
+    result.mesh, result.track = made.mesh, made.track
+    own, still = float(np.mean(made.silhouettes)), float(np.mean(made.still))
+    result.metrics |= {
+        "frames, mean silhouette IoU": {"value": own, "baseline": still, "better": "higher"},
+        "frames, least silhouette IoU": {"value": min(made.silhouettes), "better": "higher"},
+        "frames, flicker": {"value": made.track.flicker, "better": "lower", "unit": "world units a frame squared"},
+    }
+    result.facts["motion"] = {
+        "frames": len(clip.times_s),
+        "times_s": [round(time, 4) for time in clip.times_s],
+        "silhouette_iou": [round(value, 4) for value in made.silhouettes],
+        "still_silhouette_iou": [round(value, 4) for value in made.still],
+    }
+    if own >= LOST:
+        return []
+    worst = int(np.argmin(made.silhouettes))
+    return [
+        f"the moving mesh shows the clip's silhouettes with a mean IoU of {own:.2f}, the least in frame {worst}: parts "
+        "that the first frame hides, or that touch in it, cannot move by themselves; begin with a clearer frame "
+        "(input.range), or add input.sheet"
+    ]

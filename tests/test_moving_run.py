@@ -1,0 +1,68 @@
+"""A clip through the usual door: a mesh that moves, in the run folder, the same on a repeat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nerf2mesh
+from nerf2mesh.run.result import Result
+from tests.inputs.test_frames import moving, write
+from tests.mesh.moving import Read
+from tests.tiny_run import TINY
+
+SETTINGS = ["input=frames", *TINY, "input.size_px=48", "motion.sweeps=1", "report.quiet=true"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("clip") / "clip.png", moving(4), duration=50)
+
+
+@pytest.fixture(scope="module")
+def made(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    result = nerf2mesh.fit(clip, overrides=[*SETTINGS, "mesh.formats=[glb,usdz]"], output_dir=folder)
+    return result, folder
+
+
+def test_one_topology_and_the_times_of_the_clip(made: tuple[Result, Path]) -> None:
+    result, folder = made
+    assert result.mesh is not None and result.track is not None
+    np.testing.assert_allclose(result.track.times_s, [0.0, 0.05, 0.1, 0.15], atol=1e-9)
+    assert result.track.positions.shape == (4, result.mesh.n_vertices, 3)
+    np.testing.assert_allclose(result.track.positions[0], result.mesh.vertices, atol=1e-7)
+    file = Read(folder / "mesh.glb")
+    assert len(file.tree["meshes"][0]["primitives"][0]["targets"]) == 3
+    assert (folder / "mesh.usdz").is_file()
+
+
+def test_it_goes_where_the_disc_goes(made: tuple[Result, Path]) -> None:
+    """4 px a frame to the right, which is +Y; see test_frames for the size of a pixel."""
+    result, folder = made
+    assert result.track is not None
+    per_px = 2.0 * 3.2 * np.tan(np.radians(20.0)) / (32.0 / 0.7)
+    middle = 0.5 * (result.track.positions.min(1) + result.track.positions.max(1))
+    np.testing.assert_allclose((middle - middle[0])[:, 1], 4.0 * per_px * np.arange(4), atol=0.12)
+    np.testing.assert_allclose((middle - middle[0])[:, [0, 2]], 0.0, atol=0.12)
+    measured = json.loads((folder / "metrics.json").read_text())
+    assert measured["frames, mean silhouette IoU"]["value"] > measured["frames, mean silhouette IoU"]["baseline"] + 0.1
+    assert measured["frames, flicker"]["value"] < 0.05
+
+
+def test_a_repeat_is_equal_bit_for_bit(clip: Path, made: tuple[Result, Path], tmp_path: Path) -> None:
+    """Also of the file, though it lies in another folder."""
+    again = nerf2mesh.fit(clip, overrides=[*SETTINGS, "mesh.formats=[glb,usdz]"], output_dir=tmp_path / "run")
+    result, folder = made
+    assert again.track is not None and result.track is not None
+    np.testing.assert_array_equal(again.track.positions, result.track.positions)
+    assert (folder / "mesh.usdz").read_bytes() == (tmp_path / "run" / "mesh.usdz").read_bytes()
+
+
+def test_other_frames_do_not_go_on_in_the_folder(made: tuple[Result, Path], tmp_path: Path) -> None:
+    other = write(tmp_path / "clip.png", moving(5), duration=50)
+    with pytest.raises(ValueError, match="output_dir"):
+        nerf2mesh.fit(other, overrides=[*SETTINGS, "mesh.formats=[glb,usdz]"], output_dir=made[1])
