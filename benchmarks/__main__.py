@@ -2,7 +2,7 @@
 
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
 step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
-materials, capture, drawings, plans, animated.
+materials, hidden_color, capture, drawings, plans, animated.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ NAMES = (
     *("capture", "drawings", "plans", "animated"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
     *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
+    "hidden_color",
 )
 
 

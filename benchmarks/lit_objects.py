@@ -11,12 +11,14 @@ from torch import Tensor
 
 from nerf2mesh.api import Result
 from nerf2mesh.evaluate.metrics.regions import cielab
+from nerf2mesh.evaluate.protocols.canonical import input_camera
+from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
 from nerf2mesh.objects.surface import see
 from nerf2mesh.objects.views import PLAIN, place
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.render.shading import Light, relit, to_linear, to_srgb
-from nerf2mesh.types import Camera
+from nerf2mesh.types import Camera, Observations, View
 
 Lit = Callable[[Tensor], Tensor]
 """Unit normals [..., 3] -> irradiance / pi [...]."""
@@ -67,10 +69,21 @@ def truth_of(folder: ObjectFolder, entry: ObjectEntry, camera: Camera, light: Li
     return Truth(camera, straight, torch.nn.functional.normalize(normal, dim=-1), rgba[..., 3] > 0.99)
 
 
+def observed(shown: Truth) -> Observations:
+    """The first of the views as a given picture."""
+    rgba = torch.cat([shown.albedo[0], shown.covered[0, ..., None].float()], dim=-1)
+    return Observations((View(rgba, input_camera()),))
+
+
 def mesh_colors(result: Result, camera: Camera) -> Truth:
-    """The mesh's straight colors, its normals, and what it covers."""
+    """`colors_of` the result's mesh."""
     assert result.mesh is not None
-    shown = rasterize_mesh(result.mesh, camera, supersample=2)
+    return colors_of(result.mesh, camera)
+
+
+def colors_of(mesh: TriangleMesh, camera: Camera) -> Truth:
+    """The mesh's straight colors, its normals, and what it covers."""
+    shown = rasterize_mesh(mesh, camera, supersample=2)
     assert shown.normal is not None
     straight = shown.rgb / shown.opacity.clamp_min(1e-4)[..., None]
     return Truth(camera, straight, torch.nn.functional.normalize(shown.normal, dim=-1), shown.opacity > 0.99)

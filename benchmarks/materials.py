@@ -39,6 +39,7 @@ from benchmarks.lit_objects import (
     light_errors,
     mesh_colors,
     novel_cameras,
+    observed,
     scores,
     truth_of,
 )
@@ -54,7 +55,6 @@ from nerf2mesh.optimize.lighting import FIT_PX
 from nerf2mesh.priors import load_prior
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.render.shading import relit
-from nerf2mesh.types import Observations, View
 
 MATERIALS = ("emissive", "lambert")
 OF_ALBEDO = "of_albedo"
@@ -89,12 +89,6 @@ def measured(
     row |= {f"around_{key}": value for key, value in scores(around, true_around).items()}
     row |= {f"hidden_{key}": value for key, value in hidden_error(around, true_around).items()}
     return row | ({} if result.light is None else light_errors(result.light, light, true_near))
-
-
-def observed(shown: Truth) -> Observations:
-    """The first of the views as a given picture."""
-    rgba = torch.cat([shown.albedo[0], shown.covered[0, ..., None].float()], dim=-1)
-    return Observations((View(rgba, input_camera()),))
 
 
 def by_outline(given: Truth, true: Truth) -> dict[str, object]:

@@ -24,7 +24,7 @@ def finished(*overrides: str, view: View = RED) -> tuple[np.ndarray, dict[str, o
     ball = icosphere(4, 0.6)
     grain = np.random.default_rng(0).random((ball.n_vertices, 3)).astype(np.float32)
     ball = replace(ball, vertex_colors=grain)
-    result = Result(ball, None, None, Observations((view,)), load_config(list(overrides)), lods=[ball])
+    result = Result(ball, None, None, Observations((view,)), load_config(["mesh.palette=0", *overrides]), lods=[ball])
     facts = _finish_colors(result, PRIOR)
     assert np.array_equal(result.mesh.vertex_colors, result.lods[0].vertex_colors)
     front = ball.vertices[:, 0] > 0.5
@@ -50,6 +50,20 @@ def test_drawings_and_views_without_weight_do_not_color_the_mesh():
     for view in (replace(RED, domain="lineart"), replace(RED, weight=0.0)):
         front, facts = finished(view=view)
         assert "given_views" not in facts and front[:, 1].mean() > 0.3
+
+
+def test_hidden_sides_take_the_pictures_colors_unless_it_is_a_drawing_or_not_wanted() -> None:
+    near_red = np.tile(np.float32([0.9, 0.15, 0.15]), (2562, 1))
+    for view, setting, drawn in (
+        (RED, "mesh.palette=7", True),
+        (RED, "mesh.palette=0", False),
+        (replace(RED, domain="lineart"), "mesh.palette=7", False),
+    ):
+        ball = replace(icosphere(4, 0.6), vertex_colors=near_red)
+        result = Result(ball, None, None, Observations((view,)), load_config([setting, "distill.weight=0"]))
+        _finish_colors(result, PRIOR)
+        behind = result.mesh.vertex_colors[ball.vertices[:, 0] < -0.5]
+        assert (np.abs(behind - [1, 0, 0]).max() < 0.02) == drawn
 
 
 def test_nothing_is_blurred_where_no_prior_steers_or_none_is_wanted():

@@ -15,6 +15,7 @@ from nerf2mesh.lora.io.files import located
 from nerf2mesh.mesh import extract_lods
 from nerf2mesh.mesh.extract.calibrate import view_ring
 from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, reduced
+from nerf2mesh.mesh.texture.palette import toward_palette
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
 from nerf2mesh.optimize.views import default_reference
@@ -249,8 +250,10 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
     meshes = [result.mesh, *result.lods]
     if radius > 0:
         meshes = [smooth_colors(mesh, radius) for mesh in meshes]
+    light = light_of_views(result)
+    if light is None and config.mesh.palette > 0:
+        meshes = [toward_palette(mesh, views, config.mesh.palette) for mesh in meshes]
     if views:
-        light = light_of_views(result)
         unlight = None if light is None else without_light(light)
         meshes, shares = zip(*(paint_given_views(mesh, views, unlight) for mesh in meshes))
         facts["given_views"] = shares[0]
