@@ -3,6 +3,7 @@
     python -m benchmarks materials --data FOLDER --n 20 --out FILE.json    # goes on where it was stopped; --only-table
     python -m benchmarks materials --data FOLDER --time 40                 # a step's time, lambert beside emissive
     python -m benchmarks materials --data FOLDER --n 20 --pictures --out FILE.json    # no fits
+    python -m benchmarks materials --cycles PYTHON_WITH_BPY            # five materials beside Blender's Cycles
 
 Held-out objects of FOLDER, one picture each of azimuth 0 and elevation 20 degrees under each of LIGHTS (linear light,
 no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted twice, emissive and lambert.
@@ -29,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.cycles import compared
 from benchmarks.kept import keep_rows, kept_rows
 from benchmarks.lit_objects import (
     LIGHTS,
@@ -157,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks materials", description=(__doc__ or "").split("\n\n")[0]
     )
-    parser.add_argument("--data", required=True, help="folder of meshes with a manifest.jsonl")
+    parser.add_argument("--cycles", metavar="PYTHON", help="only compare five materials with Cycles, by this Python")
+    parser.add_argument("--data", help="folder of meshes with a manifest.jsonl")
     parser.add_argument("--n", type=int, default=20, help="held-out objects")
     parser.add_argument("--first", type=int, default=0, help="of the draw, to skip")
     parser.add_argument("--lights", nargs="*", choices=list(LIGHTS), default=list(LIGHTS), help="of the pictures")
@@ -168,6 +171,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every fit")
     parser.add_argument("--only-table", action="store_true", help="of what is in --out already")
     asked = parser.parse_args(argv)
+    if asked.cycles:
+        print(json.dumps(compared(asked.cycles)))
+        return 0
+    if not asked.data:
+        parser.error("--data: expected the folder of meshes, got nothing; set it")
     folder = ObjectFolder(asked.data)
     entries = list(draw(folder.split("heldout"), 0))[asked.first : asked.first + asked.n]
     if asked.time:

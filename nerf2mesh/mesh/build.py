@@ -24,12 +24,15 @@ from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
 from nerf2mesh.mesh.surface.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.surface.sharpen import sharpen
 from nerf2mesh.mesh.surface.simplify import simplify
+from nerf2mesh.mesh.texture.occlusion import bake_orm
 from nerf2mesh.mesh.texture.paint import paint
 from nerf2mesh.mesh.texture.tangents import bake_normal_map
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.mesh.vectors import unit
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 
+ORM_PX = 1024
+"""Longest side of the occlusion texture, which is smooth."""
 DEFAULT_DENSITY = 10.0
 """Density of the surface (1 / world unit) where nothing can be rendered to calibrate it: half the light is lost in 0.07
 world units."""
@@ -161,6 +164,10 @@ def finish_surface(
         stages.enter("normals")
         normals = bake_normal_map(mesh, lambda p: unit(-field_gradient(level_set, p, 0.5 * cell)), config.texture_size)
         mesh = replace(mesh, normal_map=normals)
+    mesh = replace(mesh, roughness=config.roughness, metallic=config.metallic)
+    if config.occlusion and mesh.uv is not None:
+        stages.enter("occlusion")
+        mesh = replace(mesh, orm=bake_orm(mesh, min(config.texture_size, ORM_PX)))
     stages.enter("inspect")
     return mesh, FinishReport(simplified, remeshed, painted, inspect_mesh(mesh))
 

@@ -63,6 +63,12 @@ class MeshConfig:
     """Points per texel along one axis."""
     normal_map: bool = False
     """Also a tangent-space normal map of the field's own normals: detail that the face budget took."""
+    occlusion: bool = False
+    """Also a texture of occlusion, roughness and metallic: how much of the surroundings each texel sees."""
+    roughness: Annotated[float, Within(0.0, 1.0)] = 1.0
+    """Of the whole surface, as engines read it; it is not found in the picture."""
+    metallic: Annotated[float, Within(0.0, 1.0)] = 0.0
+    """As `roughness`: 1 for bare metal, else 0."""
     bake_samples: Annotated[int, Within(1, 1024)] = 16
     """Field samples along the inward normal of each texel."""
     bake_outward: Annotated[float, Within(0.0, 2.0)] = 0.02

@@ -43,6 +43,11 @@ class TriangleMesh:
     """Anything that should travel with the mesh; written to a GLB's asset.extras."""
     normal_map: UInt8[np.ndarray, "h w 3"] | None = None
     """Tangent-space normals on the same uv, rows from the top: see `tangents`."""
+    roughness: float = 1.0
+    metallic: float = 0.0
+    """Of the whole surface, as glTF has them; a texture says them anew."""
+    orm: UInt8[np.ndarray, "h w 3"] | None = None
+    """Occlusion, roughness and metallic on the same uv, linear, rows from the top: see `texture.occlusion`."""
 
     def __post_init__(self) -> None:
         self.vertices = _array("vertices", self.vertices, np.float64, (None, 3))
@@ -66,6 +71,9 @@ class TriangleMesh:
         if self.normal_map is not None and (self.normal_map.ndim != 3 or self.normal_map.dtype != np.uint8):
             got = f"{self.normal_map.dtype} {self.normal_map.shape}"
             raise ValueError(f"normal_map: expected uint8 [h, w, 3], got {got}; convert the image to RGB first")
+        if self.orm is not None and (self.orm.ndim != 3 or self.orm.shape[2] != 3 or self.orm.dtype != np.uint8):
+            got = f"{self.orm.dtype} {self.orm.shape}"
+            raise ValueError(f"orm: expected uint8 [h, w, 3], got {got}; convert the image to RGB first")
 
     @staticmethod
     def from_file(path: str | Path, *, up: str = "y", front: str = "z", weld: bool = True) -> TriangleMesh:

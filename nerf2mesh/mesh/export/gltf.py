@@ -181,8 +181,8 @@ def _tangents(mesh: TriangleMesh, source: SplitVertices) -> np.ndarray:
 def _material(document: Document, mesh: TriangleMesh) -> dict:
     surface: dict[str, object] = {
         "baseColorFactor": [1.0, 1.0, 1.0, 1.0],
-        "metallicFactor": 0.0,
-        "roughnessFactor": 1.0,
+        "metallicFactor": mesh.metallic,
+        "roughnessFactor": mesh.roughness,
     }
     material: dict[str, object] = {
         "name": "material",
@@ -195,6 +195,10 @@ def _material(document: Document, mesh: TriangleMesh) -> dict:
             material["alphaMode"] = "MASK"
     if mesh.normal_map is not None and mesh.uv is not None:
         material["normalTexture"] = {"index": _texture(document, "normal", mesh.normal_map)}
+    if mesh.orm is not None and mesh.uv is not None:
+        packed = {"index": _texture(document, "occlusion_roughness_metallic", mesh.orm)}
+        surface |= {"metallicFactor": 1.0, "roughnessFactor": 1.0, "metallicRoughnessTexture": packed}
+        material["occlusionTexture"] = dict(packed)
     return material
 
 

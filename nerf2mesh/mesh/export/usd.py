@@ -158,7 +158,12 @@ def _material_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
     elif mesh.vertex_colors is not None:
         color = "color3f inputs:diffuseColor.connect = </Root/Material/Coordinates.outputs:result>"
         shaders = _reader("float3", "displayColor")
-    surface = ["float inputs:metallic = 0", "float inputs:roughness = 1", color, "token outputs:surface"]
+    surface = [
+        f"float inputs:metallic = {mesh.metallic:g}",
+        f"float inputs:roughness = {mesh.roughness:g}",
+        color,
+        "token outputs:surface",
+    ]
     if textured and mesh.normal_map is not None:
         surface.append("normal3f inputs:normal.connect = </Root/Material/NormalTexture.outputs:rgb>")
     return [
