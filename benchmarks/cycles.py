@@ -70,7 +70,7 @@ for job in asked["jobs"]:
 def ball(color: tuple[float, float, float], roughness: float, metallic: float) -> TriangleMesh:
     """A finely divided ball with true normals, of one material."""
     mesh = icosphere(5, 0.9)
-    colors = np.tile(np.float32(color), (mesh.n_vertices, 1))
+    colors = np.tile(np.array(color, np.float32), (mesh.n_vertices, 1))
     normals = mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
     return replace(mesh, vertex_normals=normals, vertex_colors=colors, roughness=roughness, metallic=metallic)
 

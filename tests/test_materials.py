@@ -63,6 +63,17 @@ def shaded_ball() -> Observations:
     return Observations((replace(view, image=torch.cat([colors, view.image[..., 3:]], dim=-1)),))
 
 
+def test_roughness_metal_occlusion_and_a_turntable_in_surroundings(tmp_path: Path) -> None:
+    asked = ["mesh.occlusion=true", "mesh.roughness=0.4", "mesh.metallic=1", "report.turntable_light=studio"]
+    result = fit(observations=observations(), overrides=[*TINY, "report=quiet", *asked], output_dir=tmp_path)
+    assert result.mesh is not None and result.mesh.orm is not None
+    assert (result.mesh.orm[..., 1] == 102).all() and (result.mesh.orm[..., 2] == 255).all()
+    data = (tmp_path / "mesh.glb").read_bytes()
+    header = json.loads(data[20 : 20 + int(np.frombuffer(data[12:16], "<u4")[0])])
+    assert {"occlusionTexture", "pbrMetallicRoughness"} <= set(header["materials"][0])
+    assert list(tmp_path.glob("turntable.*"))
+
+
 def test_a_prompt_alone_has_no_light_to_find() -> None:
     with pytest.raises(ValueError, match=r"^field\.material=lambert: expected a picture"):
         fit(overrides=[*TINY, "input=text", "input.prompt=a cup", "field.material=lambert"])

@@ -22,6 +22,8 @@ class ReportConfig:
     turntable_fps: Annotated[int, Within(1, 240)] = 16
     turntable_size_px: Annotated[int, Within(16, 4096)] = 256
     turntable_elevation_deg: Elevation = 15.0
+    turntable_light: Annotated[str, OneOf("camera", "studio", "sky", "evening")] = "camera"
+    """"camera" (a matte surface, lit from there), or one of three surroundings, which show roughness and metal."""
     html: bool = True
     confidence: bool = True
     """A map of how far the prior's guesses lie apart in each direction, in metrics.json too; with `html` alone. Only of

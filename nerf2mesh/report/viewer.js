@@ -34,6 +34,33 @@ const Textures = (parser) => ({
   },
 });
 
+// Three surroundings, as render/relight.py has them: [toward, color] of broad lamps, all in glTF's axes and linear light.
+const SURROUNDINGS = {
+  studio: { even: [0.35, 0.35, 0.35], lamps: [[[-0.7, 0.6, 0.6], [1.2, 1.2, 1.2]], [[0.8, 0.3, 0.5], [0.6, 0.6, 0.6]], [[0.1, 0.4, -0.9], [0.5, 0.5, 0.5]]] },
+  sky: { sky: [[0.45, 0.6, 0.9], [0.5, 0.42, 0.35]], lamps: [[[-0.5, 0.8, 0.4], [0.5, 0.48, 0.42]]] },
+  evening: { even: [0.2, 0.2, 0.26], lamps: [[[-0.9, 0.15, 0.5], [2.2, 1.3, 0.6]], [[0.6, 0.6, -0.6], [0.15, 0.25, 0.5]]] },
+};
+const EXPOSURE = 3;
+
+// A picture of them all around, divided by EXPOSURE so that nothing is clipped; row 0 is above.
+function pictureOf(name, height = 64) {
+  const { even, sky, lamps } = SURROUNDINGS[name], canvas = document.createElement("canvas"), paint = canvas.getContext("2d");
+  Object.assign(canvas, { width: 2 * height, height });
+  const image = paint.createImageData(canvas.width, height), encode = (x) => 255 * (x <= 0.0031308 ? 12.92 * x : 1.055 * x ** (1 / 2.4) - 0.055);
+  for (let row = 0, at = 0; row < height; row++) for (let column = 0; column < canvas.width; column++, at += 4) {
+    const up = Math.PI * (0.5 - (row + 0.5) / height), turn = 2 * Math.PI * ((column + 0.5) / canvas.width - 0.5);
+    const to = [Math.cos(up) * Math.cos(turn), Math.sin(up), Math.cos(up) * Math.sin(turn)];
+    for (let c = 0; c < 3; c++) {
+      let light = sky ? sky[0][c] * (0.5 + 0.5 * to[1]) + sky[1][c] * (0.5 - 0.5 * to[1]) : even[c];
+      for (const [toward, color] of lamps) light += color[c] * Math.max(0, to.reduce((sum, x, i) => sum + x * toward[i], 0) / Math.hypot(...toward)) ** 2;
+      image.data[at + c] = encode(Math.min(1, light / EXPOSURE));
+    }
+    image.data[at + 3] = 255;
+  }
+  paint.putImageData(image, 0, 0);
+  return canvas;
+}
+
 class Viewer {
   static async open(canvas, glb) {
     const loader = new THREE.GLTFLoader().register(Textures);
@@ -67,16 +94,37 @@ class Viewer {
   light() {
     const sky = new THREE.HemisphereLight(0xffffff, new THREE.Color().setScalar(0.48), 0.46 * Math.PI);
     this.scene.add(sky, this.camera);
+    this.lamps = [sky];
     for (const [strength, ...from] of [[0.72, 0.45, 0.7, 0.6], [0.22, -0.7, 0.1, 0.5]]) {
       const lamp = new THREE.DirectionalLight(0xffffff, strength * Math.PI);
       lamp.position.set(...from);
       this.camera.add(lamp, lamp.target);
+      this.lamps.push(lamp);
     }
     const metals = this.meshes.map((mesh) => mesh.material).filter((material) => material.metalness > 0);
     if (metals.length === 0) return;  // metal shows what is around it
     const maker = new THREE.PMREMGenerator(this.renderer), room = maker.fromScene(new THREE.RoomEnvironment(), 0.04).texture;
     metals.forEach((material) => { material.envMap = room; });
     maker.dispose();
+  }
+
+  // Other surroundings in place of the viewer's own lights; null puts these back.
+  relight(name) {
+    this.rooms = this.rooms || {};
+    if (name && !this.rooms[name]) {
+      const maker = new THREE.PMREMGenerator(this.renderer), picture = new THREE.Texture(pictureOf(name));
+      Object.assign(picture, { mapping: 303, colorSpace: "srgb", needsUpdate: true });  // 303: all around, for reflections
+      this.rooms[name] = maker.fromEquirectangular(picture).texture;
+      maker.dispose();
+    }
+    this.lamps.forEach((lamp) => { lamp.visible = !name; });
+    for (const { looks } of this.meshes) {
+      const own = looks.shaded();
+      if (own.userData.room === undefined) own.userData.room = own.envMap || null;
+      Object.assign(own, { envMap: name ? this.rooms[name] : own.userData.room, envMapIntensity: name ? EXPOSURE : 1, needsUpdate: true });
+    }
+    this.surroundings = name;
+    this.draw();
   }
 
   reset() {
@@ -249,6 +297,18 @@ function addWalkButton(figure, viewer) {
   if (location.hash === "#walk") set(true);
 }
 
+// Turns through the surroundings.
+function addLightButton(figure, viewer) {
+  const button = document.createElement("button"), names = [null, ...Object.keys(SURROUNDINGS)];
+  button.textContent = "Light";
+  button.title = "The viewer's own light, then three surroundings";
+  button.addEventListener("click", () => {
+    viewer.relight(names[(names.indexOf(viewer.surroundings || null) + 1) % names.length]);
+    button.textContent = viewer.surroundings ? `Light: ${viewer.surroundings}` : "Light";
+  });
+  figure.querySelector(".hint").before(button);
+}
+
 async function bringToLife(figure, three) {
   try {
     await three;
@@ -258,6 +318,7 @@ async function bringToLife(figure, three) {
       figure.querySelectorAll("button[data-mode]").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       viewer.show(button.dataset.mode);
     });
+    addLightButton(figure, viewer);
     if (viewer.tour) addWalkButton(figure, viewer);
     figure.dataset.state = "ready";
     return viewer;

@@ -23,6 +23,7 @@ from nerf2mesh.priors import Prior
 from nerf2mesh.refine.compose import make_mesh
 from nerf2mesh.refine.measure import round_metrics
 from nerf2mesh.refine.round import Round
+from nerf2mesh.render.relight import environment, relight_mesh
 from nerf2mesh.report import Progress, StageClock, cost_metrics, provenance, write_json, write_report, write_turntable
 from nerf2mesh.run.confidence import save_guesses, spread_everywhere
 from nerf2mesh.run.folder import RunFolder
@@ -305,4 +306,7 @@ def _turntable(result: Result) -> list[Tensor]:
     distance = float(views[0].camera.position.norm()) if views else DEFAULT_DISTANCE
     angles = 360.0 * torch.arange(c.turntable_frames) / c.turntable_frames
     cameras = Camera.orbit(angles, c.turntable_elevation_deg, distance=distance, width_px=c.turntable_size_px)
-    return list(over_grey(rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")))
+    if c.turntable_light == "camera":
+        return list(over_grey(rasterize_mesh(result.mesh, cameras, supersample=2, shading="lambert")))
+    around = environment(c.turntable_light)
+    return [over_grey(relight_mesh(result.mesh, cameras[k], around)) for k in range(c.turntable_frames)]

@@ -246,6 +246,36 @@ def test_the_page_reads_the_glb_as_trimesh_does(run_folder: Path) -> None:
     assert middle[:3] == pytest.approx(_srgb(factor * _linear(np.array([220, 40, 30]))), abs=2) and middle[3] == 255
 
 
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+def test_the_light_button_turns_through_three_surroundings_and_back(run_folder: Path) -> None:
+    """In the evening the lamp stands at world -Y, which is glTF's -X: seen from the front, the left is brighter."""
+    script = """<script>
+      const figure = document.querySelector(".viewer");
+      figure.ready.then((viewer) => {
+        viewer.spinning = false;
+        viewer.camera.position.set(0, 0, viewer.radius * 3).add(viewer.center);
+        viewer.controls.update();
+        const button = [...figure.querySelectorAll("button")].find((b) => b.textContent.startsWith("Light")), seen = [];
+        viewer.draw();
+        for (let k = 0; k < 5; k++) { seen.push([button.textContent, viewer.canvas.toDataURL()]); button.click(); }
+        document.body.dataset.seen = JSON.stringify(seen);
+      });
+    </script></body>"""
+    page = run_folder / "light.html"
+    page.write_text(viewer_page(run_folder / "mesh.glb").replace("</body>", script), encoding="utf-8")
+    flags = [*GRAPHICS, "--virtual-time-budget=4000", "--window-size=600,520"]
+    done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, check=True, timeout=120)
+    found = re.search(r'data-seen="([^"]*)"', done.stdout.decode())
+    assert found is not None
+    names, shots = zip(*json.loads(html.unescape(found[1])), strict=True)
+    assert names == ("Light", "Light: studio", "Light: sky", "Light: evening", "Light")
+    assert len(set(shots)) == 4 and shots[0] == shots[4]
+    evening = np.asarray(Image.open(io.BytesIO(base64.b64decode(shots[3].partition(",")[2])))).astype(float)
+    half = evening.shape[1] // 2
+    left, right = (part[..., 0][part[..., 3] > 250].mean() for part in (evening[:, :half], evening[:, half:]))
+    assert left > 1.3 * right
+
+
 def _linear(srgb: np.ndarray) -> np.ndarray:
     c = srgb / 255.0
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)

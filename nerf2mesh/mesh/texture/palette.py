@@ -67,7 +67,7 @@ def inside(view: View) -> np.ndarray:
     mask = image[..., 3] > OPAQUE
     if view.known is not None:
         mask &= view.known.cpu().numpy()
-    inner = binary_erosion(mask, np.ones((3, 3)), iterations=max(1, round(RIM * image.shape[0])))
+    inner = np.asarray(binary_erosion(mask, np.ones((3, 3)), iterations=max(1, round(RIM * image.shape[0]))), bool)
     return image[inner if inner.sum() >= LEAST else mask][:, :3]
 
 
