@@ -143,6 +143,11 @@ def loop(setting: Setting) -> Figures:
     return in_process(setting, "benchmarks.gpu.loop", "measure", **(toy if setting.rehearsal else {"device": "cuda"}))
 
 
+def loop_graph(setting: Setting) -> Figures:
+    toy = {"device": "cpu", "preset": "tiny", "steps": 2, "timed": 1}
+    return in_process(setting, "benchmarks.gpu.loop", "graph", **(toy if setting.rehearsal else {"device": "cuda"}))
+
+
 def step_time(setting: Setting, model: str) -> Figures:
     need("diffusers")
     toy = {"device": "cpu", "rays": [4], "tiny": True, "repeats": 1}

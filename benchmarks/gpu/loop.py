@@ -1,4 +1,5 @@
-"""The library's own loop, one step at a time: how long it takes, and which lines make the host wait for the GPU."""
+"""The library's own loop, one step at a time: how long it takes, which lines make the host wait for the GPU, and what
+optimize.cuda_graph makes of it."""
 
 from __future__ import annotations
 
@@ -71,6 +72,49 @@ def measure(device: str, preset: str = "standard", warm_up: int = 40, steps: int
     found |= {"samples without a place": given.renderer.lost_samples, "host synchronizations": sum(seen.values())}
     found |= {f"waits at {line}": n for line, n in sorted(seen.items(), key=lambda item: -item[1])}
     return found | ({"failed": "steps of the loop wait for the GPU"} if seen else {})
+
+
+def graph(device: str, preset: str = "standard", steps: int = 80, timed: int = 40) -> Figures:
+    """Steps with optimize.cuda_graph over ordinary ones: time of the `timed` last of `steps`, recordings made, and how
+    far the parameters end from those of an ordinary run, beside how far two ordinary runs end from each other (sums of
+    atomics have no order). On a CPU the stand-in of `operator_tape` records."""
+    ends = [_graph_run(device, preset, steps, timed, recorded) for recorded in (False, False, True)]
+    parameters, seconds, recordings, failed = zip(*ends)
+    found: Figures = {"step [ms]": 1e3 * min(seconds[:2]), "step recorded [ms]": 1e3 * seconds[2]}
+    found |= {"ordinary over recorded": min(seconds[:2]) / seconds[2], "recordings": recordings[2]}
+    found |= {"parameters: recorded from ordinary": _apart(parameters[2], parameters[0])}
+    found |= {"parameters: ordinary from ordinary": _apart(parameters[1], parameters[0])}
+    return found | ({"failed": "a step could not be recorded"} if failed[2] else {})
+
+
+def _graph_run(
+    device: str, preset: str, steps: int, timed: int, recorded: bool
+) -> tuple[torch.Tensor, float, int, bool]:
+    """Parameters at the end, seconds a step, recordings made, and whether one failed."""
+    from nerf2mesh.optimize.loop import PendingMetrics, step
+    from nerf2mesh.optimize.replay import recorder_of
+    from nerf2mesh.utils.recorded import cuda_graph
+
+    from .operator_tape import tape
+
+    state, given = problem(device, [f"preset={preset}", f"optimize.steps={steps}"])
+    state.field.train()
+    recorder = recorder_of(state, given, tape if device == "cpu" else cuda_graph) if recorded else None
+    under_way, start = PendingMetrics(given.device), time.perf_counter()
+    for k in range(steps):
+        if k == steps - timed:
+            _wait(device)
+            start = time.perf_counter()
+        under_way.add(state.step, step(state, given))
+        list(under_way.arrived())
+    _wait(device)
+    seconds = (time.perf_counter() - start) / timed
+    parameters = torch.cat([p.detach().flatten() for p in state.field.parameters()])
+    return parameters, seconds, recorder.recorded.count if recorder else 0, bool(recorder and recorder.recorded.failed)
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).norm() / other.norm())
 
 
 def _wait(device: str) -> None:

@@ -41,6 +41,8 @@ CHECK = (
          partial(items.measure, module="raster", function="parity", toy={"level": 2, "side": 24, "n": 2})),
     STEP,
     Item("loop", "the loop's own step at `standard`: time, and its host synchronizations by line", 90, items.loop),
+    Item("loop-graph", "the same step as one launch (optimize.cuda_graph): time, recordings, where it ends",
+         120, items.loop_graph),
     Item("memcheck", "compute-sanitizer memcheck over the CUDA tests, without torch's cache of memory", 150,
          partial(items.sanitizer, tool="memcheck", select="not 70000 and not tiny_cuda_nn and not nerfacc")),
     Item("racecheck", "compute-sanitizer racecheck (shared memory) over the grid's and the march's tests", 100,
@@ -87,9 +89,12 @@ CLOCK = (
 )
 
 
-def _training(name: str, what: str, seconds: float, function: str, *, compiled: bool, **toy: object) -> Item:
+def _training(
+    name: str, what: str, seconds: float, function: str, *, compiled: bool, graph: bool = False, **toy: object
+) -> Item:
     toy = {"compiled": False, "repeats": 1, **toy}
-    run = partial(items.measure, module="prior_training", function=function, compiled=compiled, toy=toy)
+    more = {"graph": True} if graph else {}
+    run = partial(items.measure, module="prior_training", function=function, compiled=compiled, toy=toy, **more)
     return Item(name, what, seconds, run)
 
 
@@ -97,6 +102,8 @@ TRAIN = (
     BUILD,
     _training("prior-step", "a step of the built-in prior's training, compiled: time, frames/s, kernels", 240, "step",
               compiled=True, batch_scenes=1),
+    _training("prior-step-graph", "the same step, compiled, both passes as one launch (cuda_graph)", 240, "step",
+              compiled=True, graph=True, batch_scenes=1),
     _training("prior-step-plain", "the same step, not compiled", 60, "step", compiled=False, batch_scenes=1),
     _training("procedural", "procedural scenes rendered on the device", 90, "procedural", compiled=False, n=2),
 )  # fmt: skip

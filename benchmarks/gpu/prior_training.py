@@ -20,6 +20,9 @@ from nerf2mesh.priors.builtin.train_state import TrainState
 from nerf2mesh.procedural.dataset import Batch, render_seeds
 from nerf2mesh.procedural.grammar import ViewConfig
 from nerf2mesh.procedural.render import SceneRenderer
+from nerf2mesh.utils.recorded import Recorded, cuda_graph
+
+from .operator_tape import tape
 
 Figures = dict[str, object]
 VIEWS = ViewConfig(size_px=64, n_views=8)
@@ -46,14 +49,19 @@ def seconds_each(work: Callable[[], object], repeats: int, device: str) -> float
     return (time.perf_counter() - began) / repeats
 
 
-def step(device: str = "cuda", batch_scenes: int = 64, repeats: int = 20, *, compiled: bool = True) -> Figures:
+def step(
+    device: str = "cuda", batch_scenes: int = 64, repeats: int = 20, *, compiled: bool = True, graph: bool = False
+) -> Figures:
     """Frames per second of a whole training step (augmentation, both passes, optimizer, average), and how long the
-    first one takes; by kernel where there is a GPU."""
+    first one takes; by kernel where there is a GPU. graph: both passes as one launch, on a CPU by the stand-in of
+    `operator_tape`, which does not see the CPU's own convolutions."""
     config = PriorTrainConfig(device=device, batch_scenes=batch_scenes, views=VIEWS)
     torch.backends.cudnn.benchmark = True
     state, batch = TrainState.fresh(config), scenes(batch_scenes, device)
     network = cast(torch.nn.Module, torch.compile(state.network)) if compiled else state.network
-    work = partial(train_step, network, state, batch | {"given": batch["rgba"]}, config, 1e-4)
+    recorder = tape if device == "cpu" else cuda_graph
+    recorded = Recorded("a training step", torch.device(device), recorder) if graph else None
+    work = partial(train_step, network, state, batch | {"given": batch["rgba"]}, config, 1e-4, recorded)
     first = seconds_each(work, 1, device)
     seconds_each(work, 3, device)
     each = seconds_each(work, repeats, device)
@@ -62,6 +70,8 @@ def step(device: str = "cuda", batch_scenes: int = 64, repeats: int = 20, *, com
         "step [ms]": 1e3 * each,
         "frames/s": batch_scenes * config.n_frames / each,
     }
+    if recorded is not None:
+        found |= {"recordings": recorded.count} | ({"failed": "it could not be recorded"} if recorded.failed else {})
     if device.startswith("cuda"):
         found |= {"peak [GB]": torch.cuda.max_memory_allocated() / 1e9} | by_kernel(work)
     return found

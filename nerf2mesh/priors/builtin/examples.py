@@ -10,6 +10,7 @@ from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.network import ABSENT, CLEAN, NOISY, encode_rgba
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
 from nerf2mesh.procedural.dataset import Batch
+from nerf2mesh.utils.device_copy import to_device
 
 
 def draw_frames(
@@ -29,26 +30,27 @@ def draw_frames(
     kind = torch.where(torch.arange(order.shape[1]) < n_given[:, None], CLEAN, NOISY)
     dropped = torch.rand(n, 1, generator=generator) < config.drop_condition
     kind = torch.where(dropped & (kind == CLEAN), ABSENT, kind)
-    row = torch.arange(n)[:, None]
     device = batch["rgba"].device
-    images = batch["rgba"][row.to(device), order.to(device)]
+    row, at, kind = torch.arange(n, device=device)[:, None], to_device(order, device), to_device(kind, device)
+    dropped = to_device(dropped, device)
+    images = batch["rgba"][row, at]
     if "given" in batch:
-        shown = (kind == CLEAN).to(device)[..., None, None, None]
-        images = torch.where(shown, batch["given"][row.to(device), order.to(device)], images)
+        shown = (kind == CLEAN)[..., None, None, None]
+        images = torch.where(shown, batch["given"][row, at], images)
     images = images.permute(0, 1, 4, 2, 3).float() / 255.0
     cameras = FrameGeometry(batch["pose"], batch["focal"] / images.shape[-1], batch["orthographic"])
-    mirror = torch.rand(n, generator=generator).to(device) < 0.5
-    frames = Frames(images, cameras.frames(order.to(device))).mirrored(mirror)
+    mirror = to_device(torch.rand(n, generator=generator), device) < 0.5
+    frames = Frames(images, cameras.frames(at)).mirrored(mirror)
     images, geometry = frames.images, frames.geometry
-    swap = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]).to(device)
+    swap = to_device(torch.stack([torch.randperm(3, generator=generator) for _ in range(n)]), device)
     rgba = torch.cat([swap, torch.full_like(swap[:, :1], 3)], dim=1)
     images = torch.gather(images, 2, rgba[:, None, :, None, None].expand_as(images))
     if not config.network.n_words:
-        return encode_rgba(images), geometry, kind.to(device), None
-    words = draw_words(batch["words"], swap, dropped.to(device), config, generator)
-    alone = dropped[:, 0].to(device) & (words > 0).any(dim=1)
+        return encode_rgba(images), geometry, kind, None
+    words = draw_words(batch["words"], swap, dropped, config, generator)
+    alone = dropped[:, 0] & (words > 0).any(dim=1)
     front = torch.deg2rad(torch.where(mirror, -batch["front_deg"], batch["front_deg"]))
-    return encode_rgba(images), geometry.seen_from(front, alone), kind.to(device), words
+    return encode_rgba(images), geometry.seen_from(front, alone), kind, words
 
 
 def draw_words(
@@ -61,9 +63,9 @@ def draw_words(
     """
     n, device = len(captions), captions.device
     words = captions[torch.arange(n, device=device), 2 * swap[:, 0] + (swap[:, 1] > swap[:, 2])].long()
-    told = torch.rand(n, 1, generator=generator).to(device)
+    told = to_device(torch.rand(n, 1, generator=generator), device)
     told = told < torch.where(hidden, config.words_alone, config.words_with_picture)
-    return words * (told & (torch.rand(words.shape, generator=generator).to(device) >= config.drop_word))
+    return words * (told & (to_device(torch.rand(words.shape, generator=generator), device) >= config.drop_word))
 
 
 def draw_times(n: int, config: PriorTrainConfig, generator: torch.Generator) -> Tensor:

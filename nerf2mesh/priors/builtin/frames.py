@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.types import Observations
+from nerf2mesh.utils.device_copy import to_device
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Frames:
         The pose M becomes S M T, where S negates the world's y and T the camera's x (which flips the picture).
         """
         device = self.geometry.pose.device
-        world, camera = torch.tensor([[1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, 1.0]], device=device)
+        world, camera = to_device(torch.tensor([[1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, 1.0]]), device)
         flipped = world[:, None] * self.geometry.pose * camera
         pose = torch.where(where[:, None, None, None], flipped, self.geometry.pose)
         images = torch.where(where[:, None, None, None, None], self.images.flip(-1), self.images)

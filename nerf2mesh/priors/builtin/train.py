@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from nerf2mesh.priors.builtin.data import OtherScenes, Sources, data_card, held_out_scenes, on_device, training_batches
 from nerf2mesh.priors.builtin.examples import draw_frames, draw_times
+from nerf2mesh.priors.builtin.lifting import FrameGeometry
 from nerf2mesh.priors.builtin.loss import velocity_loss
 from nerf2mesh.priors.builtin.object_check import check_objects
 from nerf2mesh.priors.builtin.train_config import PriorTrainConfig
@@ -29,6 +32,8 @@ from nerf2mesh.priors.builtin.weight_files import export_network, mesh_sources
 from nerf2mesh.procedural.dataset import Batch
 from nerf2mesh.utils.atomic_write import append_text, atomic_write_bytes, atomic_write_text
 from nerf2mesh.utils.checkpoint import before
+from nerf2mesh.utils.device_copy import to_device
+from nerf2mesh.utils.recorded import Recorded, Same
 
 STATE = "checkpoints/last.safetensors"
 SMALL_STATE = "state.safetensors"
@@ -39,6 +44,7 @@ CLOSING_S = 10.0
 """Kept of the time until `until` for the last files."""
 
 
+RecordedPasses = Recorded[tuple[Tensor, list[Tensor | None]]]
 Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
 
@@ -152,12 +158,13 @@ def train_prior(
     batches = training_batches(config, other, state.step, state.frames_seen, state.generator)
     network = cast(torch.nn.Module, torch.compile(state.network)) if config.compiled else state.network
     clock, waited, good = Clock(config, state), Waiting(config.device), LastGood(state)
+    recorded = recorded_passes(config)
     with stopping() as asked:
         while not clock.is_over() and not asked():
             with waited:
                 batch = next(batches)
             rate = clock.rate()
-            loss = train_step(network, state, batch, config, rate)
+            loss = train_step(network, state, batch, config, rate, recorded)
             if state.step % CHECK_EVERY == 0:
                 good.check()
             if state.step % config.validate_every == 0:
@@ -201,20 +208,32 @@ def _write(state: TrainState, clock: Clock, folder: Path, config: PriorTrainConf
 
 
 def train_step(
-    network: torch.nn.Module, state: TrainState, batch: Batch, config: PriorTrainConfig, rate: float
+    network: torch.nn.Module,
+    state: TrainState,
+    batch: Batch,
+    config: PriorTrainConfig,
+    rate: float,
+    recorded: RecordedPasses | None = None,
 ) -> Tensor:
-    """One step of `state` on `batch`; `network` is its own, compiled or not. Returns the loss unread."""
+    """One step of `state` on `batch`; `network` is its own, compiled or not. Returns the loss unread.
+
+    recorded: makes both passes one launch; the optimizer, which takes rates as numbers, comes after it. The loss then
+    stands until the next step.
+    """
     images, geometry, kind, words = draw_frames(batch, config, state.generator)
-    t = draw_times(len(images), config, state.generator).to(images.device)
-    noise = _noise(images, state, config)
-    weights = {"snr_limit": config.snr_limit, "opacity_weight": config.opacity_weight}
-    loss = velocity_loss(network, images, geometry, kind, t, noise, words, **weights)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    t = to_device(draw_times(len(images), config, state.generator), images.device)
+    inputs = [images, geometry.pose, geometry.focal, geometry.orthographic, kind, t, _noise(images, state, config)]
+    inputs += [] if words is None else [words]
+    passes = partial(both_passes, network, state, config)
+    if recorded is None:
+        loss, _ = passes(*inputs)
+    else:
+        loss, gradients = recorded((Same(network), Same(config)), passes, *inputs)
+        for parameter, gradient in zip(state.network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.step()
-    state.optimizer.zero_grad()
     state.step += 1
     state.frames_seen += images.shape[0] * images.shape[1]
     decay = min(config.ema_decay, (1 + state.step) / (10 + state.step))
@@ -222,7 +241,42 @@ def train_step(
         average: list[Tensor] = list(state.average.parameters())
         present: list[Tensor] = list(state.network.parameters())
         torch._foreach_lerp_(average, present, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]  # not listed
-    return loss.detach()
+    return loss
+
+
+def both_passes(
+    network: torch.nn.Module,
+    state: TrainState,
+    config: PriorTrainConfig,
+    images: Tensor,
+    pose: Tensor,
+    focal: Tensor,
+    orthographic: Tensor,
+    kind: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    words: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor | None]]:
+    """The loss and the clipped gradients of all parameters, made from nothing: work of the device alone."""
+    state.optimizer.zero_grad()
+    geometry = FrameGeometry(pose, focal, orthographic)
+    weights = {"snr_limit": config.snr_limit, "opacity_weight": config.opacity_weight}
+    loss = velocity_loss(network, images, geometry, kind, t, noise, words, **weights)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    return loss.detach(), [p.grad for p in state.network.parameters()]
+
+
+def recorded_passes(config: PriorTrainConfig) -> RecordedPasses | None:
+    """What records the passes on a GPU (cuda_graph), or None; said once where it was asked for elsewhere."""
+    if not config.cuda_graph:
+        return None
+    if not config.device.startswith("cuda"):
+        warnings.warn(
+            f"cuda_graph: steps on the device {config.device} are launched operator by operator", stacklevel=2
+        )
+        return None
+    return Recorded("cuda_graph: a training step", torch.device(config.device))
 
 
 def _noise(images: Tensor, state: TrainState, config: PriorTrainConfig) -> Tensor:

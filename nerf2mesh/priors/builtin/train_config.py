@@ -67,6 +67,8 @@ class PriorTrainConfig:
     opacity_weight: Annotated[float, Within(0.0, 1e3)] = 0.0
     """Of the error between the frames' alpha and the volume's own opacity."""
     compiled: bool = False
+    cuda_graph: bool = False
+    """On a GPU both passes of a step become one launch. Not run on a GPU yet: off until it was measured there."""
     seed: Seed = 0
     data_version: Annotated[int, Within(0, 1_000_000)] = 2
     """Of the scene grammar and its captions; written into the weights' header."""
