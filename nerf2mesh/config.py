@@ -33,6 +33,7 @@ from nerf2mesh.refine.config import RefineConfig
 from nerf2mesh.render.config import RendererConfig
 from nerf2mesh.report.config import ReportConfig
 from nerf2mesh.rights import USES
+from nerf2mesh.utils.composition import merged_once
 from nerf2mesh.utils.config_errors import describe
 from nerf2mesh.utils.foreign_yaml import foreign_checked
 from nerf2mesh.utils.override_text import written_out
@@ -124,7 +125,7 @@ def compose_config(overrides: Sequence[str] = (), *, name: str = "config") -> Di
     from hydra import compose
 
     try:
-        with _hydra(), searchpath_checked():
+        with merged_once(config_path()), _hydra(), searchpath_checked():
             written = [written_out(override) for override in overrides]
             composed = compose(config_name=name, overrides=written, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from nerf2mesh.utils.regular_file import read_regular
+from nerf2mesh.utils.replaced import replaced
 
 ALLOW = "N2M_ALLOW"
 """Environment variable: names of resolvers (oc.env), of Hydra's settings (hydra.run) and of targets, between commas."""
@@ -95,8 +96,8 @@ def foreign_checked(own: str) -> Iterator[None]:
         return result
 
     with ExitStack() as stack:
-        stack.enter_context(_replaced(files, "load_config", read_checked))
-        stack.enter_context(_replaced(ConfigLoaderImpl, "_load_single_config", embed_checked))
+        stack.enter_context(replaced(files, "load_config", read_checked))
+        stack.enter_context(replaced(ConfigLoaderImpl, "_load_single_config", embed_checked))
         yield
 
 
@@ -218,13 +219,3 @@ def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
         yield node
         for child in _children(node):
             yield from _nodes(child, seen)
-
-
-@contextmanager
-def _replaced(owner: type, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)

@@ -106,6 +106,7 @@ start() {
 stop() {
   [ -f "$root/env" ] && source "$root/env"
   scancel --user=root --full 2>/dev/null || true
+  for _ in $(seq 30); do squeue --noheader 2>/dev/null | grep -q . || break; sleep 1; done
   [ -f "$root/run/unshare.pid" ] && kill -9 "$(cat "$root/run/unshare.pid")" 2>/dev/null || true  # it heeds no other
   for name in slurmd-n1 slurmctld munged; do
     [ -f "$root/run/$name.pid" ] && kill "$(cat "$root/run/$name.pid")" 2>/dev/null || true

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from hydra.core.config_store import ConfigStore
+
 from nerf2mesh.config import compose_config, to_dataclass
 from nerf2mesh.evaluate.protocols.canonical import make_case
 from nerf2mesh.evaluate.protocols.scoring import Case, Settings
@@ -11,6 +13,7 @@ from nerf2mesh.evaluate.tables.results import Record
 from nerf2mesh.sweep.config import BenchConfig
 
 SMALL = Settings(supersample=1, iou_resolution=16, surface_samples=200)
+ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
 
 
 def small_case() -> Case:
@@ -23,9 +26,6 @@ def small_case() -> Case:
 
 
 def config(*overrides: str) -> BenchConfig:
-    from hydra.core.config_store import ConfigStore
-
-    ConfigStore.instance().store(name="bench_schema", node=BenchConfig)
     return to_dataclass(compose_config(list(overrides), name="bench"), BenchConfig)
 
 

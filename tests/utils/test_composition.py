@@ -1,0 +1,83 @@
+"""Compositions that are kept are those that Hydra makes: the same trees, the same errors, and never stale."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from nerf2mesh import config
+from nerf2mesh.config import compose_config, load_config
+from nerf2mesh.utils import composition
+
+CHOICES = (
+    ["preset=tiny"],
+    ["preset=tiny", "optimize.steps=3", "seed=4"],
+    ["preset=preview", "distill.loss=csd", "lora.adapters=[{path: x}]"],
+    ["experiment=demo", "preset=instant"],
+    ["preset=preview", "preset=tiny"],
+    ["experiment=magic123", "second.distill.weight=2"],
+    ["prior=sd15", "distill=csd", "+hydra.job.env_set.A=b"],
+)
+BAD = (
+    ["preset=none"],
+    ["optimize.stepz=3"],
+    ["+field.foo=1"],
+    ["++preset=tiny"],
+    ["preset={a: 1}"],
+    ["hydra.job.nam=x"],
+    ["preset=tiny,preview"],
+)
+
+
+@contextmanager
+def by_hydra_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(config, "merged_once", lambda _: nullcontext())
+        yield
+
+
+def said(overrides: list[str]) -> str:
+    """The composed tree with its types, or the error."""
+    try:
+        composed = compose_config(overrides)
+        return OmegaConf.to_yaml(composed) + repr(config.to_config(composed)) + str(OmegaConf.is_struct(composed))
+    except ValueError as error:
+        return f"error: {error}"
+
+
+@pytest.mark.parametrize("overrides", [*CHOICES, *BAD], ids=" ".join)
+def test_the_same_as_by_hydra_alone(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = said(overrides), said(overrides)
+    assert first.startswith("error: ") == (overrides in BAD), first[:200]
+    with by_hydra_alone(monkeypatch):
+        assert first == again == said(overrides)
+
+
+def test_a_bad_one_leaves_no_trace_and_a_copy_is_ones_own() -> None:
+    before = said(["preset=tiny"])
+    said(["preset=tiny", "optimize.stepz=3"])
+    composed = compose_config(["preset=tiny"])
+    composed.optimize.steps = 12345
+    load_config(["preset=tiny"]).lora.adapters.append("x")
+    assert said(["preset=tiny"]) == before
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(config.config_path(), tmp_path / "configs")
+    monkeypatch.setattr(config, "config_path", lambda: str(tmp_path / "configs"))
+    assert load_config(["preset=tiny"]).optimize.steps != 77
+    file = tmp_path / "configs/preset/tiny.yaml"
+    file.write_text(file.read_text().replace("  steps: 4\n", "  steps: 77\n"))
+    assert load_config(["preset=tiny"]).optimize.steps == 77
+
+
+def test_what_is_kept_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composition, "LIMIT", 2)
+    for preset in ("tiny", "preview", "instant", "standard"):
+        load_config([f"preset={preset}"])
+    assert len(composition._TREES) <= 2 and len(composition._LISTS) <= 2
