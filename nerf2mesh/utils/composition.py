@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import Any
 
 from nerf2mesh.utils.replaced import replaced
@@ -30,13 +31,13 @@ LIMIT = 200
 @contextmanager
 def merged_once(own: str) -> Iterator[None]:
     """Inside, Hydra merges the files of `own` (a folder or pkg:// place) once for each list of them."""
-    from hydra._internal import config_loader_impl as hydra
     from hydra._internal.defaults_list import DefaultsList
     from hydra.core.config_store import ConfigStore
 
+    hydra: Any = import_module("hydra._internal.config_loader_impl")
     listed, merged = hydra.create_defaults_list, hydra.ConfigLoaderImpl._compose_config_from_defaults_list
 
-    def list_once(repo: Any, config_name: Any, overrides_list: Sequence[Any], **options: Any) -> Any:
+    def list_once(repo: Any, config_name: Any, overrides_list: list[Any], **options: Any) -> Any:
         chosen = [item for item in overrides_list if repo.group_exists(item.key_or_group)]
         state = _state(own, repo)
         plain = all(isinstance(item.value(), str) for item in chosen)
