@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nerf2mesh.config import Config, load_config
     from nerf2mesh.inputs import InputConfig, demo_picture, load_observations
     from nerf2mesh.mesh import TriangleMesh, save_mesh
+    from nerf2mesh.motion.rig import Rig, rig
     from nerf2mesh.types import Camera, Observations, Rays, Rendering, View
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Rays",
     "Rendering",
     "Result",
+    "Rig",
     "TriangleMesh",
     "View",
     "__version__",
@@ -35,6 +37,7 @@ __all__ = [
     "fit",
     "load_config",
     "load_observations",
+    "rig",
     "save_mesh",
     "start",
 ]
@@ -43,6 +46,7 @@ _ROOMS = {
     "config": ("Config", "load_config"),
     "inputs": ("InputConfig", "demo_picture", "load_observations"),
     "mesh": ("TriangleMesh", "save_mesh"),
+    "motion.rig": ("Rig", "rig"),
     "types": ("Camera", "Observations", "Rays", "Rendering", "View"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

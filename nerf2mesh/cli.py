@@ -116,6 +116,14 @@ def render() -> None:
     sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
 
 
+def rig() -> None:
+    """nerf2mesh-rig: a skeleton, weights and clips for a mesh file."""
+    start_up()
+    from nerf2mesh.motion.rig.command import main as run_command
+
+    sys.exit(_guarded(lambda: run_command(sys.argv[1:])))
+
+
 def serve() -> None:
     """nerf2mesh-serve: pictures come in by HTTP, meshes go out."""
     start_up()

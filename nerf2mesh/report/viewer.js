@@ -74,6 +74,7 @@ class Viewer {
     this.renderer.setClearColor(0, 0);
     this.scene = new THREE.Scene();
     this.scene.add(gltf.scene);
+    this.root = gltf.scene; this.clips = (gltf.animations || []).filter((clip) => clip.duration > 0);
     this.meshes = [];
     gltf.scene.traverse((item) => { if (item.isMesh) this.meshes.push(item); });
     this.meshes.forEach((mesh) => { mesh.looks = looks(mesh); });
@@ -249,7 +250,7 @@ class Viewer {
       const named = mesh.name.startsWith("ceiling") || mesh.parent.name.startsWith("ceiling");
       mesh.visible = !(this.tour && !this.walking && named);  // from above one looks into the rooms
       mesh.material = mesh.looks[this.mode]();
-      if (this.mode === "wireframe" && !mesh.edges) mesh.add(mesh.edges = edges(mesh.geometry));
+      if (this.mode === "wireframe" && !mesh.edges && !moves(mesh)) mesh.add(mesh.edges = edges(mesh.geometry));
       if (mesh.edges) mesh.edges.visible = this.mode === "wireframe";
     }
     this.renderer.render(this.scene, this.camera);
@@ -262,7 +263,7 @@ function looks(mesh) {
   if (!mesh.geometry.attributes.normal) { mesh.geometry.computeVertexNormals(); own.flatShading = false; }
   own.side = THREE.DoubleSide;
   const flat = () => new THREE.MeshBasicMaterial({ ...sides, map: own.map, color: own.color, vertexColors: own.vertexColors });
-  const grey = () => new THREE.MeshLambertMaterial({ ...sides, color: new THREE.Color().setScalar(0.8), polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1 });
+  const grey = () => new THREE.MeshLambertMaterial({ ...sides, wireframe: moves(mesh), color: new THREE.Color().setScalar(0.8), polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1 });
   const made = { shaded: own };
   const once = (name, make) => () => { made[name] = made[name] || make(); return made[name]; };
   return { shaded: once("shaded"), albedo: once("albedo", flat), normals: once("normals", worldNormals), wireframe: once("wireframe", grey) };
@@ -277,6 +278,9 @@ function worldNormals() {
   };
   return material;
 }
+
+// Whether an animation can bend the mesh: lines drawn over it would stay behind.
+function moves(mesh) { return Boolean(mesh.isSkinnedMesh || mesh.morphTargetInfluences); }
 
 function edges(geometry) {
   return new THREE.LineSegments(new THREE.WireframeGeometry(geometry), new THREE.LineBasicMaterial({ color: 0x1a6bbf }));
@@ -320,6 +324,7 @@ async function bringToLife(figure, three) {
     });
     addLightButton(figure, viewer);
     if (viewer.tour) addWalkButton(figure, viewer);
+    if (viewer.clips.length) addPlayer(figure, viewer);
     figure.dataset.state = "ready";
     return viewer;
   } catch (error) {

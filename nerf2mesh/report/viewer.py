@@ -67,7 +67,8 @@ def page(title: str, body: str, *, extra_style: str = "") -> str:
     scripts = ""
     if '<figure class="viewer">' in body:
         library = f'<script type="text/plain" id="three">{_three()}</script>'
-        scripts = f"{library}<script>{_read('viewer.js').decode('utf-8')}</script>"
+        own = "".join(f"<script>{_read(name).decode('utf-8')}</script>" for name in ("player.js", "viewer.js"))
+        scripts = library + own
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'

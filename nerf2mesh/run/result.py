@@ -16,6 +16,8 @@ from nerf2mesh.mesh.export.files import IN_MILLIMETRES, MOVING, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.mesh.track import VertexTrack
+from nerf2mesh.motion.rig import Rig
+from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
@@ -65,6 +67,8 @@ class Result:
     """How sure the prior was of each direction; see `report.confidence`."""
     light: Light | None = None
     """Of `field.material=lambert`: what was fitted to the given picture; colors of field and mesh are then albedo."""
+    rig: Rig | None = None
+    """Of `mesh.rig`: the skeleton of `mesh` and its weights."""
     attribution: str = ""
     """The text of ATTRIBUTION.md."""
 
@@ -142,12 +146,15 @@ class Result:
                 try:
                     size = scale * 1000.0 if in_mm else scale
                     track = self.track if not k and ending.lower() in MOVING else None
+                    skin = skin_for(self.rig, mesh, own.out_of_box) if self.rig and ending.lower() == ".glb" else None
                     name = f"{stem}{lod}{ending}"
-                    written.append(save_mesh(mesh, name, scale=size, track=track, record=record))
+                    written.append(save_mesh(mesh, name, scale=size, track=track, record=record, skin=skin))
                 except Exception as error:  # of any writer: the other formats are written in any case
                     failed.append((f"{stem.name}{lod}{ending}", error))
         if failed:
             raise ValueError(_failures(failed)) from failed[0][1]
+        if self.rig and not is_file:
+            self.rig.write_json(path / JSON_NAME)
         return written
 
     def _metres_per_unit(self) -> float:

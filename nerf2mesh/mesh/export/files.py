@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ import numpy as np
 from nerf2mesh.mesh.config import FORMATS
 from nerf2mesh.mesh.export.fbx import glb_to_fbx
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
+from nerf2mesh.mesh.export.gltf_skin import Skin, add_skin
 from nerf2mesh.mesh.export.threemf import write_3mf
 from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.track import VertexTrack
@@ -45,6 +47,7 @@ def save_mesh(
     frames_per_second: float = 8.0,
     track: VertexTrack | None = None,
     record: Record | None = None,
+    skin: Skin | None = None,
 ) -> Path:
     """Writes `mesh` in the format that the suffix of `path` names and returns the path.
 
@@ -52,6 +55,7 @@ def save_mesh(
     frames: later positions [V, 3] of an animation in the world frame, the mesh being the first frame; or
     track: the same with times, which GLB gets as morph targets, USDZ as time samples, and OBJ as a folder of files.
     record: what the mesh was made of, which GLB, OBJ, PLY and USDZ carry and are sealed with (`rights.containers`).
+    skin: joints, weights and animations of a rigged mesh, GLB only (`motion.rig`).
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
     """
     path = Path(path)
@@ -66,12 +70,15 @@ def save_mesh(
         track = _regular(mesh, frames, frames_per_second)
     if track is not None and suffix not in MOVING:
         raise ValueError(f"frames: expected {', '.join(MOVING)} for an animation, got {suffix}; save as .glb")
+    if skin is not None and (suffix != ".glb" or track is not None or len(skin.joints) != mesh.n_vertices):
+        raise ValueError("skin: expected a .glb file, this mesh's vertices and no frames, got others; save as .glb")
     turned = to_file_axes(mesh, scale)
     if track is not None:
         track = VertexTrack(track.times_s, to_file_positions(track.positions, scale).astype(np.float32))
     if suffix == ".glb":
+        extend = None if skin is None else partial(add_skin, skin=skin, scale=scale)
         with sealed_file(path, record) as stream:
-            write_glb(turned, stream, track=track, record=record)
+            write_glb(turned, stream, track=track, record=record, extend=extend)
     else:
         _write_others(turned, path, suffix, record, track)
     return path

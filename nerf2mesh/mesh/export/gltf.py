@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -82,10 +83,13 @@ def write_glb(
     *,
     track: VertexTrack | None = None,
     record: Record | None = None,
+    extend: Callable[[Document, np.ndarray], None] | None = None,
 ) -> None:
     """Writes a mesh whose axes are already glTF's. `mesh.metadata` goes to asset.extras; the record is not sealed yet.
 
     track: how the vertices move, in the same axes; see `gltf_morph`.
+    extend: adds to the document before it is written, such as a skin; it is given the document and, for each vertex of
+    the file, the mesh's.
     """
     source, uv = split_seams(mesh)
     document = Document()
@@ -105,6 +109,8 @@ def write_glb(
     tree["materials"] = [_material(document, mesh)]
     if track is not None:
         add_morphs(document, mesh, source.vertex, track)
+    if extend is not None:
+        extend(document, source.vertex)
     if record is not None:
         add_record(tree, record)
     document.write(stream)

@@ -1,6 +1,6 @@
 // What viewer.js uses of three.js: `make three` bundles it into three.min.js as the global THREE.
 export {
-  Box3, ClampToEdgeWrapping, Color, DirectionalLight, DoubleSide, HemisphereLight, LineBasicMaterial, LineSegments, MeshBasicMaterial, MeshLambertMaterial,
+  AnimationMixer, Box3, ClampToEdgeWrapping, Color, DirectionalLight, DoubleSide, HemisphereLight, LineBasicMaterial, LineSegments, MeshBasicMaterial, MeshLambertMaterial,
   MeshNormalMaterial, MirroredRepeatWrapping, PerspectiveCamera, PMREMGenerator, Raycaster, RepeatWrapping, Scene, Sphere, Spherical, Texture,
   Vector3, WebGLRenderer, WireframeGeometry,
 } from "three";

@@ -1,0 +1,59 @@
+"""nerf2mesh-rig: a skeleton, skinning weights and clips for any mesh file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from nerf2mesh import __version__
+from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.motion.rig.bvh import read_bvh
+from nerf2mesh.motion.rig.export import save_rig
+from nerf2mesh.motion.rig.fit import KINDS
+from nerf2mesh.motion.rig.motion_clip import RigClip, own_clips, read_clip, retarget
+from nerf2mesh.motion.rig.rigged import Rig, rig
+from nerf2mesh.rights.inspect_file import read_record
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the rigged GLB and rig.json beside it. ValueError in one line."""
+    parser = argparse.ArgumentParser("nerf2mesh-rig", description=__doc__)
+    parser.add_argument("mesh", type=Path, help="a mesh file: GLB, glTF, OBJ, PLY, STL, OFF")
+    parser.add_argument("--kind", choices=KINDS, default="auto")
+    parser.add_argument("--clip", nargs="*", help="idle, walk, wave, or BVH files; by default all that fit the kind")
+    parser.add_argument("--up", default="y", help="the file's axis that points up: x, y, z, -x, -y, -z")
+    parser.add_argument("--front", default="z", help="the file's axis that the figure faces")
+    parser.add_argument("--out", type=Path, required=True, help="the .glb to write")
+    parser.add_argument("--version", action="version", version=f"nerf2mesh {__version__}")
+    asked = parser.parse_args(arguments)
+    if asked.out.suffix.lower() != ".glb":
+        raise ValueError(f"--out: expected a name ending in .glb, got {asked.out.name!r}; rename the file")
+    if asked.out.exists() and asked.mesh.exists() and asked.out.samefile(asked.mesh):
+        raise ValueError(f"--out: expected another file than the mesh itself, got {asked.out.name}; rename it")
+    made = rig(TriangleMesh.from_file(asked.mesh, up=asked.up, front=asked.front), asked.kind)
+    clips = own_clips(made) if asked.clip is None else [_clip(name, made) for name in asked.clip]
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    paths = save_rig(made, asked.out, clips)
+    for line in (*made.skeleton.notes, *_lost_record(asked.mesh)):
+        print(f"note: {line}")
+    said = f"{made.skeleton.kind}, {len(made.skeleton.names)} joints, bind pose {made.skeleton.pose}"
+    print("\n".join([f"done: {said}, clips {', '.join(clip.name for clip in clips) or 'none'}", *map(_line, paths)]))
+
+
+def _line(path: Path) -> str:
+    return f"  {path}"
+
+
+def _clip(name: str, made: Rig) -> RigClip:
+    kind = made.skeleton.kind
+    return retarget(read_bvh(name) if name.lower().endswith(".bvh") else read_clip(name, kind), made)
+
+
+def _lost_record(path: Path) -> list[str]:
+    """One line where the mesh carries a record: the new file is not sealed by it, since it holds more than it says."""
+    try:
+        read_record(path)
+    except (ValueError, OSError):
+        return []
+    return ["the mesh carries a provenance record; the rigged file carries none (mesh.rig in a run keeps it)"]
