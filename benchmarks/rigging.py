@@ -60,7 +60,7 @@ BENDS: dict[str, tuple[str, float]] = {
 and z, right ones turn the other way. Legs of animals turn about y."""
 BOUND_CROSSING = 0.02
 """Growth of crossing pairs of faces over faces."""
-PHASES, TILE_PX = 6, 88
+PHASES, TILE_PX = 6, 84
 
 
 def closed_mesh(mesh: TriangleMesh, n_faces: int = FACES) -> TriangleMesh:
@@ -139,7 +139,7 @@ def walk_strip(made: Rig) -> Image.Image:
     """Pictures of the walk, or of idling where there is no walk, at even phases."""
     kind = made.skeleton.kind
     clip = retarget(read_clip("walk" if kind != "spine" else "idle", kind), made)
-    middle, size = made.mesh.center, 1.15 * float(np.linalg.norm(np.ptp(made.mesh.bounds, axis=0)))
+    middle, size = made.mesh.center, 1.5 * float(np.ptp(made.mesh.bounds, axis=0)[[0, 2]].max())
     strip = Image.new("RGB", (PHASES * TILE_PX, TILE_PX), "white")
     camera = Camera.orbit(50.0, 8.0, width_px=TILE_PX)
     for k in range(PHASES):

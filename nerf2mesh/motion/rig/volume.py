@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from nerf2mesh.mesh import TriangleMesh
 
-COARSE, FINEST, MOST_VOXELS = 40, 112, 60_000
+COARSE, FINEST, MOST_VOXELS = 40, 112, 36_000
 PAD = 2
 LEAST_PIECE = 4
 """Smaller pieces, in voxels, are left out: they are what a thin sheet leaves."""
