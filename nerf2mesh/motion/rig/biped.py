@@ -201,7 +201,7 @@ def _neck(body: Body, shoulder_z: float, top: float) -> float:
     """z of the strongest constriction above the shoulders; a share of the way up where there is none."""
     low = min(shoulder_z, top - 0.2 * body.height * 0.5)
     rows = np.arange(body.slice_at(low), body.slice_at(top - 0.04 * body.height) + 1)
-    areas = np.array([_central_area(body, k) for k in rows], np.float64)
+    areas = np.array([_central_area(body, int(k)) for k in rows], np.float64)
     if len(areas) < 4:
         return low + 0.25 * (top - low)
     under, over = np.maximum.accumulate(areas), np.maximum.accumulate(areas[::-1])[::-1]

@@ -67,7 +67,7 @@ def read_clip(name: str, kind: str, rate: float = 24.0) -> Clip:
     """
     if name not in CLIPS[kind]:
         raise ValueError(f"clip: expected one of {', '.join(CLIPS[kind])} for a {kind}, got {name!r}; choose one")
-    place = resources.files("nerf2mesh.motion.rig").joinpath("clips", f"{kind}_{name}.json")
+    place = resources.files("nerf2mesh.motion.rig").joinpath(f"clips/{kind}_{name}.json")
     said = json.loads(place.read_text(encoding="utf-8"))
     n = round(said["duration_s"] * rate)
     phase = 2.0 * np.pi * np.arange(n + 1) / n

@@ -164,7 +164,7 @@ def _voxels(mesh: TriangleMesh, n_side: int, closed: bool) -> Solid:
     solid[tuple(place[behind].T)] = True
     pieces, n = label(solid, generate_binary_structure(3, 3))  # type: ignore[misc]
     sizes = np.bincount(np.asarray(pieces).reshape(-1), minlength=n + 1)
-    solid &= (sizes >= LEAST_PIECE)[pieces]
+    solid &= (sizes >= LEAST_PIECE)[np.asarray(pieces).astype(np.int64)]
     return Solid(solid, origin, cell)
 
 
@@ -218,7 +218,7 @@ def _bridges(centers: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     done, found = np.flatnonzero(piece == order[0]), []
     for k in order[1:]:
         own = np.flatnonzero(piece == k)
-        away, near = KDTree(centers[done]).query(centers[own])
+        away, near = (np.asarray(part) for part in KDTree(centers[done]).query(centers[own]))
         best = int(np.argmin(away))
         found.append((own[best], done[near[best]]))
         done = np.concatenate([done, own])
