@@ -191,6 +191,17 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
+def to_values(config: Config) -> dict[str, Any]:
+    """Every value as plain dicts, lists, numbers and texts: what `to_yaml` writes, without writing it."""
+    return _plain(dataclasses.asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def config_path() -> str:
     """Where Hydra finds the configs: beside the package in a source checkout, else in the installed package."""
     root = Path(__file__).resolve().parents[1]

@@ -71,7 +71,7 @@ CONSTANTS = {
 
 def test_every_recipe_is_listed() -> None:
     folder = Path(__file__).resolve().parents[1] / "configs" / "experiment"
-    own = {"demo", "photos", "few_photos", "refine", "drawing"}
+    own = {"demo", "photos", "few_photos", "refine", "drawing", "frames"}
     assert {path.stem for path in folder.glob("*.yaml")} == {*RECIPES, *own}
 
 

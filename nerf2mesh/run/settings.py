@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nerf2mesh.config import Config, to_yaml
+from nerf2mesh.config import Config, to_values
 from nerf2mesh.utils.names import printable
 from nerf2mesh.utils.regular_file import read_yaml
 
@@ -55,8 +55,8 @@ def changes(path: Path, config: Config, remedy: str) -> Changes:
     Raises:
         ValueError: settings differ that make it another run, which are named with both values; `remedy` ends the line.
     """
-    before, now = _read(path), _flat(shareable(yaml.safe_load(to_yaml(config))))
-    defaults = _flat(yaml.safe_load(to_yaml(Config())))
+    before, now = _read(path), _flat(shareable(to_values(config)))
+    defaults = _flat(to_values(Config()))
     pairs = {name: (before.get(name, defaults.get(name)), now.get(name)) for name in sorted({*before, *now})}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and _kind(name) != "untold"}
     refused = {name: pair for name, pair in differing.items() if _kind(name) == "fixed"}
@@ -75,7 +75,7 @@ def changes(path: Path, config: Config, remedy: str) -> Changes:
 
 def settings_digest(config: Config) -> str:
     """SHA-256 of the settings without those that say where something lies, who made it or who signs."""
-    every = _flat(yaml.safe_load(to_yaml(config)))
+    every = _flat(to_values(config))
     left = {name: value for name, value in every.items() if name not in (*CONTENT, *UNTOLD, *STATED, *PLACES)}
     return hashlib.sha256(json.dumps(left, sort_keys=True).encode()).hexdigest()
 
@@ -113,7 +113,7 @@ def _read(path: Path) -> dict[str, object]:
 def shareable_yaml(config: Config) -> str:
     """The settings for config.yaml: absolute paths, and those that lead out of the folder, cut to the last name, since
     run folders are handed on."""
-    values = shareable(yaml.safe_load(to_yaml(config)))
+    values = shareable(to_values(config))
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from nerf2mesh import config
@@ -81,3 +83,12 @@ def test_what_is_kept_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     for preset in ("tiny", "preview", "instant", "standard"):
         load_config([f"preset={preset}"])
     assert len(composition._TREES) <= 2 and len(composition._LISTS) <= 2
+
+
+@pytest.mark.parametrize(
+    "overrides", [*CHOICES, ["distill.weight=1", "input.prompt='on: é 1e5'", "seed=7"]], ids=" ".join
+)
+def test_plain_values_are_those_of_the_yaml(overrides: list[str]) -> None:
+    """Also in type: a run folder is compared with what was written into it."""
+    made = load_config(overrides)
+    assert json.dumps(config.to_values(made)) == json.dumps(yaml.safe_load(config.to_yaml(made)))
