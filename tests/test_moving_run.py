@@ -53,6 +53,19 @@ def test_it_goes_where_the_disc_goes(made: tuple[Result, Path]) -> None:
     assert measured["frames, flicker"]["value"] < 0.05
 
 
+def test_the_field_moves_along(made: tuple[Result, Path]) -> None:
+    """Its silhouette's middle goes as far as the mesh's, as long as it stays in the box."""
+    result, _ = made
+    assert result.track is not None
+    camera = nerf2mesh.Camera.orbit(0.0, 10.0, width_px=40)
+    middles = []
+    for time in (0.0, 0.05):
+        opacity = result.render_at(camera, time).opacity.numpy()
+        middles.append((opacity.sum(0) @ np.arange(40)) / opacity.sum())
+    went = (result.track.positions[1] - result.track.positions[0])[:, 1].mean() / 3.2 * float(camera.focal_px[0])
+    assert middles[1] - middles[0] == pytest.approx(went, rel=0.2)
+
+
 def test_a_repeat_is_equal_bit_for_bit(clip: Path, made: tuple[Result, Path], tmp_path: Path) -> None:
     """Also of the file, though it lies in another folder."""
     again = nerf2mesh.fit(clip, overrides=[*SETTINGS, "mesh.formats=[glb,usdz]"], output_dir=tmp_path / "run")

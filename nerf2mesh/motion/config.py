@@ -22,5 +22,8 @@ class MotionConfig:
     sweeps: Annotated[int, Within(0, 100)] = 3
     """How often all frames are gone through again, each with its neighbors in time."""
 
+    lattice: Annotated[int, Within(4, 24)] = 10
+    """Control points along an axis of the deformation of space that is fitted to the mesh's motion, for the field."""
+
     def __post_init__(self) -> None:
         check_ranges(self, "motion.")

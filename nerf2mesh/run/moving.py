@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from nerf2mesh.motion.carry import carry
+from nerf2mesh.motion.deformation import Deformation
 from nerf2mesh.report import Progress
 from nerf2mesh.run.result import Result
 
@@ -13,8 +15,8 @@ LOST = 0.85
 
 
 def set_in_motion(result: Result) -> list[str]:
-    """Fills in the result's track, the facts `motion` and its metrics, and brings the mesh's outline to that of the
-    first frame; what went wrong, one line each."""
+    """Fills in the result's track and deformation, the facts `motion` and its metrics, and brings the mesh's outline to
+    that of the first frame; what went wrong, one line each."""
     clip, mesh = result.observations.clip, result.mesh
     assert clip is not None and mesh is not None
     bar = Progress(100, "motion", quiet=result.config.report.quiet, unit="%")
@@ -23,6 +25,11 @@ def set_in_motion(result: Result) -> list[str]:
             mesh, clip, result.config.motion, lambda share: bar.update(max(0, round(100.0 * share) - bar.done))
         )
     result.mesh, result.track = made.mesh, made.track
+    rest, times = made.mesh.vertices, clip.times_s
+    bent = Deformation.fitted(rest, made.track.positions, times, size=result.config.motion.lattice)
+    carried = np.stack([bent.forward(torch.from_numpy(rest), time).numpy() for time in times])
+    off = np.linalg.norm(carried - made.track.positions, axis=-1)
+    result.deformation = bent
     own, still = float(np.mean(made.silhouettes)), float(np.mean(made.still))
     result.metrics |= {
         "frames, mean silhouette IoU": {"value": own, "baseline": still, "better": "higher"},
@@ -33,6 +40,7 @@ def set_in_motion(result: Result) -> list[str]:
         "frames": len(clip.times_s),
         "times_s": [round(time, 4) for time in clip.times_s],
         "silhouette_iou": [round(value, 4) for value in made.silhouettes],
+        "lattice_mean_distance": round(float(off.mean()), 5),
         "still_silhouette_iou": [round(value, 4) for value in made.still],
     }
     if own >= LOST:

@@ -18,6 +18,8 @@ from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.motion.rig import Rig
 from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
+from nerf2mesh.motion.bent_field import bent_renderer
+from nerf2mesh.motion.deformation import Deformation
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
@@ -57,6 +59,8 @@ class Result:
     """What travels in the GLB of `parts`."""
     track: VertexTrack | None = new(default=None, repr=False)
     """Of `input=frames`: where the mesh's vertices are in each frame; GLB, USDZ and OBJ files carry it."""
+    deformation: Deformation | None = new(default=None, repr=False)
+    """Of `input=frames`: the motion as a deformation of space, for the field; see `render_at`."""
     placement: Placement | None = None
     """Of a round of refinement: where the mesh that it started from lay; files hold the mesh in that place."""
     record: Record | None = new(default=None, repr=False)
@@ -84,6 +88,12 @@ class Result:
         if self.renderer is None:
             raise ValueError("render: expected a field, got the geometry of a sheet; render Result.mesh instead")
         return self.renderer.render(camera, normals="analytic")
+
+    def render_at(self, camera: Camera, time_s: float) -> Rendering:
+        """Of `input=frames`: the field as it is at a time of the clip, its samples bent by `deformation`."""
+        if self.renderer is None or self.deformation is None:
+            raise ValueError("render_at: expected the result of a clip, got one that stands still; say input=frames")
+        return bent_renderer(self.renderer, self.deformation, time_s).render(camera)
 
     def lit(self, camera: Camera, light: Light | None = None) -> Rendering:
         """As `render`, but a field of `field.material=lambert` is shown under `light`, by default the picture's own."""
