@@ -15,11 +15,7 @@ class BentField:
 
     def __init__(self, field: Field, deformation: Deformation, time_s: float) -> None:
         self.field, self.deformation, self.time_s = field, deformation, time_s
-
-    @property
-    def training(self) -> bool:
-        """The canonical field's mode."""
-        return self.field.training
+        self.training: bool = field.training
 
     @property
     def view_dependent(self) -> bool:
@@ -57,6 +53,7 @@ class BentField:
     def train(self, mode: bool = True) -> BentField:
         """Switches the canonical field."""
         self.field.train(mode)
+        self.training = mode
         return self
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse import csr_matrix, diags, identity, kron
+from scipy.sparse import csr_matrix, identity, kron
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
@@ -146,5 +146,5 @@ def _weights(x: Tensor, low: float, high: float, count: int) -> tuple[Tensor, Te
 
 def _second(n: int) -> csr_matrix:
     """The matrix of the sum of squared second differences of n numbers."""
-    difference = diags([np.ones(n - 2), -2.0 * np.ones(n - 2), np.ones(n - 2)], [0, 1, 2], shape=(n - 2, n))
+    difference = np.diff(np.eye(n), n=2, axis=0)
     return csr_matrix(difference.T @ difference)
