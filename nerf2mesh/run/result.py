@@ -16,10 +16,10 @@ from nerf2mesh.mesh.export.files import IN_MILLIMETRES, MOVING, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.mesh.track import VertexTrack
-from nerf2mesh.motion.rig import Rig
-from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
 from nerf2mesh.motion.bent_field import bent_renderer
 from nerf2mesh.motion.deformation import Deformation
+from nerf2mesh.motion.rig import Rig
+from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
