@@ -121,16 +121,26 @@ def _sheet_views(config: InputConfig) -> tuple[View, ...]:
 
 
 def _first_window(rgba: np.ndarray, sheet: Sequence[View], config: InputConfig) -> Window:
-    """The window of the first frame: as a picture's, or with a sheet so that the object is as high as in that."""
+    """The window of the first frame: as a picture's, or with a sheet so that the object is as large as in that: by its
+    longer side where the sheet shows the same side (a view from above is higher than a level one), else by its height.
+    """
     alpha = rgba[..., 3]
     level = [view for view in sheet if abs(float(view.camera.elevation_deg)) <= LEVEL_DEG]
     if not level:
         return object_window(alpha, config.fill) if config.recenter else whole_window(*alpha.shape)
-    top, bottom, _, _ = object_box(level[0].image[..., 3].numpy())
-    share = (bottom - top) / level[0].camera.height_px
+    same = [view for view in level if abs((float(view.camera.azimuth_deg) - config.azimuth_deg + 180) % 360 - 180) < 5]
+    known = _extent((same or level)[0].image[..., 3].numpy()) / config.size_px
     top, bottom, left, right = object_box(alpha)
-    side = (bottom - top) / share
+    own = np.array([bottom - top, right - left])
+    axis = int(own.argmax()) if same else 0
+    side = float(own[axis] / known[axis])
     return (left + right - side) / 2, (top + bottom - side) / 2, side
+
+
+def _extent(alpha: np.ndarray) -> np.ndarray:
+    """Height and width of the object, [2]."""
+    top, bottom, left, right = object_box(alpha)
+    return np.array([bottom - top, right - left])
 
 
 def _camera(config: InputConfig) -> Camera:
