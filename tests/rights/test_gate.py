@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import nerf2mesh
 from nerf2mesh import fit, load_config
+from nerf2mesh.cli import main
 from nerf2mesh.lora.io.manifest import Manifest, Source
 from nerf2mesh.lora.train.style import StyleTrainConfig, train_style
 from nerf2mesh.priors.foundation.zoo import MODEL_ZOO
@@ -71,15 +71,18 @@ def test_an_adapter_or_its_training_data_that_forbids_the_use_ends_the_run(tmp_p
     pass_gate(load_config(["use=commercial", f"lora.adapters=[{of_data}]"]))
 
 
-def test_the_command_ends_with_one_line_and_exit_code_2_before_anything_is_written(tmp_path: Path) -> None:
+def test_the_command_ends_with_one_line_and_exit_code_2_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     path = adapter(tmp_path / "a.safetensors", "CC-BY-NC-4.0")
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "nerf2mesh.cli", "preset=tiny", "use=commercial", f"lora=[{path}]"]
-    command += ["input.image=nerf2mesh/assets/demo/duck.png", f"output_dir={out}"]
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 2 and not out.exists()
-    (said,) = done.stderr.splitlines()
+    out, picture = tmp_path / "run", Path(nerf2mesh.__file__).parent / "assets/demo/duck.png"
+    settings = ["preset=tiny", "use=commercial", f"lora=[{path}]", f"input.image={picture}", f"output_dir={out}"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nerf2mesh", *settings])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 2 and not out.exists()
+    (said,) = capfd.readouterr().err.splitlines()
     assert "NonCommercial purposes only" in said and "creativecommons.org/licenses/by-nc/4.0" in said
 
 
