@@ -9,7 +9,7 @@ Letters
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,9 +19,12 @@ from jaxtyping import Float
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.motion.rig.fit import fit_skeleton
 from nerf2mesh.motion.rig.skeleton import Skeleton
-from nerf2mesh.motion.rig.volume import solid_of
+from nerf2mesh.motion.rig.volume import Solid, solid_of, surface_points
 from nerf2mesh.motion.rig.weights import SkinWeights, skin_weights
 from nerf2mesh.utils.atomic_write import atomic_write_text
+
+THIN = 1.8
+"""Depth, in voxels, of joints that are centered by the surface."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,5 +91,19 @@ def rig(mesh: TriangleMesh, kind: str = "auto") -> Rig:
         ValueError: in one line, an unknown kind, a mesh that encloses nothing, or no two pairs of legs for "quadruped".
     """
     solid = solid_of(mesh)
-    skeleton = fit_skeleton(solid, kind)
+    skeleton = _centered(fit_skeleton(solid, kind), mesh, solid)
     return Rig(mesh, skeleton, skin_weights(mesh, solid, skeleton))
+
+
+def _centered(skeleton: Skeleton, mesh: TriangleMesh, solid: Solid) -> Skeleton:
+    """Joints in limbs that are a few voxels thin, moved to the middle of the surface around: finer than the voxels."""
+    from scipy.spatial import KDTree
+
+    points, _ = surface_points(mesh, 0.5 * solid.cell)
+    tree, places = KDTree(points), skeleton.positions.copy()
+    for j, place in enumerate(places):
+        if solid.depth[solid.nearest(place)] < THIN * solid.cell:
+            for _ in range(2):
+                ring = tree.query_ball_point(places[j], 2.5 * solid.cell)
+                places[j] = points[ring].mean(0) if ring else places[j]
+    return replace(skeleton, positions=places)

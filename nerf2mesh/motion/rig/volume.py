@@ -149,7 +149,7 @@ def _voxels(mesh: TriangleMesh, n_side: int, closed: bool) -> Solid:
 
     cell = float(np.ptp(mesh.bounds, axis=0).max()) / n_side
     origin = mesh.bounds[0] - PAD * cell
-    points, normals = _sampled(mesh, 0.5 * cell)
+    points, normals = surface_points(mesh, 0.5 * cell)
     shape = tuple(np.ceil((mesh.bounds[1] - origin) / cell).astype(int) + PAD + 1)
     surface = np.zeros(shape, bool)
     surface[tuple(np.round((points - origin) / cell).astype(int).T)] = True
@@ -177,7 +177,7 @@ def _hidden_sides(surface: np.ndarray) -> np.ndarray:
     return hidden
 
 
-def _sampled(mesh: TriangleMesh, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def surface_points(mesh: TriangleMesh, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Points on the faces at most about `spacing` apart [n, 3], and the normals of their faces [n, 3]."""
     corners = mesh.corners
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
