@@ -23,9 +23,6 @@ from nerf2mesh.motion.rig.volume import Solid, solid_of, surface_points
 from nerf2mesh.motion.rig.weights import SkinWeights, skin_weights
 from nerf2mesh.utils.atomic_write import atomic_write_text
 
-THIN = 1.8
-"""Depth, in voxels, of joints that are centered by the surface."""
-
 
 @dataclass(frozen=True, eq=False)
 class Rig:
@@ -96,14 +93,28 @@ def rig(mesh: TriangleMesh, kind: str = "auto") -> Rig:
 
 
 def _centered(skeleton: Skeleton, mesh: TriangleMesh, solid: Solid) -> Skeleton:
-    """Joints in limbs that are a few voxels thin, moved to the middle of the surface around: finer than the voxels."""
+    """Joints that lie outside, as in limbs thinner than the voxels tell, move to the middle of the surface around."""
     from scipy.spatial import KDTree
 
+    outside = np.flatnonzero(_winding(mesh, skeleton.positions) < 0.5)
+    if not len(outside):
+        return skeleton
     points, _ = surface_points(mesh, 0.5 * solid.cell)
     tree, places = KDTree(points), skeleton.positions.copy()
-    for j, place in enumerate(places):
-        if solid.depth[solid.nearest(place)] < THIN * solid.cell:
-            for _ in range(2):
-                ring = tree.query_ball_point(places[j], 2.5 * solid.cell)
-                places[j] = points[ring].mean(0) if ring else places[j]
+    for j in outside:
+        rings = [tree.query_ball_point(places[j], cells * solid.cell) for cells in (1.5, 2.0, 2.5, 3.5)]
+        middles = np.array([points[ring].mean(0) for ring in rings if ring]).reshape(-1, 3)
+        within = middles[_winding(mesh, middles) > 0.5] if len(middles) else middles
+        places[j] = within[0] if len(within) else places[j]
     return replace(skeleton, positions=places)
+
+
+def _winding(mesh: TriangleMesh, points: np.ndarray) -> np.ndarray:
+    """Winding numbers [n]: the sum of the faces' solid angles over 4 pi (Van Oosterom and Strackee 1983)."""
+    found = np.empty(len(points))
+    for k, point in enumerate(points):
+        a, b, c = (mesh.corners[:, i] - point for i in range(3))
+        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+        dots = (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
+        found[k] = np.arctan2((a * np.cross(b, c)).sum(1), la * lb * lc + dots).sum() / (2.0 * np.pi)
+    return found
