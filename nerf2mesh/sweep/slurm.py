@@ -43,7 +43,12 @@ class SlurmLauncher:
         import submitit
 
         self._spec = spec
-        self._executor = submitit.AutoExecutor(spec.folder / "slurm", cluster="slurm", slurm_max_num_timeout=1000)
+        try:
+            self._executor = submitit.AutoExecutor(spec.folder / "slurm", cluster="slurm", slurm_max_num_timeout=1000)
+        except RuntimeError as error:
+            raise ValueError(
+                f"launch: expected SLURM's commands on the PATH, got {error}; log in to the cluster"
+            ) from error
         self._executor.update_parameters(**parameters)
         if spec.environment:  # before Python starts: the libraries read it once
             exports = [f"export {name}={value}" for name, value in spec.environment.items()]

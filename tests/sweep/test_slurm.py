@@ -97,3 +97,12 @@ def test_squeue_is_asked_for_ones_own_jobs(tmp_path: Path, monkeypatch: pytest.M
     tool.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert queued() is None
+
+
+def test_a_machine_without_slurm_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise RuntimeError('Could not detect "srun"')
+
+    monkeypatch.setitem(sys.modules, "submitit", SimpleNamespace(AutoExecutor=none))
+    with pytest.raises(ValueError, match=r"^launch: expected SLURM's commands .*srun.*; log in"):
+        SlurmLauncher(WorkerSpec(tmp_path, "module:function"), {})
