@@ -71,8 +71,14 @@ def add_skin(document: Document, source: Int[np.ndarray, " n"], skin: Skin, scal
             "inverseBindMatrices": _inverse_bind(document, places[order]),
         }
     ]
+    turning = [j for j in range(len(places)) if any(_turns(clip, j) for clip in skin.animations)]
     for animation in skin.animations:
-        tree.setdefault("animations", []).append(_animation(document, animation, places[0], first, scale))
+        made = _animation(document, animation, turning, places[0], first, scale)
+        tree.setdefault("animations", []).append(made)
+
+
+def _turns(animation: Animation, joint: int) -> bool:
+    return joint == 0 or float(np.abs(animation.quaternions[:, joint, :3]).max()) > 1e-7
 
 
 def _single_precision(joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,8 +97,11 @@ def _inverse_bind(document: Document, places: np.ndarray) -> int:
     return index
 
 
-def _animation(document: Document, animation: Animation, root: np.ndarray, first: int, scale: float) -> dict:
-    """Linear keys of each joint that turns, and of the root's place where it moves."""
+def _animation(
+    document: Document, animation: Animation, turning: Sequence[int], root: np.ndarray, first: int, scale: float
+) -> dict:
+    """Linear keys of the root's place and of every joint that any of the clips turns: where one has no keys, Blender
+    leaves it as the clip before did."""
     times = document.add_array(np.asarray(animation.times_s, "<f4"), bounds=True, target=None)
     turned = np.asarray(animation.quaternions)[..., [*TO_FILE, 3]]
     samplers, channels = [], []
@@ -102,11 +111,9 @@ def _animation(document: Document, animation: Animation, root: np.ndarray, first
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
         channels.append({"sampler": len(samplers) - 1, "target": {"node": first + node, "path": path}})
 
-    for j in range(turned.shape[1]):
-        if j == 0 or np.abs(turned[:, j] - [0.0, 0.0, 0.0, 1.0]).max() > 1e-7:
-            add(j, "rotation", _unit(turned[:, j]))
-    if np.abs(animation.root).max() > 0.0:
-        add(0, "translation", root + np.asarray(animation.root)[:, TO_FILE] * scale)
+    for j in turning:
+        add(j, "rotation", _unit(turned[:, j]))
+    add(0, "translation", root + np.asarray(animation.root)[:, TO_FILE] * scale)
     return {"name": animation.name, "samplers": samplers, "channels": channels}
 
 
