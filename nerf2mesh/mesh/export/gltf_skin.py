@@ -4,9 +4,7 @@ Letters
     File axes are +Y up, +Z front: world (x, y, z) is file (y, z, x), an even permutation, so that a rotation's
     quaternion (x, y, z, w) becomes (y, z, x, w).
     Joint nodes have no rotation in the bind pose, only an offset from their parent; the inverse bind matrix of a joint
-    at b is the translation by -b. Joints that move nothing come first in the skin: unused influences name joint 0, and
-    Blender takes their weight of 0 for that of a joint 0 which a vertex does follow. glTF 2.0,
-    3.7.3: a vertex v goes to sum_j w_j M_j B_j v, M_j the joint's matrix.
+    at b is the translation by -b. glTF 2.0, 3.7.3: a vertex v goes to sum_j w_j M_j B_j v, M_j the joint's matrix.
 """
 
 from __future__ import annotations
@@ -58,17 +56,16 @@ def add_skin(document: Document, source: Int[np.ndarray, " n"], skin: Skin, scal
         tree["nodes"].append(node | ({"children": children[j]} if children[j] else {}))
     tree["scenes"][0]["nodes"] += [first + j for j, parent in enumerate(skin.parents) if parent < 0]
     tree["nodes"][0]["skin"] = 0
-    order = np.argsort(np.isin(np.arange(len(places)), skin.joints[skin.weights > 0.0]), kind="stable")
-    joints, weights = _single_precision(np.argsort(order)[skin.joints[source]], skin.weights[source])
+    joints, weights = _single_precision(skin.joints[source], skin.weights[source])
     attributes = tree["meshes"][0]["primitives"][0]["attributes"]
     attributes["JOINTS_0"] = document.add_array(joints)
     attributes["WEIGHTS_0"] = document.add_array(weights)
     tree["skins"] = [
         {
             "name": "skeleton",
-            "joints": [first + int(j) for j in order],
+            "joints": [first + j for j in range(len(skin.names))],
             "skeleton": first,
-            "inverseBindMatrices": _inverse_bind(document, places[order]),
+            "inverseBindMatrices": _inverse_bind(document, places),
         }
     ]
     turning = [j for j in range(len(places)) if any(_turns(clip, j) for clip in skin.animations)]
