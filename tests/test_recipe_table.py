@@ -12,7 +12,8 @@ import yaml
 from nerf2mesh.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {f"experiment={name}" for name in ("demo", "photos", "few_photos", "refine", "drawing")} | {"distill=sds"}
+NAMES = ("demo", "photos", "few_photos", "refine", "drawing", "frames")
+OWN = {f"experiment={name}" for name in NAMES} | {"distill=sds"}
 """What nobody has published."""
 LOCATION = re.compile(r"[A-Za-z0-9-]+ [\w./-]+:\d+|[A-Z][a-z]+ et al\. \d{4}, .+")
 
