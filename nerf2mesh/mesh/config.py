@@ -84,8 +84,8 @@ class MeshConfig:
     given_views: bool = True
     """Colors of the given pictures themselves where these show the surface well; drawings are left out."""
     palette: Annotated[float, Within(0.0, 100.0)] = 7.0
-    """Colors are drawn towards those that the given pictures show, which hidden sides mostly share: the standard
-    deviation, in CIELAB units, of what a prior's guess is off. 0 leaves them; drawings are left out."""
+    """Colors of hidden sides are drawn towards those that the given pictures show, which they mostly share: the
+    standard deviation, in CIELAB units, of what a prior's guess is off. 0 leaves them; drawings are left out."""
     settle_limit: Annotated[float, Within(0.0, 1.0)] = 0.0
     """How far (world units) the painted mesh may sink along its normals to look more like the field; costs some outline
     and volume. 0 leaves the surface where the calibration put it."""

@@ -11,7 +11,9 @@ from skimage.color import rgb2lab
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.color_space import cielab
+from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.mesh.texture.palette import FAR, inside, lookup, palette, read, toward_palette
+from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera, View
 
 RED, BLUE = np.array([0.8, 0.1, 0.1]), np.array([0.1, 0.2, 0.7])
@@ -84,3 +86,17 @@ def test_unknown_pixels_are_no_paint() -> None:
     known = torch.zeros(64, 64, dtype=torch.bool)
     known[:, :32] = True
     assert np.allclose(palette([replace(view, known=known)]), RED, atol=1e-6)
+
+
+def test_what_a_picture_shows_is_left_alone() -> None:
+    """A ball of one washed-out color under a picture of its paint: the side that faces the camera stays."""
+    ball, washed = icosphere(4, 0.6), 0.85 * RED + 0.15
+    camera = Camera.orbit(0.0, 0.0, width_px=128)
+    alpha = rasterize_mesh(ball, camera).opacity.numpy()
+    image = np.concatenate([np.broadcast_to(RED, (*alpha.shape, 3)), alpha[..., None]], axis=-1)
+    colored = replace(ball, vertex_colors=np.tile(washed, (len(ball.vertices), 1)).astype(np.float32))
+    found = toward_palette(colored, [View(torch.from_numpy(image).float(), camera)], 7.0).vertex_colors
+    toward = ball.vertices[:, 0] / 0.6
+    assert found is not None and (toward > 0.8).sum() > 100 and (toward < 0.0).sum() > 100
+    assert np.abs(found[toward > 0.8] - washed).max() < 1e-6
+    assert np.abs(found[toward < 0.0] - RED).max() < 0.03

@@ -105,8 +105,18 @@ def reduced(view: View, n_pixels: float) -> View:
     return replace(view, image=straight, camera=camera, known=None, depth=None, normal=None)
 
 
-def look_up(mesh: TriangleMesh, view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The view's weight [N] and straight color [N, 3] at surface points with unit normals."""
+def look_up(
+    mesh: TriangleMesh,
+    view: View,
+    points: np.ndarray,
+    normals: np.ndarray,
+    cosines: tuple[float, float] = COSINES,
+    inside_px: tuple[float, float] = INSIDE_PX,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The view's weight [N] and straight color [N, 3] at surface points with unit normals.
+
+    cosines, inside_px: from where to where the weight rises with c and d.
+    """
     camera = view.camera.to("cpu")
     camera = replace(camera, camera_to_world=camera.camera_to_world.double())
     image = view.image.cpu()
@@ -125,7 +135,7 @@ def look_up(mesh: TriangleMesh, view: View, points: np.ndarray, normals: np.ndar
     slack = 2.0 * width[row, column] / np.maximum(cosine, COSINES[0])
     there &= distance < depth[row, column] + slack
     scale = camera.height_px / 256.0
-    weight = there * rise(cosine, *COSINES) * rise(inside[row, column], INSIDE_PX[0], max(INSIDE_PX[1] * scale, 2.0))
+    weight = there * rise(cosine, *cosines) * rise(inside[row, column], inside_px[0], max(inside_px[1] * scale, 2.0))
     return weight, bilinear(image[..., :3], pixels)
 
 
