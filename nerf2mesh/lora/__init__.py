@@ -6,7 +6,7 @@ from nerf2mesh.lora.frames import SUBJECT, active, style_name
 from nerf2mesh.lora.io.export import export_adapter, save_adapter
 from nerf2mesh.lora.io.load import Loaded, load_adapter, read_adapter
 from nerf2mesh.lora.io.manifest import Manifest, Source
-from nerf2mesh.lora.packaged import packaged_adapter
+from nerf2mesh.lora.packaged import packaged_adapter, packaged_materials
 from nerf2mesh.lora.train.dreambooth import ClassPictures, class_pictures, fit_pictures
 from nerf2mesh.lora.train.subject import fit_subject
 
@@ -28,6 +28,7 @@ __all__ = [
     "load_state",
     "names",
     "packaged_adapter",
+    "packaged_materials",
     "read_adapter",
     "remove",
     "save_adapter",

@@ -44,7 +44,7 @@ from nerf2mesh.run.ready import check_ready
 from nerf2mesh.run.record import run_record
 from nerf2mesh.run.refining import begin_round, bound, observe_round, start_field, targets
 from nerf2mesh.run.result import Result
-from nerf2mesh.run.rights import Rights, pass_gate
+from nerf2mesh.run.rights import Rights, pass_gate, with_packaged
 from nerf2mesh.run.settings import told
 from nerf2mesh.run.subject_adapter import adapt
 from nerf2mesh.run.warned import kept, warn
@@ -119,7 +119,8 @@ def run_fit(
             observations = observe_round(config, begun, observations)
         elif observations is None:
             observations = observe(config)
-    config = with_adapter_of_kind(config, observations, own_prior=own.prior is not None)
+    asked, config = config, with_adapter_of_kind(config, observations, own_prior=own.prior is not None)
+    rights = with_packaged(rights, asked, config)
     check_light(config.field, observations.views)
     ranks = Ranks.join(config.seed)
     ranks.check(config.distill.loss, *([config.second.distill.loss] if config.second else []))

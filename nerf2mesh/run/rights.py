@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.lora import packaged_materials
 from nerf2mesh.lora.io.materials import adapter_materials
 from nerf2mesh.priors.materials import prior_materials
 from nerf2mesh.refine.source import source_file
@@ -92,3 +93,12 @@ def pass_gate(config: Config, own_prior: str | None = None, *, exact: bool = Fal
     notices = check(materials, cast("Use | None", config.use))
     signer = read_key(config.report.sign_key) if config.report.sign_key else None
     return Rights(materials, notices, signer)
+
+
+def with_packaged(rights: Rights, asked: Config, chosen: Config) -> Rights:
+    """The rights of a run that took an adapter which `asked` did not name: one of `lora.by_domain`, which the gate has
+    seen, or the package's own, which is free for every use."""
+    taken = [
+        path for path in chosen.lora.adapters if path not in (*asked.lora.adapters, *asked.lora.by_domain.values())
+    ]
+    return replace(rights, materials=[*rights.materials, *(row for path in taken for row in packaged_materials(path))])

@@ -9,12 +9,21 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from nerf2mesh import fit
 from nerf2mesh.inputs.config import DOMAINS
-from nerf2mesh.lora import load_adapter, packaged_adapter, stack, using
+from nerf2mesh.lora import load_adapter, packaged_adapter, packaged_materials, stack, using
 from nerf2mesh.lora.packaged import FOLDER
 from nerf2mesh.priors.builtin.prior import PACKAGED, BuiltinPrior
 from nerf2mesh.priors.config import PriorConfig
+from nerf2mesh.rights import USES, check
 from nerf2mesh.types import Camera, Observations, View
+from tests.tiny_run import TINY
+
+
+def manifest_of(name: str) -> dict:
+    with safe_open(str(packaged_adapter(name)), framework="pt") as file:
+        return json.loads(file.metadata()["nerf2mesh"])
+
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
@@ -27,8 +36,7 @@ def test_they_are_named_by_kinds_of_pictures() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_were_trained_on_the_packaged_prior_from_free_meshes(name: str) -> None:
-    with safe_open(str(packaged_adapter(name)), framework="pt") as file:
-        manifest = json.loads(file.metadata()["nerf2mesh"])
+    manifest = manifest_of(name)
     assert manifest["base_sha256"] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
     assert manifest["licence"] == "CC0-1.0"
     assert {source["licence"] for source in manifest["sources"]} == {"CC0-1.0"}
@@ -54,3 +62,22 @@ def test_the_prior_hears_them_and_is_the_same_without(name: str) -> None:
     assert float((predicted() - bare).abs().mean()) > 1e-3
     with using(prior.network, {}):
         assert torch.equal(predicted(), bare)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_their_materials_pass_the_gate_for_every_use(name: str) -> None:
+    rows = packaged_materials(str(packaged_adapter(name)))
+    assert rows[0].what == "adapter" and 1 < len(rows) < 20
+    assert sum(int(row.name.split("(")[1].split()[0]) for row in rows[1:]) == len(manifest_of(name)["sources"])
+    assert all(check(rows, use) == [] for use in USES)
+
+
+def test_a_run_that_takes_one_says_so() -> None:
+    image = torch.zeros(32, 32, 4)
+    image[8:24, 8:24] = torch.tensor([1.0, 1.0, 1.0, 1.0])
+    view = View(image, Camera.orbit(0.0, 10.0, width_px=32), domain="blueprint")
+    result = fit(observations=Observations((view,)), overrides=[*TINY, "report=quiet"])
+    told = [row["what"] for row in result.record.content["materials"]]
+    assert "adapter" in told and "training data of adapter" in told and "blueprint" in result.attribution
+    plain = fit(observations=Observations((view,)), overrides=[*TINY, "report=quiet", "lora.packaged=false"])
+    assert "adapter" not in [row["what"] for row in plain.record.content["materials"]]

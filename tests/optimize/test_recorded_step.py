@@ -47,7 +47,7 @@ def never(function):
     raise AssertionError("nothing is to be recorded")
 
 
-def ran(n: int, recorder, *, warm_up: int = 2, prior=None, **options) -> tuple[LoopState, Problem, list[dict]]:
+def ran(n: int, recorder, *, prior=None, **options) -> tuple[LoopState, Problem, list[dict]]:
     """State, problem and what was measured, as numbers, after n steps."""
     state, task = problem(steps=40, prior=prior or RecordableBall(), **options)
     state.field.train()

@@ -25,10 +25,10 @@ SLACK_PX = 2.0
 LEAST_COSINE = 0.05
 
 
-def bake_orm(mesh: TriangleMesh, size: int, *, occlusion: bool = True) -> np.ndarray:
-    """The texture uint8 [size, size, 3] of a mesh with uv; `occlusion` False leaves red white."""
+def bake_orm(mesh: TriangleMesh, size: int) -> np.ndarray:
+    """The texture uint8 [size, size, 3] of a mesh with uv."""
     where = texel_points(mesh, size)
-    seen = visible_share(mesh, where.points, where.normals) if occlusion else np.ones(len(where.points))
+    seen = visible_share(mesh, where.points, where.normals)
     values = np.stack([seen, np.full_like(seen, mesh.roughness), np.full_like(seen, mesh.metallic)], axis=-1)
     image = np.zeros((size, size, 3), np.uint8)
     image[where.covered] = np.round(255.0 * values)
