@@ -263,7 +263,7 @@ def test_the_light_button_turns_through_three_surroundings_and_back(run_folder: 
     </script></body>"""
     page = run_folder / "light.html"
     page.write_text(viewer_page(run_folder / "mesh.glb").replace("</body>", script), encoding="utf-8")
-    flags = [*GRAPHICS, "--virtual-time-budget=4000", "--window-size=600,520"]
+    flags = [*GRAPHICS, "--virtual-time-budget=30000", "--window-size=600,520"]
     done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, check=True, timeout=120)
     found = re.search(r'data-seen="([^"]*)"', done.stdout.decode())
     assert found is not None
