@@ -22,7 +22,8 @@ from nerf2mesh.optimize.problem import Problem
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Measured
 from nerf2mesh.render.capacity import Bounds
-from nerf2mesh.utils.recorded import Recorded, Recorder, Same, cuda_graph
+from nerf2mesh.utils.recorded import Recorded, Recorder, cuda_graph
+from nerf2mesh.utils.same import Same
 
 LOSSES = ("sds", "sjc", "x0", "rfds", "rfds_rev")
 """They draw noise, ask the prior, and do nothing else."""

@@ -103,19 +103,6 @@ def _ready(value: Tensor, place: Tensor) -> Tensor:
     return value.contiguous().pin_memory() if place.is_cuda and not value.is_cuda else value
 
 
-@dataclass(frozen=True, eq=False)
-class Same:
-    """A part of a key that is equal to itself alone; kept, so that no other object takes its place."""
-
-    what: object
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.what is self.what
-
-    def __hash__(self) -> int:
-        return id(self.what)
-
-
 @dataclass
 class Recording(Generic[Outputs]):
     """A function's work with its inputs, drawn numbers and outputs in place."""

@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nerf2mesh.evaluate.metrics.images import depth_error, normal_error, ssim_map
+from nerf2mesh.mesh.color_space import TO_XYZ
 
-_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
-"""Linear sRGB to CIE XYZ, D65 (IEC 61966-2-1)."""
 _KNEE = 6.0 / 29.0
 
 Images = Float[Tensor, "n h w 3"]
@@ -69,7 +68,7 @@ def cielab(srgb: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
     """CIE 1976 L*a*b* of sRGB colors, white D65: L* in [0, 100], the distance of two colors is Delta E*ab."""
     srgb = srgb.double()
     linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055).clamp_min(0) ** 2.4, srgb / 12.92)
-    matrix = torch.tensor(_TO_XYZ, dtype=torch.float64)
+    matrix = torch.tensor(TO_XYZ, dtype=torch.float64)
     ratio = linear @ matrix.T / matrix.sum(dim=1)
     root = torch.where(ratio > _KNEE**3, ratio.clamp_min(0) ** (1 / 3), ratio / (3 * _KNEE**2) + 4.0 / 29.0)
     x, y, z = root.unbind(-1)

@@ -33,7 +33,8 @@ from nerf2mesh.procedural.dataset import Batch
 from nerf2mesh.utils.atomic_write import append_text, atomic_write_bytes, atomic_write_text
 from nerf2mesh.utils.checkpoint import before
 from nerf2mesh.utils.device_copy import to_device
-from nerf2mesh.utils.recorded import Recorded, Same
+from nerf2mesh.utils.recorded import Recorded
+from nerf2mesh.utils.same import Same
 
 STATE = "checkpoints/last.safetensors"
 SMALL_STATE = "state.safetensors"
