@@ -39,6 +39,7 @@ CAN_RUN: dict[str, Callable[[re.Match[str]], bool]] = {
     r"there is a GPU": lambda _: not _cuda(),
     r"needs chromium": lambda _: bool(shutil.which("chromium") or shutil.which("google-chrome")),
     r"gltf-validator": lambda _: bool(shutil.which("node")) and (ROOT / ".cache/node_modules/gltf-validator").is_dir(),
+    r"N2M_BLENDER names no": lambda _: bool(os.environ.get("N2M_BLENDER")),
     r"needs node": lambda _: bool(shutil.which("node")),
     r"needs real data": lambda _: bool(os.environ.get("N2M_DATA_DIR")),
     r"root writes everywhere": lambda _: os.geteuid() != 0,
