@@ -247,6 +247,7 @@ def test_the_page_reads_the_glb_as_trimesh_does(run_folder: Path) -> None:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@pytest.mark.slow  # three prefiltered surroundings, drawn by the processor
 def test_the_light_button_turns_through_three_surroundings_and_back(run_folder: Path) -> None:
     """In the evening the lamp stands at world -Y, which is glTF's -X: seen from the front, the left is brighter."""
     script = """<script>
@@ -263,7 +264,7 @@ def test_the_light_button_turns_through_three_surroundings_and_back(run_folder: 
     </script></body>"""
     page = run_folder / "light.html"
     page.write_text(viewer_page(run_folder / "mesh.glb").replace("</body>", script), encoding="utf-8")
-    flags = [*GRAPHICS, "--virtual-time-budget=30000", "--window-size=600,520"]
+    flags = [*GRAPHICS, "--virtual-time-budget=4000", "--window-size=360,400"]
     done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, check=True, timeout=120)
     found = re.search(r'data-seen="([^"]*)"', done.stdout.decode())
     assert found is not None
