@@ -1,6 +1,6 @@
 """Choices in the training of the built-in prior, each trained for the same processor time from the same weights.
 
-    python -m benchmarks prior_training OUT --meshes FOLDER [--weights FILE] [--minutes 5] [--only base --only ...]
+    python -m benchmarks prior_training OUT --meshes FOLDER [--weights FILE] [--minutes 5] [--rate 3e-4] [--only base ...]
 
 Every variant changes one thing of `base` (training=objects at a constant rate) and trains for so many minutes of one
 thread's processor time; what is measured is its average of the weights (`ema_decay`) on held-out objects, on objects of
@@ -45,8 +45,8 @@ VARIANTS: dict[str, Callable[[MeshTrainConfig], MeshTrainConfig]] = {
     "high noise share 1": lambda c: replace(c, high_noise_share=1.0),
     "min-SNR 5": lambda c: replace(c, snr_limit=5.0),
     "opacity .1": lambda c: replace(c, opacity_weight=0.1),
-    "rate 1.5e-4": lambda c: replace(c, learning_rate=1.5e-4),
-    "rate 6e-4": lambda c: replace(c, learning_rate=6e-4),
+    "a third of the rate": lambda c: replace(c, learning_rate=c.learning_rate / 3),
+    "three times the rate": lambda c: replace(c, learning_rate=3 * c.learning_rate),
     "average .95": lambda c: replace(c, ema_decay=0.95),
     "no procedural scenes": lambda c: replace(c, data=replace(c.data, procedural_share=0.0)),
     "no patterns": lambda c: replace(c, data=replace(c.data, augment=replace(c.data.augment, pattern_share=0.0))),
@@ -67,11 +67,11 @@ def limited(minutes: float) -> Stopping:
     return stopping
 
 
-def settings(out: Path, scenes: Path, meshes: str, weights: Path) -> MeshTrainConfig:
+def settings(out: Path, scenes: Path, meshes: str, weights: Path, rate: float = 3e-4) -> MeshTrainConfig:
     """`training=objects` at a constant rate."""
     return MeshTrainConfig(
         weights=str(weights), output_dir=str(out), data_dir=str(scenes), first_scene=200_000, n_scenes=1024,
-        views=ViewConfig(size_px=64, n_views=8), batch_scenes=8, n_frames=6, learning_rate=3e-4, drop_condition=0.12,
+        views=ViewConfig(size_px=64, n_views=8), batch_scenes=8, n_frames=6, learning_rate=rate, drop_condition=0.12,
         warmup_steps=10, cooldown_share=0.0, ema_decay=0.98, minutes=1e6, validate_every=1_000_000,
         data=ObjectDataConfig(meshes=meshes, procedural_share=0.3),
     )  # fmt: skip
@@ -117,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, help="to start from; without: the packaged ones")
     parser.add_argument("--scenes", type=Path, help="where procedural scenes are kept; without: OUT/scenes")
     parser.add_argument("--minutes", type=float, default=5.0, help="of one thread's processor time, each")
+    parser.add_argument("--rate", type=float, default=3e-4, help="learning rate of base")
     parser.add_argument("--only", action="append", choices=list(VARIANTS), help="these variants")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -141,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in args.only or VARIANTS:
         out = args.out / name.replace(" ", "_")
         if name not in rows:
-            config = VARIANTS[name](settings(out, scenes, args.meshes, weights))
+            config = VARIANTS[name](settings(out, scenes, args.meshes, weights, args.rate))
             spent = train(config, folder, args.minutes)
             note(name, spent | measured(out / "prior.safetensors", checks, procedural, plain))
     if {"base", "again"} <= set(rows) and "mean" not in rows:
