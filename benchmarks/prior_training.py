@@ -1,6 +1,6 @@
 """Choices in the training of the built-in prior, each trained for the same processor time from the same weights.
 
-    python -m benchmarks prior_training OUT --meshes FOLDER [--weights FILE] [--minutes 5] [--rate 3e-4] [--only base ...]
+    python -m benchmarks prior_training OUT --meshes FOLDER [--weights FILE] [--minutes 5] [--rate 3e-4] [--only base]
 
 Every variant changes one thing of `base` (training=objects at a constant rate) and trains for so many minutes of one
 thread's processor time; what is measured is its average of the weights (`ema_decay`) on held-out objects, on objects of
