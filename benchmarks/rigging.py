@@ -211,6 +211,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     bent = total["joints"].sum()
     bipeds = [row for row in rows if row["kind"] == "biped"]
     lowered = np.array([row["lowered"] for row in rows if row["lowered"] is not None], np.float64)
+    over = np.array([row["over_bound"] for row in rows], np.int64)
     kinds = ", ".join(f"{sum(row['kind'] == k for row in rows)} {k}" for k in ("biped", "quadruped", "spine"))
     return [
         f"{len(rows)} objects: {kinds}.",
@@ -219,8 +220,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
         f"Largest change of volume: {total['volume'].max():.1%}; under 10 % on "
         f"{int((total['volume'] < 0.1).sum())} of {len(rows)}.",
         f"Joints whose bend lets crossing pairs grow by over {BOUND_CROSSING:.0%} of the faces: "
-        f"{sum(int(str(row['over_bound'])) for row in rows)}, on {sum(int(str(row['over_bound'])) > 0 for row in rows)} "
-        f"objects; most {max(float(str(row['crossing'])) for row in rows):.1%}.",
+        f"{over.sum()}, on {(over > 0).sum()} objects; most {max(float(str(row['crossing'])) for row in rows):.1%}.",
         f"Animals' chests lowered instead: over {BOUND_CROSSING:.0%} on {int((lowered > BOUND_CROSSING).sum())} of "
         f"{len(lowered)}, most {lowered.max(initial=0.0):.1%}.",
         f"All humanoid names: {sum(bool(row['humanoid']) for row in bipeds)} of {len(bipeds)} bipeds.",

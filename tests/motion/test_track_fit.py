@@ -1,4 +1,4 @@
-"""A track that a skeleton has made gives the skeleton's rotations back; another one gets as near as its noise allows."""
+"""A track that a skeleton has made gives the skeleton's rotations back; of others the residual is told."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_uneven_times_and_a_bend_by_hand():
     """Two joints, the upper part turns by 10 and 170 degrees; the root moves. The frames' times are the clip's."""
     skeleton = made_skeleton("spine", {"Hips": np.zeros(3), "Spine": np.array([0.0, 0.0, 1.0])}, [])
     corners = np.array([[0.1, 0, 0], [-0.1, 0.1, 0], [-0.1, -0.1, 0.0]])
-    vertices = np.concatenate([corners + [0, 0, z] for z in (0.0, 0.5, 1.5, 2.0)])
+    vertices = np.concatenate([corners + np.array([0, 0, z]) for z in (0.0, 0.5, 1.5, 2.0)])
     faces = np.array([[3 * k + i for i in range(3)] for k in range(4)])
     joints = np.repeat([[0, 0, 0, 0], [1, 0, 0, 0]], 6, axis=0)
     weights = SkinWeights(joints, np.tile([1.0, 0.0, 0.0, 0.0], (12, 1)))
