@@ -40,6 +40,7 @@ CAN_RUN: dict[str, Callable[[re.Match[str]], bool]] = {
     r"needs chromium": lambda _: bool(shutil.which("chromium") or shutil.which("google-chrome")),
     r"gltf-validator": lambda _: bool(shutil.which("node")) and (ROOT / ".cache/node_modules/gltf-validator").is_dir(),
     r"N2M_BLENDER names no": lambda _: bool(os.environ.get("N2M_BLENDER")),
+    r"needs Blender": lambda _: bool(os.environ.get("N2M_BLENDER") or shutil.which("blender")),
     r"needs node": lambda _: bool(shutil.which("node")),
     r"needs real data": lambda _: bool(os.environ.get("N2M_DATA_DIR")),
     r"root writes everywhere": lambda _: os.geteuid() != 0,

@@ -3,7 +3,7 @@
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
 step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
 materials, hidden_color, capture, drawings, plans, animated,
-rigging.
+rigging, skeleton_track.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 
 NAMES = (
     *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
-    *("capture", "drawings", "plans", "animated", "rigging"),
+    *("capture", "drawings", "plans", "animated", "rigging", "skeleton_track"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
     *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
     "hidden_color",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import nerf2mesh
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.rigging import rigged
 from tests.inputs.test_frames import moving, write
 from tests.mesh.moving import Read
 from tests.tiny_run import TINY
@@ -64,6 +66,28 @@ def test_the_field_moves_along(made: tuple[Result, Path]) -> None:
         middles.append((opacity.sum(0) @ np.arange(40)) / opacity.sum())
     went = (result.track.positions[1] - result.track.positions[0])[:, 1].mean() / 3.2 * float(camera.focal_px[0])
     assert middles[1] - middles[0] == pytest.approx(went, rel=0.2)
+
+
+def test_with_a_rig_the_files_have_a_skeleton_that_moves(made: tuple[Result, Path], tmp_path: Path) -> None:
+    """mesh.rig=auto: a disc that wanders gets a spine; its root goes the same way, and GLB and USDZ hold no morphs."""
+    config = replace(made[0].config, mesh=replace(made[0].config.mesh, rig="auto"))
+    result = replace(made[0], config=config, facts={}, metrics={})
+    said = rigged(result)
+    assert result.rig is not None and result.rig_clip is not None and result.track is not None
+    assert any("spine" in line for line in said)
+    frames, measured = result.facts["rig"]["frames"], result.metrics["frames, skeleton's mean residual"]
+    assert 0.0 < frames["mean_residual"] < 0.3 * frames["still_mean_residual"]
+    assert isinstance(measured, dict) and measured["value"] == pytest.approx(frames["mean_residual"], abs=1e-5)
+    written = result.save(tmp_path, ["glb", "usdz", "obj"])
+    tree = Read(tmp_path / "mesh.glb").tree
+    assert "targets" not in tree["meshes"][0]["primitives"][0] and len(tree["skins"]) == 1
+    assert [animation["name"] for animation in tree["animations"]] == ["frames"]
+    times = Read(tmp_path / "mesh.glb").rows(tree["animations"][0]["samplers"][0]["input"])[:, 0]
+    np.testing.assert_allclose(times, result.track.times_s, atol=1e-6)
+    layer = (tmp_path / "mesh.usdz").read_bytes()
+    assert b'def SkelAnimation "frames"' in layer and b"points.timeSamples" not in layer
+    assert len(written) == 3 and len(list((tmp_path / "mesh_frames").glob("*.obj"))) == 4
+    assert (tmp_path / "rig.json").is_file()
 
 
 def test_a_repeat_is_equal_bit_for_bit(clip: Path, made: tuple[Result, Path], tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ class MeshConfig:
     """Cameras at which the exported mesh is compared with the field; 0 skips the comparison."""
     bake_view_size_px: Annotated[int, Within(16, 2048)] = 256
     rig: Annotated[str, OneOf("none", "auto", "biped", "quadruped")] = "none"
-    """A skeleton, skinning weights and clips in mesh.glb, rig.json beside it: biped or quadruped, or auto by the legs.
-    See docs/rigging.md."""
+    """A skeleton, skinning weights and clips in GLB and USDZ, rig.json beside them: biped or quadruped, or auto by the
+    legs. See docs/rigging.md."""
     chunk_points: Annotated[int, Within(256, 1_000_000_000)] = 1 << 18
     """Points in one call of the field."""
 

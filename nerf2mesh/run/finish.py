@@ -18,7 +18,6 @@ from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, r
 from nerf2mesh.mesh.texture.palette import toward_palette
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
-from nerf2mesh.motion.rig import rig
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.refine.compose import make_mesh
@@ -34,6 +33,7 @@ from nerf2mesh.run.pictures import over_grey
 from nerf2mesh.run.record import with_record
 from nerf2mesh.run.refining import Refining, round_inputs, round_record
 from nerf2mesh.run.result import Result
+from nerf2mesh.run.rigging import rigged
 from nerf2mesh.run.warned import warn
 from nerf2mesh.types import DEFAULT_DISTANCE, Camera, Observations, Rendering, View
 from nerf2mesh.utils.atomic_write import atomic_write_text
@@ -105,7 +105,7 @@ def finish(
     if refining is None and result.observations.clip is not None:
         with clock.stage("motion"):
             lost += set_in_motion(result)
-    lost += _rigged(result)
+    lost += rigged(result)
     result.warnings += warn([*lost, *other_charts(result.facts)])
     if folder is not None:  # before all that only describes them
         write_json(folder / "provenance.json", with_record(origin, result.record))
@@ -190,22 +190,6 @@ def _make_round(result: Result, refining: Refining) -> list[str]:
     result.mesh, result.lods, result.facts = made.mesh, made.lods, made.facts
     result.placement = refining.begun.source.placement
     return mesh_losses(result) if "repair" in result.facts and "bake" in result.facts else []
-
-
-def _rigged(result: Result) -> list[str]:
-    """Fills in the rig where `mesh.rig` asks for one; what it lacks, one line each."""
-    if result.config.mesh.rig == "none" or result.mesh is None:
-        return []
-    if result.track is not None:
-        return ["mesh.rig: the mesh moves with its clip, and a file holds one or the other; it has no skeleton"]
-    try:
-        result.rig = rig(result.mesh, result.config.mesh.rig)
-    except ValueError as error:  # the mesh is there in any case
-        return [f"mesh.rig: {str(error).removeprefix('rig: ')}; the mesh has no skeleton"]
-    skeleton = result.rig.skeleton
-    about = {"kind": skeleton.kind, "joints": len(skeleton.names), "bind_pose": skeleton.pose}
-    result.facts["rig"] = {**about, "notes": list(skeleton.notes)}
-    return [f"mesh.rig: {note}" for note in skeleton.notes]
 
 
 @torch.no_grad()

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from nerf2mesh.config import Config
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.mesh import TriangleMesh, save_mesh, scale_to
-from nerf2mesh.mesh.export.files import IN_MILLIMETRES, MOVING, SUFFIXES
+from nerf2mesh.mesh.export.files import IN_MILLIMETRES, MOVING, SKINNED, SUFFIXES
 from nerf2mesh.mesh.export.scene import save_scene
+from nerf2mesh.mesh.export.skin import Skin
 from nerf2mesh.mesh.solid.parts import Part
 from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.motion.bent_field import bent_renderer
 from nerf2mesh.motion.deformation import Deformation
-from nerf2mesh.motion.rig import Rig
+from nerf2mesh.motion.rig import Rig, RigClip
 from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
 from nerf2mesh.optimize import DirectionSpread
 from nerf2mesh.refine.camera_file import Placement
@@ -58,7 +59,8 @@ class Result:
     metadata: dict[str, object] = new(default_factory=dict)
     """What travels in the GLB of `parts`."""
     track: VertexTrack | None = new(default=None, repr=False)
-    """Of `input=frames`: where the mesh's vertices are in each frame; GLB, USDZ and OBJ files carry it."""
+    """Of `input=frames`: where the mesh's vertices are in each frame; GLB, USDZ and OBJ files carry it, GLB and USDZ
+    as `rig_clip` where there is a rig."""
     deformation: Deformation | None = new(default=None, repr=False)
     """Of `input=frames`: the motion as a deformation of space, for the field; see `render_at`."""
     placement: Placement | None = None
@@ -73,6 +75,8 @@ class Result:
     """Of `field.material=lambert`: what was fitted to the given picture; colors of field and mesh are then albedo."""
     rig: Rig | None = None
     """Of `mesh.rig`: the skeleton of `mesh` and its weights."""
+    rig_clip: RigClip | None = new(default=None, repr=False)
+    """Of `mesh.rig` with `input=frames`: `track` as rotations of the skeleton's joints."""
     attribution: str = ""
     """The text of ATTRIBUTION.md."""
 
@@ -155,8 +159,8 @@ class Result:
                 in_mm = (metres or self._metres_per_unit()) and ending.lower() in IN_MILLIMETRES
                 try:
                     size = scale * 1000.0 if in_mm else scale
-                    track = self.track if not k and ending.lower() in MOVING else None
-                    skin = skin_for(self.rig, mesh, own.out_of_box) if self.rig and ending.lower() == ".glb" else None
+                    skin = self._skin(mesh, own) if ending.lower() in SKINNED else None
+                    track = self.track if not k and not skin and ending.lower() in MOVING else None
                     name = f"{stem}{lod}{ending}"
                     written.append(save_mesh(mesh, name, scale=size, track=track, record=record, skin=skin))
                 except Exception as error:  # of any writer: the other formats are written in any case
@@ -166,6 +170,11 @@ class Result:
         if self.rig and not is_file:
             self.rig.write_json(path / JSON_NAME)
         return written
+
+    def _skin(self, mesh: TriangleMesh, own: Placement) -> Skin | None:
+        """Of one of the meshes, where there is a rig: with the clip's motion, or else with the package's clips."""
+        clips = None if self.rig_clip is None else [self.rig_clip]
+        return None if self.rig is None else skin_for(self.rig, mesh, own.out_of_box, clips)
 
     def _metres_per_unit(self) -> float:
         """By the input's own scale; 0 where it has none, or where `mesh.real_size_m` says otherwise."""

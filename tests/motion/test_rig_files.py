@@ -34,7 +34,10 @@ source, target, times = sys.argv[-3:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
 scene = bpy.context.scene
 scene.render.fps = 24
-bpy.ops.import_scene.gltf(filepath=source)
+if source.endswith(".glb"):
+    bpy.ops.import_scene.gltf(filepath=source)
+else:
+    bpy.ops.wm.usd_import(filepath=source)
 rig = next(o for o in bpy.data.objects if o.type == "ARMATURE")
 body = next(o for o in bpy.data.objects if o.type == "MESH" and o.vertex_groups)
 action = next(a for a in bpy.data.actions if a.name.startswith("walk"))
@@ -43,8 +46,8 @@ for track in rig.animation_data.nla_tracks:
     track.mute = True
 rig.animation_data.action = action
 found = []
-for second in json.loads(times):
-    scene.frame_set(int(second * 24), subframe=second * 24 - int(second * 24))
+for time in json.loads(times):
+    scene.frame_set(int(time), subframe=time - int(time))
     graph = bpy.context.evaluated_depsgraph_get()
     seen = body.evaluated_get(graph)
     found.append([list(seen.matrix_world @ v.co) for v in seen.to_mesh().vertices])
@@ -142,17 +145,21 @@ def test_gltf_validator_has_no_error_and_the_seal_holds(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(blender_command() is None, reason="needs Blender")
-def test_blender_plays_the_walk(tmp_path):
+@pytest.mark.parametrize(("suffix", "colon"), [(".glb", ":"), (".usdz", "_")])
+def test_blender_plays_the_walk(tmp_path, suffix, colon):
+    """The walk comes first: it is the one that USD binds to the skeleton. Blender's frames are seconds of a GLB by its
+    own rate, set to 24, and time codes of a USD."""
     made = rigged()
-    path = save_rig(made, tmp_path / "rigged.glb", own_clips(made))[0]
-    rate = next(c for c in own_clips(made) if c.name == "walk").rate
+    clips = sorted(own_clips(made), key=lambda clip: clip.name != "walk")
+    path = save_rig(made, tmp_path / f"rigged{suffix}", clips)[0]
+    rate = clips[0].rate if suffix == ".glb" else 24.0
     frames, script, out = (0, 7, 19), tmp_path / "script.py", tmp_path / "seen.json"
     script.write_text(BLENDER_SCRIPT, encoding="utf-8")
-    times = json.dumps([frame / rate for frame in frames])
+    times = json.dumps([24.0 * frame / rate for frame in frames])
     command = [*(blender_command() or []), str(script), "--", str(path), str(out), times]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     seen = json.loads(out.read_text())
-    assert set(seen["bones"]) == {"mixamorig:" + name for name in made.skeleton.names}
+    assert set(seen["bones"]) == {f"mixamorig{colon}{name}" for name in made.skeleton.names}
     to_file = np.array(seen["positions"])[..., [0, 2, 1]] * [1, 1, -1]  # Blender turns +Y up to +Z up
     for positions, frame in zip(to_file, frames):
         assert np.abs(positions - ours(made, frame)).max() < 1e-4

@@ -19,7 +19,8 @@ import numpy as np
 from nerf2mesh.mesh.config import FORMATS
 from nerf2mesh.mesh.export.fbx import glb_to_fbx
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
-from nerf2mesh.mesh.export.gltf_skin import Skin, add_skin
+from nerf2mesh.mesh.export.gltf_skin import add_skin
+from nerf2mesh.mesh.export.skin import Skin
 from nerf2mesh.mesh.export.threemf import write_3mf
 from nerf2mesh.mesh.export.usd import write_usdz
 from nerf2mesh.mesh.track import VertexTrack
@@ -34,6 +35,8 @@ from nerf2mesh.utils.scratch import scratch
 SUFFIXES = tuple(f".{name}" for name in FORMATS)
 MOVING = (".glb", ".usdz", ".obj")
 """Formats that can carry an animation."""
+SKINNED = (".glb", ".usdz")
+"""Formats that can carry a skeleton."""
 IN_MILLIMETRES = (".stl", ".3mf")
 """Formats of printers."""
 
@@ -55,7 +58,7 @@ def save_mesh(
     frames: later positions [V, 3] of an animation in the world frame, the mesh being the first frame; or
     track: the same with times, which GLB gets as morph targets, USDZ as time samples, and OBJ as a folder of files.
     record: what the mesh was made of, which GLB, OBJ, PLY and USDZ carry and are sealed with (`rights.containers`).
-    skin: joints, weights and animations of a rigged mesh, GLB only (`motion.rig`).
+    skin: joints, weights and animations of a rigged mesh, GLB and USDZ only (`motion.rig`).
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
     """
     path = Path(path)
@@ -70,8 +73,8 @@ def save_mesh(
         track = _regular(mesh, frames, frames_per_second)
     if track is not None and suffix not in MOVING:
         raise ValueError(f"frames: expected {', '.join(MOVING)} for an animation, got {suffix}; save as .glb")
-    if skin is not None and (suffix != ".glb" or track is not None or len(skin.joints) != mesh.n_vertices):
-        raise ValueError("skin: expected a .glb file, this mesh's vertices and no frames, got others; save as .glb")
+    if skin is not None and (suffix not in SKINNED or track is not None or len(skin.joints) != mesh.n_vertices):
+        raise ValueError("skin: expected .glb or .usdz, this mesh's vertices and no frames, got others; save as .glb")
     turned = to_file_axes(mesh, scale)
     if track is not None:
         track = VertexTrack(track.times_s, to_file_positions(track.positions, scale).astype(np.float32))
@@ -79,6 +82,9 @@ def save_mesh(
         extend = None if skin is None else partial(add_skin, skin=skin, scale=scale)
         with sealed_file(path, record) as stream:
             write_glb(turned, stream, track=track, record=record, extend=extend)
+    elif suffix == ".usdz":
+        with sealed_file(path, record) as stream:
+            write_usdz(turned, stream, record, track, skin, scale)
     else:
         _write_others(turned, path, suffix, record, track)
     return path
@@ -104,8 +110,6 @@ def _write_others(
     if suffix == ".fbx":
         return _write_fbx(mesh, path)
     with sealed_file(path, record if suffix in CARRIERS else None) as stream:
-        if suffix == ".usdz":
-            return write_usdz(mesh, stream, record, track)
         if suffix == ".3mf":
             return write_3mf(mesh, stream)
         return _write_ply(mesh, stream, record) if suffix == ".ply" else _write_stl(mesh, stream)

@@ -14,6 +14,9 @@ import numpy as np
 
 from nerf2mesh.mesh.color_space import srgb_to_linear
 from nerf2mesh.mesh.export.gltf import png_bytes
+from nerf2mesh.mesh.export.skin import Skin
+from nerf2mesh.mesh.export.usd_skel import binding_lines, clock_of, extent_of, skeleton_lines
+from nerf2mesh.mesh.export.usd_text import samples, time_codes, tuples
 from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
 from nerf2mesh.rights import Record
@@ -25,15 +28,21 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_usdz(
-    mesh: TriangleMesh, stream: BinaryIO, record: Record | None = None, track: VertexTrack | None = None
+    mesh: TriangleMesh,
+    stream: BinaryIO,
+    record: Record | None = None,
+    track: VertexTrack | None = None,
+    skin: Skin | None = None,
+    scale: float = 1.0,
 ) -> None:
     """Writes a mesh whose axes are already +Y up, +Z front; the record, in customLayerData, is not sealed yet.
 
     track: how the vertices move, in the same axes, as time samples; time codes count frames.
+    skin: the skeleton that moves it (`usd_skel`), in world axes and units, of which one is `scale` metres.
     """
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         textured = mesh.texture is not None and mesh.uv is not None
-        _store(archive, "mesh.usda", _layer(mesh, textured, record, track).encode())
+        _store(archive, "mesh.usda", _layer(mesh, textured, record, track, skin, scale).encode())
         if mesh.texture is not None and mesh.uv is not None:
             _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
             if mesh.normal_map is not None:
@@ -50,7 +59,14 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(info, data)
 
 
-def _layer(mesh: TriangleMesh, textured: bool, record: Record | None, track: VertexTrack | None) -> str:
+def _layer(
+    mesh: TriangleMesh,
+    textured: bool,
+    record: Record | None,
+    track: VertexTrack | None,
+    skin: Skin | None,
+    scale: float,
+) -> str:
     data = (
         []
         if record is None
@@ -68,14 +84,16 @@ def _layer(mesh: TriangleMesh, textured: bool, record: Record | None, track: Ver
             *data,
             '    defaultPrim = "Root"',
             '    doc = "nerf2mesh: +Y up, +Z front"',
-            *([] if track is None else _clock(track)),
+            *_clock(track, skin),
             "    metersPerUnit = 1",
             '    upAxis = "Y"',
             ")",
             "",
-            'def Xform "Root" (kind = "component")',
+            f'def {"Xform" if skin is None else "SkelRoot"} "Root" (kind = "component")',
             "{",
-            *_mesh_prim(mesh, textured, track),
+            *([] if skin is None else [f"    float3[] extent = [{tuples(extent_of(mesh, skin, scale))}]"]),
+            *_mesh_prim(mesh, textured, track, skin),
+            *([] if skin is None else skeleton_lines(skin, scale)),
             *_material_prim(mesh, textured),
             "}",
             "",
@@ -83,25 +101,21 @@ def _layer(mesh: TriangleMesh, textured: bool, record: Record | None, track: Ver
     )
 
 
-def _clock(track: VertexTrack) -> list[str]:
+def _clock(track: VertexTrack | None, skin: Skin | None) -> list[str]:
     """Time codes count frames; USD's default of 24 a second is never meant."""
-    last, rate = f"{_codes(track)[-1]:.6g}", f"{track.rate:.9g}"
+    clock = None if skin is None else clock_of(skin)
+    if track is not None:
+        clock = track.rate, time_codes(track.times_s, track.rate)[-1]
+    if clock is None:
+        return []
+    rate, last = f"{clock[0]:.9g}", f"{clock[1]:.9g}"
     named = {"endTimeCode": last, "framesPerSecond": rate, "startTimeCode": "0", "timeCodesPerSecond": rate}
     return [f"    {name} = {value}" for name, value in named.items()]
 
 
-def _codes(track: VertexTrack) -> list[float]:
-    return [round((time - track.times_s[0]) * track.rate, 6) for time in track.times_s]
-
-
 def _samples(name: str, track: VertexTrack, rows: Callable[[np.ndarray], np.ndarray]) -> list[str]:
     """An attribute's time samples: `rows` of the positions of each frame."""
-    each = zip(_codes(track), track.positions)
-    return [
-        f"        {name}.timeSamples = {{",
-        *(f"            {code:.6g}: [{_tuples(rows(frame))}]," for code, frame in each),
-        "        }",
-    ]
+    return samples(name, time_codes(track.times_s, track.rate), map(rows, track.positions))
 
 
 def _moving(mesh: TriangleMesh, track: VertexTrack) -> list[str]:
@@ -113,27 +127,29 @@ def _moving(mesh: TriangleMesh, track: VertexTrack) -> list[str]:
     ]
 
 
-def _mesh_prim(mesh: TriangleMesh, textured: bool, track: VertexTrack | None) -> list[str]:
+def _mesh_prim(mesh: TriangleMesh, textured: bool, track: VertexTrack | None, skin: Skin | None) -> list[str]:
+    schemas = '"MaterialBindingAPI"' if skin is None else '"MaterialBindingAPI", "SkelBindingAPI"'
     lines = [
-        '    def Mesh "Mesh" (prepend apiSchemas = ["MaterialBindingAPI"])',
+        f'    def Mesh "Mesh" (prepend apiSchemas = [{schemas}])',
         "    {",
-        f"        float3[] extent = [{_tuples(mesh.bounds)}]",
+        f"        float3[] extent = [{tuples(mesh.bounds)}]",
         f"        uniform bool doubleSided = {int(not mesh.is_watertight)}",
         '        uniform token subdivisionScheme = "none"',
         f"        int[] faceVertexCounts = [{', '.join(['3'] * mesh.n_faces)}]",
         f"        int[] faceVertexIndices = [{', '.join(map(str, mesh.faces.reshape(-1).tolist()))}]",
-        f"        point3f[] points = [{_tuples(mesh.vertices)}]",
-        f'        normal3f[] normals = [{_tuples(mesh.normals)}] (interpolation = "vertex")',
+        f"        point3f[] points = [{tuples(mesh.vertices)}]",
+        f'        normal3f[] normals = [{tuples(mesh.normals)}] (interpolation = "vertex")',
         "        rel material:binding = </Root/Material>",
         *([] if track is None else _moving(mesh, track)),
+        *([] if skin is None else binding_lines(skin)),
     ]
     if textured and mesh.uv is not None:
         uv, index = np.unique(mesh.uv.reshape(-1, 2), axis=0, return_inverse=True)
-        lines.append(f'        texCoord2f[] primvars:st = [{_tuples(uv)}] (interpolation = "faceVarying")')
+        lines.append(f'        texCoord2f[] primvars:st = [{tuples(uv)}] (interpolation = "faceVarying")')
         lines.append(f"        int[] primvars:st:indices = [{', '.join(map(str, index.reshape(-1).tolist()))}]")
     elif mesh.vertex_colors is not None:
         colors = srgb_to_linear(mesh.vertex_colors)
-        lines.append(f'        color3f[] primvars:displayColor = [{_tuples(colors)}] (interpolation = "vertex")')
+        lines.append(f'        color3f[] primvars:displayColor = [{tuples(colors)}] (interpolation = "vertex")')
     return [*lines, "    }"]
 
 
@@ -200,7 +216,3 @@ def _reader(kind: str, primvar: str) -> list[str]:
 def _shader(name: str, kind: str, *properties: str) -> list[str]:
     lines = [f'uniform token info:id = "{kind}"', *properties]
     return [f'        def Shader "{name}"', "        {", *(f"            {line}" for line in lines), "        }"]
-
-
-def _tuples(rows: np.ndarray) -> str:
-    return ", ".join("(" + ", ".join(f"{value:.8g}" for value in row) + ")" for row in rows.tolist())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nerf2mesh import __version__
 from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.mesh.export.files import SKINNED
 from nerf2mesh.motion.rig.bvh import read_bvh
 from nerf2mesh.motion.rig.export import save_rig
 from nerf2mesh.motion.rig.fit import KINDS
@@ -17,18 +18,23 @@ from nerf2mesh.rights.inspect_file import read_record
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes the rigged GLB and rig.json beside it. ValueError in one line."""
+    """Writes the rigged file and rig.json beside it. ValueError in one line."""
     parser = argparse.ArgumentParser("nerf2mesh-rig", description=__doc__)
     parser.add_argument("mesh", type=Path, help="a mesh file: GLB, glTF, OBJ, PLY, STL, OFF")
     parser.add_argument("--kind", choices=KINDS, default="auto")
-    parser.add_argument("--clip", nargs="*", help="idle, walk, wave, or BVH files; by default all that fit the kind")
+    parser.add_argument(
+        "--clip",
+        nargs="*",
+        help="idle, walk, wave, or BVH files; by default all that fit the kind; USD shows the first",
+    )
     parser.add_argument("--up", default="y", help="the file's axis that points up: x, y, z, -x, -y, -z")
     parser.add_argument("--front", default="z", help="the file's axis that the figure faces")
-    parser.add_argument("--out", type=Path, required=True, help="the .glb to write")
+    parser.add_argument("--out", type=Path, required=True, help="the .glb or .usdz to write")
     parser.add_argument("--version", action="version", version=f"nerf2mesh {__version__}")
     asked = parser.parse_args(arguments)
-    if asked.out.suffix.lower() != ".glb":
-        raise ValueError(f"--out: expected a name ending in .glb, got {asked.out.name!r}; rename the file")
+    if asked.out.suffix.lower() not in SKINNED:
+        wanted = " or ".join(SKINNED)
+        raise ValueError(f"--out: expected a name ending in {wanted}, got {asked.out.name!r}; rename the file")
     if asked.out.exists() and asked.mesh.exists() and asked.out.samefile(asked.mesh):
         raise ValueError(f"--out: expected another file than the mesh itself, got {asked.out.name}; rename it")
     made = rig(TriangleMesh.from_file(asked.mesh, up=asked.up, front=asked.front), asked.kind)

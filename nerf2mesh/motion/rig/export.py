@@ -1,4 +1,4 @@
-"""A rig as a file: GLB with skin and animations, rig.json beside it."""
+"""A rig as a file: GLB or USDZ with skin and animations, rig.json beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nerf2mesh.mesh import TriangleMesh, save_mesh
-from nerf2mesh.mesh.export.gltf_skin import Animation, Skin
+from nerf2mesh.mesh.export.skin import Animation, Skin
 from nerf2mesh.motion.rig.motion_clip import RigClip, own_clips
 from nerf2mesh.motion.rig.rigged import Rig
 from nerf2mesh.motion.rig.rotations import quaternions
@@ -22,20 +22,22 @@ JSON_NAME = "rig.json"
 def skin_of(rig: Rig, clips: Sequence[RigClip] = ()) -> Skin:
     """What the exporter writes: Mixamo's names with their prefix, weights, and the clips on this rig."""
     names = [PREFIX + name for name in rig.skeleton.names]
-    animations = [
-        Animation(clip.name, np.arange(len(clip.moved)) / clip.rate, quaternions(clip.local), clip.moved)
-        for clip in clips
-    ]
+    animations = [Animation(clip.name, clip.times_s, quaternions(clip.local), clip.moved) for clip in clips]
     s, w = rig.skeleton, rig.weights
     return Skin(names, s.parents, s.positions, w.joints, w.values, animations)
 
 
-def skin_for(rig: Rig, mesh: TriangleMesh, placed: Callable[[np.ndarray], np.ndarray]) -> Skin:
-    """The skin of a mesh of the same shape, with the package's clips; placed: where the mesh lies, of points [n, 3] of
-    the rig's own frame."""
+def skin_for(
+    rig: Rig, mesh: TriangleMesh, placed: Callable[[np.ndarray], np.ndarray], clips: Sequence[RigClip] | None = None
+) -> Skin:
+    """The skin of a mesh of the same shape.
+
+    placed: where the mesh lies, of points [n, 3] of the rig's own frame. clips: on the rig where `placed` changes
+    nothing; by default the package's.
+    """
     moved = replace(rig.mesh, vertices=placed(rig.mesh.vertices))
     there = Rig(moved, replace(rig.skeleton, positions=placed(rig.skeleton.positions)), rig.weights)
-    return skin_of(there.bound_to(mesh), own_clips(there))
+    return skin_of(there.bound_to(mesh), own_clips(there) if clips is None else clips)
 
 
 def save_rig(
@@ -46,7 +48,7 @@ def save_rig(
     scale: float = 1.0,
     record: Record | None = None,
 ) -> list[Path]:
-    """Writes the .glb and rig.json in its folder; returns both paths.
+    """Writes the .glb or .usdz and rig.json in its folder; returns both paths.
 
     scale: metres per world unit. record: as of `save_mesh`. Raises ValueError as `save_mesh` does.
     """

@@ -57,6 +57,13 @@ class RigClip:
     rate: float
     local: Float[np.ndarray, "t j 3 3"]
     moved: Float[np.ndarray, "t 3"]
+    key_times_s: tuple[float, ...] = ()
+    """Of the T frames where they are not `rate` a second."""
+
+    @property
+    def times_s(self) -> Float[np.ndarray, " t"]:
+        """When the frames are, seconds from the first."""
+        return np.array(self.key_times_s) if self.key_times_s else np.arange(len(self.moved)) / self.rate
 
 
 def read_clip(name: str, kind: str, rate: float = 24.0) -> Clip:

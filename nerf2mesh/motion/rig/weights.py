@@ -5,9 +5,9 @@ Letters
     chi_i(v): 1 where d_i / R_i^(1/2) is least, else 0: distances are inside the volume (Dionne and de Lasa, Geodesic
     voxel binding for production character meshes, SCA 2013), and a thick bone reaches farther than a thin one.
     w_i: the solution of (I + L) w_i = chi_i with L the graph Laplacian of the voxels, whose edges have weight
-    (s R / h)^2, h the voxel's side, R the mean of the R_i of both ends: one implicit step of heat over a width of about
-    s R, as bone heat takes it on the surface (Baran and Popovic, Automatic rigging and animation of 3D characters,
-    SIGGRAPH 2007, equation 3), here through the inside.
+    (s R / h)^2, h the voxel's side, R the mean of the R_i of both ends (of WIDER bones times its factor): one implicit
+    step of heat over a width of about s R, as bone heat takes it on the surface (Baran and Popovic, Automatic rigging
+    and animation of 3D characters, SIGGRAPH 2007, equation 3), here through the inside.
 
 As L has zero row sums and non-positive entries off its diagonal, the w_i lie in [0, 1] and sum to 1. libigl offers
 bounded biharmonic weights, but on tetrahedra only: its wheel's mesher is TetGen, whose licence (AGPL) this project
@@ -28,6 +28,8 @@ from nerf2mesh.motion.rig.volume import Solid
 
 SPREAD = 0.6
 """s above: width of the blend at a joint over the limb's radius."""
+WIDER = {"Hips": 1.6, "Spine": 1.6}
+"""The lower trunk bends over a wider zone than a limb: its bones are short for its girth."""
 INFLUENCES = 4
 SMOOTHING_ROUNDS = 3
 
@@ -69,7 +71,8 @@ def voxel_weights(solid: Solid, skeleton: Skeleton, spread: float = SPREAD) -> F
     """w_i at every voxel."""
     bones = skeleton.segments()
     owner, radius = _nearest_bone(solid, bones)
-    system = _heat_system(solid, radius[owner], spread)
+    width = radius * np.array([WIDER.get(skeleton.names[joint], 1.0) for joint in bones])
+    system = _heat_system(solid, width[owner], spread)
     weights = np.zeros((len(solid.index), len(skeleton.names)))
     for i, joint in enumerate(bones):
         chosen = owner == i
