@@ -49,8 +49,8 @@ class PhotosConfig:
     turntable: bool = False
     """The object turned before a camera that stood still: structure from motion then looks at the object alone."""
     matching: Annotated[str, OneOf("auto", "exhaustive", "sequential")] = "auto"
-    """Pairs that are matched: exhaustive, sequential (neighbors in time), or auto: sequential for videos and for more
-    than 80 photographs."""
+    """Pairs that are matched: exhaustive, sequential (neighbors in time, and 40 key frames with each other), or auto:
+    sequential for more than 80 photographs or frames."""
     exposure: Annotated[str, OneOf("even", "keep")] = "even"
     """Photographs that structure from motion placed: even brings them to one exposure by the points that they share,
     keep takes them as they are."""

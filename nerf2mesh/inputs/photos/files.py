@@ -169,6 +169,6 @@ def exif_focal_px(file: Path, picture: Picture) -> float | None:
 
 
 def _unposed(number: int, file: Path) -> Unposed:
-    """Numbered, so that files of one name in two folders differ."""
+    """Numbered, so that files of one name in two folders differ; without spaces, which part names in lists of pairs."""
     picture = read_picture(file)
-    return Unposed(picture, f"{number:04d}_{file.stem}.png", exif_focal_px(file, picture))
+    return Unposed(picture, f"{number:04d}_{'_'.join(file.stem.split())}.png", exif_focal_px(file, picture))
