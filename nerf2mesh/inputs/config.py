@@ -89,6 +89,9 @@ class InputConfig:
     views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
     """With input=sheet and input.sheet the sides that the figures show, in reading order; left is the object's own
     left. Empty takes what is usual for their number."""
+    hull_margin: Annotated[float, Within(0.0, 1.0)] | None = 0.01
+    """With input=sheet: nothing of the object is farther outside of any figure's outline than this share of its height.
+    Null lets the figures pull at the object without such a bound."""
     azimuths_deg: Annotated[list[Annotated[float, Within(-360.0, 360.0)]], Length(0, 10_000)] = field(
         default_factory=list
     )
