@@ -183,6 +183,9 @@ class InputConfig:
     """Plans: a wider gap between walls is no opening."""
     slab_m: Annotated[float, Within(0.01, 1.0)] = 0.1
     """Plans: thickness of floors and ceilings."""
+    elevations: Annotated[dict[str, FilePath], Length(0, 1000)] = field(default_factory=dict[str, str])
+    """Plans: pictures of surfaces seen straight on, such as +input.elevations.south=FILE for a facade (north is up on
+    the sheet), kitchen_north for a room's wall, kitchen_floor, kitchen_ceiling; see docs/plans-and-drawings.md."""
     gaps: Annotated[str, OneOf("open", "passage")] = "open"
     """Plans: what a gap between two rooms is where neither a door nor a window is drawn: open (one room with two parts)
     or passage (two rooms and an opening as high as a door)."""
@@ -203,6 +206,11 @@ class InputConfig:
             )
         if self.views and self.kind != "sheet" and not self.sheet:
             raise ValueError(f"input.views: expected none with input={self.kind}, got {self.views}; say input=sheet")
+        if self.elevations and self.kind != "plan":
+            raise ValueError(
+                f"input.elevations: expected none with input={self.kind}, got {', '.join(self.elevations)}; "
+                "say input=plan"
+            )
         if self.fit and self.kind != "drawing":
             raise ValueError(f"input.fit: expected false with input={self.kind}, got true; it belongs to input=drawing")
         if self.azimuths_deg and self.kind not in ("photos", "frames"):
