@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -179,10 +179,9 @@ def _facts(parts: list[Part]) -> dict[str, Any]:
     return {"mesh": mesh, "nodes": nodes}
 
 
-def _others(model: Model) -> dict[str, object]:
+def _others(model: Model) -> dict[str, dict[str, object]]:
     """The pictures beside the sheet, by what they show."""
-    found = model.notes.get("elevations", {})
-    return {str(name): about for name, about in found.items()} if isinstance(found, dict) else {}
+    return cast("dict[str, dict[str, object]]", model.notes.get("elevations", {}))
 
 
 def _warnings(model: Model) -> list[str]:
