@@ -57,7 +57,7 @@ def row_extents(alpha: np.ndarray) -> Float[np.ndarray, "rows 2"]:
     at = solid[rows[0] + ((np.arange(ROWS) + 0.5) / ROWS * height).astype(int)]
     first, last = at.argmax(1), at.shape[1] - at[:, ::-1].argmax(1)
     extents = (np.stack([first, last], 1) - middle) / height
-    return np.where(at.any(1)[:, None], extents, np.nan)
+    return np.where(at.any(1, keepdims=True), extents, np.nan)
 
 
 def _moved(own: np.ndarray, two: list[np.ndarray], azimuth: float, others: np.ndarray) -> float:

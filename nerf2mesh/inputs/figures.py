@@ -104,7 +104,7 @@ def common_windows(
         sides[~level] = np.maximum(sizes[~level, shown] / share, sizes[~level].max(1))
     beside = np.zeros(len(boxes))
     flat = np.flatnonzero(level)
-    beside[flat] = sizes[flat, 0] * axis_shifts([alphas[i] for i in flat], [azimuths_deg[i] for i in flat])
+    beside[flat] = sizes[flat, 0] * axis_shifts([alphas[int(i)] for i in flat], [azimuths_deg[int(i)] for i in flat])
     return [
         ((left + right - side) / 2 + float(shift), (top + bottom - side) / 2, float(side))
         for (top, bottom, left, right), side, shift in zip(boxes, sides, beside)
