@@ -1,11 +1,12 @@
 """Character sheets: how much the second and the third drawing of a figure add.
 
     python -m benchmarks sheets --objects FOLDER --n 20 --views 1 2 3 --look cel --out FILE.json
+    python -m benchmarks sheets --objects FOLDER --sides front right front_right --out OTHER.json
 
 Objects that no prior was trained on (splits heldout and outside, kinds in the order that is given, in each the held-out
-ones first) are drawn from the front, the right and the back by `procedural.drawing`, as orthographic cameras see them,
-onto one white page, which `input=sheet` reads. Of one and two views the page has the first ones. The object has the
-same size in the world for any number of views, that at which all three fit; nothing is aligned afterwards. Solids are
+ones first) are drawn from level sides (front, right and back unless `--sides` says others) by `procedural.drawing`, as
+orthographic cameras see them, onto one white page, which `input=sheet` reads. Of one and two views the page has the
+first ones. The object has one size in the world for any number of views; nothing is aligned afterwards. Solids are
 those of `benchmarks.solid`. Objects that are too thin for them, or whose page is refused, are named and left out.
 The same command with the same FILE.json goes on where it stopped.
 """
@@ -28,6 +29,7 @@ from nerf2mesh.api import fit
 from nerf2mesh.evaluate.protocols.canonical import canonical_frame
 from nerf2mesh.evaluate.protocols.objects import lit_mesh
 from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
+from nerf2mesh.inputs.figures import side_cameras
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order
 from nerf2mesh.procedural.drawing import draw
@@ -36,9 +38,9 @@ from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
 
 SIDES = ("front", "right", "back")
-AZIMUTHS_DEG = (0.0, 270.0, 180.0)
+LEVEL = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right")
 FILL = 0.7
-"""`input.fill` where all three sides are shown."""
+"""`input.fill` where front and right are shown."""
 FIGURE_PX = 320
 FRAME = 2.0 * DEFAULT_DISTANCE * np.tan(np.radians(DEFAULT_FOV_DEG / 2.0))
 """World units that the side of an orthographic frame covers."""
@@ -65,17 +67,18 @@ def sized(mesh: TriangleMesh) -> TriangleMesh:
     return canonical_frame(mesh, radius=0.9 * FILL * FRAME / longest)
 
 
-def fill_of(mesh: TriangleMesh, n_views: int) -> float:
-    """`input.fill` with which the first n views give the same size: the longest side that they show, of the frame."""
-    extent = mesh.vertices.max(0) - mesh.vertices.min(0)
-    shown = extent[[1, 2]] if n_views == 1 else extent
-    return float(shown.max()) / FRAME
+def fill_of(mesh: TriangleMesh, sides: Sequence[str]) -> float:
+    """`input.fill` with which these sides give the same size: the longest extent that they show, of the frame."""
+    azimuth = np.radians(side_cameras(sides)[0])
+    across = np.stack([-np.sin(azimuth), np.cos(azimuth)]).T @ mesh.vertices[:, :2].T
+    height = mesh.vertices[:, 2].max() - mesh.vertices[:, 2].min()
+    return float(max(height, np.ptp(across, axis=1).max())) / FRAME
 
 
-def figures(mesh: TriangleMesh, look: str) -> torch.Tensor:
-    """The three drawings, straight RGBA [3, s, s, 4]."""
-    azimuths = torch.tensor(AZIMUTHS_DEG)
-    cameras = Camera.orbit(azimuths, torch.zeros(3), width_px=FIGURE_PX, orthographic=True)
+def figures(mesh: TriangleMesh, look: str, sides: Sequence[str]) -> torch.Tensor:
+    """The drawings of level sides, straight RGBA [n, s, s, 4]."""
+    azimuths = torch.tensor(side_cameras(sides)[0])
+    cameras = Camera.orbit(azimuths, torch.zeros(len(sides)), width_px=FIGURE_PX, orthographic=True)
     rendering = rasterize_mesh(mesh, cameras, supersample=2, shading="lambert")
     return draw(mesh_gbuffer(rendering, cameras), look)
 
@@ -87,18 +90,18 @@ def write_page(path: Path, drawings: torch.Tensor) -> None:
     Image.fromarray((page * 255).round().byte().numpy()).save(path)
 
 
-def measured(mesh: TriangleMesh, n_views: int, look: str, overrides: Sequence[str]) -> dict[str, float]:
-    """Volume IoU (`benchmarks.solid`) of the fit to a page with the first n sides."""
+def measured(mesh: TriangleMesh, sides: Sequence[str], look: str, overrides: Sequence[str]) -> dict[str, float]:
+    """Volume IoU (`benchmarks.solid`) of the fit to a page with these sides."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.png"
-        write_page(page, figures(mesh, look)[:n_views])
-        views, domain = ",".join(SIDES[:n_views]), "photo" if look in ("photo", "albedo", "cel") else "lineart"
+        write_page(page, figures(mesh, look, sides))
+        views, domain = ",".join(sides), "photo" if look in ("photo", "albedo", "cel") else "lineart"
         asked = ["input=sheet", f"input.image={page}", f"input.views=[{views}]", f"input.domain={domain}"]
-        result = fit(overrides=[*asked, f"input.fill={fill_of(mesh, n_views):.5f}", *ONLY_WHAT_IS_MEASURED, *overrides])
+        result = fit(overrides=[*asked, f"input.fill={fill_of(mesh, sides):.5f}", *ONLY_WHAT_IS_MEASURED, *overrides])
     assert result.mesh is not None
     found = hidden_iou(result.mesh, mesh)
-    return {"views": n_views, "volume_iou": found, "seconds": time.perf_counter() - start}
+    return {"views": len(sides), "volume_iou": found, "seconds": time.perf_counter() - start}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,12 +111,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", default=["character", "animal", "other"])
     parser.add_argument("--n", type=int, default=20)
     parser.add_argument("--views", type=int, nargs="+", choices=[1, 2, 3], default=[1, 2, 3])
+    parser.add_argument("--sides", nargs=3, default=list(SIDES), choices=list(LEVEL), help="in the order of the page")
     parser.add_argument("--look", default="cel", help="of procedural.drawing: cel, line, pencil ...")
     parser.add_argument("--overrides", nargs="*", default=["preset=preview"], help="settings of the runs")
     parser.add_argument("--out", type=Path, help="JSON file for the figures, written after every object")
     asked = parser.parse_args(argv)
     folder = ObjectFolder(asked.objects)
     settings = {"look": asked.look, "overrides": asked.overrides}
+    if tuple(asked.sides) != SIDES:
+        settings["sides"] = asked.sides
     rows = kept_rows(asked.out, settings)
     done = {row["object"] for row in rows}
     for entry in chosen(folder, asked.kinds, asked.n):
@@ -127,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         about = {"object": entry.path.stem, "split": entry.split, "kind": entry.kind}
         try:
-            rows += [about | measured(mesh, n_views, asked.look, asked.overrides) for n_views in asked.views]
+            rows += [about | measured(mesh, asked.sides[:n], asked.look, asked.overrides) for n in asked.views]
         except ValueError as error:
             print(f"{entry.path.stem} is left out: {error}", flush=True)
             continue

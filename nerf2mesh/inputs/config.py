@@ -49,8 +49,8 @@ class PhotosConfig:
     turntable: bool = False
     """The object turned before a camera that stood still: structure from motion then looks at the object alone."""
     matching: Annotated[str, OneOf("auto", "exhaustive", "sequential")] = "auto"
-    """Pairs that are matched: exhaustive, sequential (neighbors in time), or auto: sequential for videos and for more
-    than 80 photographs."""
+    """Pairs that are matched: exhaustive, sequential (neighbors in time, and 40 key frames with each other), or auto:
+    sequential for more than 80 photographs or frames."""
     exposure: Annotated[str, OneOf("even", "keep")] = "even"
     """Photographs that structure from motion placed: even brings them to one exposure by the points that they share,
     keep takes them as they are."""
@@ -89,6 +89,9 @@ class InputConfig:
     views: Annotated[list[Annotated[str, OneOf(*SIDES)]], Length(0, 64)] = field(default_factory=list)
     """With input=sheet and input.sheet the sides that the figures show, in reading order; left is the object's own
     left. Empty takes what is usual for their number."""
+    hull_margin: Annotated[float, Within(0.0, 1.0)] | None = 0.01
+    """With input=sheet: nothing of the object is farther outside of any figure's outline than this share of its height.
+    Null lets the figures pull at the object without such a bound."""
     azimuths_deg: Annotated[list[Annotated[float, Within(-360.0, 360.0)]], Length(0, 10_000)] = field(
         default_factory=list
     )
@@ -180,6 +183,9 @@ class InputConfig:
     """Plans: a wider gap between walls is no opening."""
     slab_m: Annotated[float, Within(0.01, 1.0)] = 0.1
     """Plans: thickness of floors and ceilings."""
+    elevations: Annotated[dict[str, FilePath], Length(0, 1000)] = field(default_factory=dict[str, str])
+    """Plans: pictures of surfaces seen straight on, such as +input.elevations.south=FILE for a facade (north is up on
+    the sheet), kitchen_north for a room's wall, kitchen_floor, kitchen_ceiling; see docs/plans-and-drawings.md."""
     gaps: Annotated[str, OneOf("open", "passage")] = "open"
     """Plans: what a gap between two rooms is where neither a door nor a window is drawn: open (one room with two parts)
     or passage (two rooms and an opening as high as a door)."""
@@ -200,6 +206,11 @@ class InputConfig:
             )
         if self.views and self.kind != "sheet" and not self.sheet:
             raise ValueError(f"input.views: expected none with input={self.kind}, got {self.views}; say input=sheet")
+        if self.elevations and self.kind != "plan":
+            raise ValueError(
+                f"input.elevations: expected none with input={self.kind}, got {', '.join(self.elevations)}; "
+                "say input=plan"
+            )
         if self.fit and self.kind != "drawing":
             raise ValueError(f"input.fit: expected false with input={self.kind}, got true; it belongs to input=drawing")
         if self.azimuths_deg and self.kind not in ("photos", "frames"):

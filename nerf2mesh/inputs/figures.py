@@ -1,7 +1,8 @@
 """Pictures of one object from named sides, without measured cameras: brought to one scale, in front of orbit cameras.
 
 The object stands upright and all pictures show all of it, so that from every level side it has one height: its box is
-brought to one height and ground line. A view from straight above has the front's width instead.
+brought to one height and ground line. A view from straight above has the front's width instead. Two sides at right
+angles are centered by their own boxes, any other so that it agrees with them (`figure_places`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from nerf2mesh.inputs.config import InputConfig
+from nerf2mesh.inputs.figure_places import axis_shifts
 from nerf2mesh.inputs.framing import Window, object_box, resample
 from nerf2mesh.types import Camera, View
 
@@ -56,7 +58,7 @@ def figure_views(
     orthographic: bool,
 ) -> tuple[View, ...]:
     """Square views of cut-out pictures (straight RGBA [h, w, 4], float32 in [0, 1]) at `input.size_px`."""
-    windows = common_windows([picture[..., 3] for picture in pictures], elevations_deg, config.fill)
+    windows = common_windows([picture[..., 3] for picture in pictures], azimuths_deg, elevations_deg, config.fill)
     views = []
     for picture, window, azimuth, elevation in zip(pictures, windows, azimuths_deg, elevations_deg):
         camera = Camera.orbit(
@@ -72,9 +74,12 @@ def figure_views(
     return tuple(views)
 
 
-def common_windows(alphas: Sequence[np.ndarray], elevations_deg: Sequence[float], fill: float) -> list[Window]:
+def common_windows(
+    alphas: Sequence[np.ndarray], azimuths_deg: Sequence[float], elevations_deg: Sequence[float], fill: float
+) -> list[Window]:
     """One window for each mask [h, w], so that the object has the same height in all level ones; the longest side of
-    any of them is `fill` of its window.
+    any of them is `fill` of its window. A view from above or below has the width of the front or back, else the depth
+    of the first level view.
 
     Raises:
         ValueError: an object of a few pixels.
@@ -92,10 +97,15 @@ def common_windows(alphas: Sequence[np.ndarray], elevations_deg: Sequence[float]
     if level.any():
         per_height = float((sizes[level].max(1) / sizes[level, 0]).max()) / fill
         sides[level] = per_height * sizes[level, 0]
-        first = int(np.flatnonzero(level)[0])
+        facing = level & (np.abs(np.sin(np.radians(azimuths_deg))) < 0.5)
+        first = int(np.flatnonzero(facing if facing.any() else level)[0])
         share = sizes[first, 1] / sides[first]
-        sides[~level] = np.maximum(sizes[~level, 1] / share, sizes[~level].max(1))
+        shown = 1 if facing.any() else 0
+        sides[~level] = np.maximum(sizes[~level, shown] / share, sizes[~level].max(1))
+    beside = np.zeros(len(boxes))
+    flat = np.flatnonzero(level)
+    beside[flat] = sizes[flat, 0] * axis_shifts([alphas[int(i)] for i in flat], [azimuths_deg[int(i)] for i in flat])
     return [
-        ((left + right - side) / 2, (top + bottom - side) / 2, float(side))
-        for (top, bottom, left, right), side in zip(boxes, sides)
+        ((left + right - side) / 2 + float(shift), (top + bottom - side) / 2, float(side))
+        for (top, bottom, left, right), side, shift in zip(boxes, sides, beside)
     ]

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw
 
 from nerf2mesh.inputs.config import DRAWINGS, InputConfig
 from nerf2mesh.inputs.domain import SUPPOSED, understood
+from nerf2mesh.inputs.figure_checks import check_figures
+from nerf2mesh.inputs.figure_hull import bounded
 from nerf2mesh.inputs.figures import LEVEL_DEG, USUAL, figure_views, side_cameras
 from nerf2mesh.inputs.foreground import Foreground, find_figures
 from nerf2mesh.inputs.picture import Picture, read_picture
@@ -56,7 +58,8 @@ def load_sheet(config: InputConfig) -> Observations:
     page, and `sheet`: the sides, and each figure's box in pixels of the page.
 
     Raises:
-        ValueError: in one line, another number of figures than of views, or heights that cannot be one object's.
+        ValueError: in one line, another number of figures than of views, a side named twice, or figures that cannot be
+            one object's.
     """
     names = config.images or [config.image]
     pictures = [read_picture(name) for name in names]
@@ -69,6 +72,9 @@ def load_sheet(config: InputConfig) -> Observations:
     figures = [figure for page in pages for figure in page.figures()]
     told = replace(usual_fov(config), domain=domain)
     made = figure_views(figures, azimuths, elevations, told, orthographic=True)
+    warnings += check_figures(made, views)
+    if config.hull_margin is not None:
+        made = bounded(made, config.hull_margin)
     said = dict.fromkeys(warning for page in pages for warning in page.found.warnings)
     facts = {
         "figures": len(boxes),

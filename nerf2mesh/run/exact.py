@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,11 +17,13 @@ import torch
 from nerf2mesh.config import Config
 from nerf2mesh.inputs.drawing import read_drawing
 from nerf2mesh.inputs.plan import OpenWalls, Plan, read_plan
+from nerf2mesh.inputs.plan.elevations import read_elevations
 from nerf2mesh.inputs.plan.picture import gap_picture, plan_picture
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.solid.building import building_parts, room_color, walk_start
 from nerf2mesh.mesh.solid.hull import hull_parts
 from nerf2mesh.mesh.solid.parts import Part, faceted, merged
+from nerf2mesh.mesh.solid.surfaces import with_elevations
 from nerf2mesh.report import EnergyMeter, StageClock, provenance, write_json, write_report, write_turntable
 from nerf2mesh.rights.record import attribution_page
 from nerf2mesh.run.finish import save_files, write_times
@@ -84,6 +86,7 @@ def plan_model(config: Config) -> Model:
     """A building from `input.image`; ValueError as in `run_exact`."""
     try:
         plan = read_plan(config.input)
+        elevations = read_elevations(plan, config.input)
     except OpenWalls as error:
         raise ValueError(f"{error}{_drawn(error, config.output_dir)}") from error
     colors = [room_color(k) for k in range(len(plan.rooms))]
@@ -96,7 +99,9 @@ def plan_model(config: Config) -> Model:
     }
     notes |= {"understood": plan_picture(plan, colors), "warnings": list(plan.warnings)}
     notes |= {} if sheet.picture is None else {"picture": sheet.picture}
-    parts = building_parts(plan, config.input)
+    parts, said = with_elevations(building_parts(plan, config.input), plan, elevations, config.input)
+    notes["warnings"] = [*plan.warnings, *said]
+    notes |= {"elevations": {one.name: {"file": Path(one.path).name, "sha256": one.sha256} for one in elevations}}
     return Model(parts, notes, _plan_metrics(plan), {"rooms.json": rooms_table(plan)}, {"walk": walk_start(plan)})
 
 
@@ -174,6 +179,11 @@ def _facts(parts: list[Part]) -> dict[str, Any]:
     return {"mesh": mesh, "nodes": nodes}
 
 
+def _others(model: Model) -> dict[str, dict[str, object]]:
+    """The pictures beside the sheet, by what they show."""
+    return cast("dict[str, dict[str, object]]", model.notes.get("elevations", {}))
+
+
 def _warnings(model: Model) -> list[str]:
     said = model.notes.get("warnings", [])
     return [str(line) for line in said] if isinstance(said, list) else []
@@ -183,7 +193,9 @@ def _write(result: Result, model: Model, folder: RunFolder, clock: StageClock, r
     """All files of the run folder."""
     config, image = result.config, Path(result.config.input.image or "")
     origin = provenance(
-        inputs={"image": {"file": image.name, "sha256": model.notes["sha256"]}}, weights={}, seed=config.seed
+        inputs={"image": {"file": image.name, "sha256": model.notes["sha256"]}, **_others(model)},
+        weights={},
+        seed=config.seed,
     )
     origin |= {"changes": changed} if (changed := folder.history()) else {}
     result.record = run_record(config, rights, origin, result.observations)

@@ -92,6 +92,7 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
     for i, adapter in enumerate(config.lora.adapters):
         path = Path(adapter).expanduser()
         yield f"lora.adapters[{i}]", str(located(path)) if path.exists() else adapter
+    yield from ((f"input.elevations.{name}", path) for name, path in config.input.elevations.items())
     if config.distill.source:
         yield "distill.source", config.distill.source
     if config.start_from:

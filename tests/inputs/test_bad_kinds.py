@@ -89,6 +89,21 @@ def video_of_one_frame(folder: Path) -> tuple[list[str], list[str]]:
     return ["input=photos", f"input.image={folder / 'still.mp4'}"], ["expected at least two frames, got 1"]
 
 
+def video_of_nothing(folder: Path) -> tuple[list[str], list[str]]:
+    (folder / "junk.mp4").write_bytes(b"no video")
+    return ["input=photos", f"input.image={folder / 'junk.mp4'}"], ["expected a video that OpenCV reads"]
+
+
+def front_and_back_of_two_objects(folder: Path) -> tuple[list[str], list[str]]:
+    """One file each, of other aspects: made one height, a tall thing and a wide one share little."""
+    for name, box in (("tall", (130, 20, 170, 380)), ("wide", (20, 150, 280, 250))):
+        page = Image.new("RGB", (300, 400), "white")
+        ImageDraw.Draw(page).ellipse(box, fill=(180, 60, 40))
+        page.save(folder / f"{name}.png")
+    files = f"[{folder / 'tall.png'},{folder / 'wide.png'}]"
+    return ["input=sheet", f"input.image={files}", "input.views=[front,back]"], ["mirror image of front"]
+
+
 def _ball(folder: Path) -> Path:
     return Path(seen_ball().save_picture(folder / "ball.png"))
 
@@ -115,14 +130,17 @@ def nan_in_an_exr(folder: Path) -> tuple[list[str], list[str]]:
 CASES = [
     *(other_part, other_part_of_a_fit, swapped_angle, no_closed_outline, photographs_of_two_objects),
     *(figures_of_two_heights, open_walls, transforms_without_files, video_of_one_frame),
+    *(video_of_nothing, front_and_back_of_two_objects),
     *(depth_of_another_size, nan_in_a_depth_map, nan_in_an_exr),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_one_line_and_no_run_folder(case: Case, tmp_path: Path) -> None:
+def test_one_line_and_no_run_folder(case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words, said = case(tmp_path)
     run = tmp_path / "run"
+    capfd.readouterr()
     _refused(_command(*words, f"output_dir={run}"), *said)
+    assert capfd.readouterr().err == ""  # of libraries that write past Python
     left = [file.name for file in run.iterdir()] if run.exists() else []
     assert left == (["open_walls.png"] if case is open_walls else [])

@@ -108,9 +108,21 @@ def test_a_top_view_has_the_fronts_width() -> None:
     front, top = np.zeros((100, 100), np.float32), np.zeros((100, 100), np.float32)
     front[10:90, 30:70] = 1.0  # 80 high, 40 wide
     top[45:55, 40:60] = 1.0  # 20 wide, 10 deep: drawn at half the scale
-    windows = common_windows([front, top], [0.0, 90.0], 0.8)
+    windows = common_windows([front, top], [0.0, 0.0], [0.0, 90.0], 0.8)
     assert windows[0] == (0.0, 0.0, 100.0)
     assert windows[1] == (25.0, 25.0, 50.0)
+
+
+def test_a_top_view_beside_side_views_alone_has_their_depth() -> None:
+    """The side's width is the object's depth, which the view from above shows from top to bottom."""
+    side, top = np.zeros((100, 100), np.float32), np.zeros((100, 100), np.float32)
+    side[10:90, 40:60] = 1.0  # 80 high, 20 deep
+    top[45:55, 40:60] = 1.0  # 20 wide, 10 deep: drawn at half the scale
+    assert common_windows([side, top], [270.0, 0.0], [0.0, 90.0], 0.8)[1] == (25.0, 25.0, 50.0)
+    front = np.zeros((100, 100), np.float32)
+    front[10:90, 30:70] = 1.0
+    windows = common_windows([side, front, top], [270.0, 0.0, 0.0], [0.0, 0.0, 90.0], 0.8)
+    assert windows[2] == (25.0, 25.0, 50.0)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +142,45 @@ def test_figures_that_cannot_be_one_object_are_refused(tmp_path: Path) -> None:
     path = _page(tmp_path / "page.png", ROW | {"back": (750, 185, 90)})
     with pytest.raises(ValueError, match=r"figures of one height .* level views of one object"):
         _load(image=str(path), views=["front", "right", "back"])
+
+
+def _ellipses(path: Path, *halves: tuple[int, int]) -> str:
+    """One figure beside the other, of half axes across and up."""
+    page = Image.new("RGB", (400 * len(halves), 420), (255, 255, 255))
+    pen = ImageDraw.Draw(page)
+    for k, (across, up) in enumerate(halves):
+        pen.ellipse((200 + 400 * k - across, 210 - up, 200 + 400 * k + across, 210 + up), fill=(180, 60, 40))
+    page.save(path)
+    return str(path)
+
+
+def test_opposite_sides_have_one_outline(tmp_path: Path) -> None:
+    """Ellipses of one height share as much as their widths: 40 % is refused, 70 % warned of, 95 % neither."""
+    path = tmp_path / "page.png"
+    with pytest.raises(ValueError, match=r"expected back to be the mirror image of front in outline, .* share 4\d%"):
+        _load(image=_ellipses(path, (60, 150), (150, 150)), views=["front", "back"])
+    config = InputConfig(kind="sheet", size_px=128, foreground="plain", views=["left", "right"])
+    config.image = _ellipses(path, (105, 150), (150, 150))
+    assert any("share only 7" in said for said in load_observations(config).notes["warnings"])
+    config.image = _ellipses(path, (142, 150), (150, 150))
+    assert not any("share only" in said for said in load_observations(config).notes["warnings"])
+
+
+def test_the_depth_of_a_top_view_is_that_of_the_side(tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    views = ["front", "right", "top"]
+    with pytest.raises(ValueError, match=r"expected one depth in right and top, .* \(5\d% apart\)"):
+        _load(image=_ellipses(path, (100, 150), (120, 150), (100, 55)), views=views)
+    config = InputConfig(kind="sheet", size_px=128, foreground="plain", views=views)
+    config.image = _ellipses(path, (100, 150), (120, 150), (100, 100))
+    assert any("depths in right and top differ by 1" in said for said in load_observations(config).notes["warnings"])
+    config.image = _ellipses(path, (100, 150), (120, 150), (100, 119))
+    assert not any("depths" in said for said in load_observations(config).notes["warnings"])
+
+
+def test_a_side_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"input\.views: expected each side once, got front twice"):
+        _load(image=_ellipses(tmp_path / "page.png", (100, 150), (100, 150)), views=["front", "front"])
 
 
 @pytest.mark.parametrize(("domain", "is_solid"), [("lineart", True), ("photo", False)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +109,8 @@ def _sheet_views(config: InputConfig) -> tuple[View, ...]:
     """The sheet's figures through the clip's lens: a prior sees pictures of one projection."""
     if not config.sheet:
         return ()
-    named = {"image": None, "images": list(config.sheet), "frames": None, "sheet": [], "range": [], "azimuths_deg": []}
+    named: dict[str, Any] = {"hull_margin": None}  # the clip moves what the sheet shows
+    named |= {"image": None, "images": list(config.sheet), "frames": None, "sheet": [], "range": [], "azimuths_deg": []}
     if len(config.sheet) == 1:
         named |= {"image": config.sheet[0], "images": []}
     try:

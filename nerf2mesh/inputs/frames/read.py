@@ -19,6 +19,7 @@ from PIL import Image
 from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.photos.files import PICTURES
 from nerf2mesh.inputs.picture import MAX_BYTES, MAX_SIDE_PX, Picture, read_picture
+from nerf2mesh.inputs.video import opened_video
 from nerf2mesh.utils.regular_file import read_regular
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
@@ -169,9 +170,7 @@ def _video(path: Path, config: InputConfig) -> Iterator[Timed]:
     import cv2
 
     _read(path)
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise ValueError(f"input.frames: expected a video that OpenCV reads, got {path}; save it as MP4 (H.264)")
+    video = opened_video(path, "input.frames")
     rate = float(video.get(cv2.CAP_PROP_FPS)) or USUAL_FPS
     number = 0
     while not _past(config, number):

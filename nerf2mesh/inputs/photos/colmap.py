@@ -78,7 +78,7 @@ def import_pycolmap() -> Any:
             "input.image: expected the package pycolmap for COLMAP models and for photographs without poses, "
             "got none installed; pip install 'nerf2mesh[photos]'"
         ) from error
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL.value)
     _keep_handlers()
     return pycolmap
 

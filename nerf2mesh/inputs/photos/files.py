@@ -15,6 +15,7 @@ from nerf2mesh.inputs.config import InputConfig
 from nerf2mesh.inputs.photos import dtu, transforms
 from nerf2mesh.inputs.photos.colmap import colmap_model
 from nerf2mesh.inputs.picture import WORKING_SIDE_PX, Picture, read_picture
+from nerf2mesh.inputs.video import opened_video
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
@@ -121,9 +122,7 @@ def video_frames(path: Path, most: int) -> list[Unposed]:
     Laplacian."""
     import cv2
 
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise ValueError(f"input.image: expected a video that OpenCV reads, got {path}; save it as MP4 (H.264)")
+    video = opened_video(path, "input.image")
     total = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
     best: dict[int, tuple[float, np.ndarray]] = {}
     number = 0
@@ -169,6 +168,6 @@ def exif_focal_px(file: Path, picture: Picture) -> float | None:
 
 
 def _unposed(number: int, file: Path) -> Unposed:
-    """Numbered, so that files of one name in two folders differ."""
+    """Numbered, so that files of one name in two folders differ; without spaces, which part names in lists of pairs."""
     picture = read_picture(file)
-    return Unposed(picture, f"{number:04d}_{file.stem}.png", exif_focal_px(file, picture))
+    return Unposed(picture, f"{number:04d}_{'_'.join(file.stem.split())}.png", exif_focal_px(file, picture))

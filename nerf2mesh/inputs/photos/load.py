@@ -101,7 +101,7 @@ def read_capture(config: InputConfig) -> Capture:
             (find_foreground(item.picture, config.without_questions()).rgba[..., 3] > 0.5).astype(np.uint8) * 255
             for item in pictures
         ]
-    return find_poses(pictures, config.photos, ordered=source.layout == "video", masks=masks)
+    return find_poses(pictures, config.photos, masks)
 
 
 def placed(capture: Capture, cuts: list[CutOut], config: InputConfig) -> tuple[WorldChange, np.ndarray, str]:

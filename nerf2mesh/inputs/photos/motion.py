@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from nerf2mesh.inputs.config import PhotosConfig
+from nerf2mesh.inputs.photos.adjust import adjusted
 from nerf2mesh.inputs.photos.capture import Capture
 from nerf2mesh.inputs.photos.colmap import from_reconstruction, import_pycolmap, open_model
 from nerf2mesh.inputs.photos.exposure import evened
@@ -28,26 +29,28 @@ from nerf2mesh.inputs.photos.files import Unposed
 EXHAUSTIVE_UP_TO = 80
 OVERLAP = 12
 """Neighbors in time that sequential matching pairs with each frame."""
+KEY_FRAMES = 40
+"""So many frames, evenly picked, sequential matching pairs with each other, which closes the way around the object."""
+METHOD = "adjusted without needless distortion, closed around"
+"""Of what a kept model is the outcome; part of the cache's key."""
 FEWEST = 3
 SEED = 0
 GREY = 118
 """Behind transparent pictures; plain, so that no feature comes from it."""
 
 
-def find_poses(
-    pictures: Sequence[Unposed], config: PhotosConfig, *, ordered: bool, masks: Sequence[np.ndarray] | None = None
-) -> Capture:
+def find_poses(pictures: Sequence[Unposed], config: PhotosConfig, masks: Sequence[np.ndarray] | None = None) -> Capture:
     """The capture of the pictures that could be placed.
 
-    ordered: they are frames of a video. masks: uint8 [h, w] each, above 0 where features may lie.
+    masks: uint8 [h, w] each, above 0 where features may lie.
 
     Raises:
         ValueError: in one line, how many pictures were placed where these are too few.
     """
     pycolmap = import_pycolmap()
-    folder = _cache_folder(config) / _key(pycolmap, pictures, config, ordered, masks)
+    folder = _cache_folder(config) / _key(pycolmap, pictures, config, masks)
     if not (folder / "images.bin").is_file():
-        _reconstruct(pycolmap, pictures, config, ordered, masks, folder)
+        _reconstruct(pycolmap, pictures, config, masks, folder)
     n_placed = 0
     if (folder / "images.bin").is_file():
         model = open_model(folder)
@@ -86,10 +89,8 @@ def _cache_folder(config: PhotosConfig) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nerf2mesh" / "poses"
 
 
-def _key(
-    pycolmap: Any, pictures: Sequence[Unposed], config: PhotosConfig, ordered: bool, masks: Sequence[np.ndarray] | None
-) -> str:
-    digest = hashlib.sha256(repr((pycolmap.__version__, config.matching, ordered, SEED)).encode())
+def _key(pycolmap: Any, pictures: Sequence[Unposed], config: PhotosConfig, masks: Sequence[np.ndarray] | None) -> str:
+    digest = hashlib.sha256(repr((pycolmap.__version__, config.matching, SEED, METHOD)).encode())
     for item in pictures:
         digest.update(repr((item.name, item.focal_px, item.picture.sha256)).encode())
     for mask in masks or ():
@@ -101,7 +102,6 @@ def _reconstruct(
     pycolmap: Any,
     pictures: Sequence[Unposed],
     config: PhotosConfig,
-    ordered: bool,
     masks: Sequence[np.ndarray] | None,
     folder: Path,
 ) -> None:
@@ -114,29 +114,39 @@ def _reconstruct(
         database = place / "database.db"
         for group in _same_lens(pictures):
             _extract(pycolmap, place, database, group, masks is not None)
-        sequential = config.matching == "sequential" or (
-            config.matching == "auto" and (ordered or len(pictures) > EXHAUSTIVE_UP_TO)
-        )
+        sequential = config.matching == "sequential" or (config.matching == "auto" and len(pictures) > EXHAUSTIVE_UP_TO)
+        names = [item.name for item in pictures]
+        listed = place / "pairs.txt"
+        listed.write_text("".join(f"{names[i]} {names[j]}\n" for i, j in pairs(len(names), sequential)))
         matching = pycolmap.FeatureMatchingOptions(num_threads=1)
         verification = pycolmap.TwoViewGeometryOptions()
         verification.ransac.random_seed = SEED
-        if sequential:
-            pairing = pycolmap.SequentialPairingOptions(overlap=OVERLAP, quadratic_overlap=False)
-            pycolmap.match_sequential(str(database), matching, pairing, verification, pycolmap.Device.cpu)
-        else:
-            pairing = pycolmap.ExhaustivePairingOptions()
-            pycolmap.match_exhaustive(str(database), matching, pairing, verification, pycolmap.Device.cpu)
+        pairing = pycolmap.ImportedPairingOptions(match_list_path=str(listed))
+        pycolmap.match_image_pairs(str(database), matching, pairing, verification, pycolmap.Device.cpu)
         (place / "models").mkdir()
         options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=SEED, min_model_size=FEWEST)
         models = pycolmap.incremental_mapping(str(database), str(place / "images"), str(place / "models"), options)
         if not models:
             return
         best = max(models.values(), key=lambda model: (model.num_reg_images(), len(model.points3D)))
+        best = adjusted(pycolmap, best)
         written = place / "best"
         written.mkdir()
         best.write_binary(str(written))
         if not folder.exists():
             shutil.move(str(written), str(folder))
+
+
+def pairs(n: int, sequential: bool) -> list[tuple[int, int]]:
+    """Which of n pictures are matched: all with all, or each with its neighbors and key frames with each other.
+
+    Without the latter a walk around an object never meets its beginning, and its error grows all the way.
+    """
+    if not sequential:
+        return [(i, j) for i in range(n) for j in range(i + 1, n)]
+    near = {(i, j) for i in range(n) for j in range(i + 1, min(n, i + 1 + OVERLAP))}
+    keys = sorted({round(k) for k in np.linspace(0, n - 1, min(n, KEY_FRAMES))})
+    return sorted(near | {(i, j) for i in keys for j in keys if i < j})
 
 
 def _write_pictures(place: Path, pictures: Sequence[Unposed], masks: Sequence[np.ndarray] | None) -> None:

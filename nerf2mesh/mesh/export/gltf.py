@@ -28,6 +28,7 @@ from nerf2mesh.rights.seal import BLANK
 FLOAT, UINT16, UINT32 = 5126, 5123, 5125
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 LINEAR, LINEAR_MIPMAP_LINEAR, REPEAT = 9729, 9987, 10497
+CLAMP_TO_EDGE = 33071
 GENERATOR = "nerf2mesh"
 
 
@@ -196,22 +197,22 @@ def _material(document: Document, mesh: TriangleMesh) -> dict:
         "doubleSided": not mesh.is_watertight,
     }
     if mesh.texture is not None and mesh.uv is not None:
-        surface["baseColorTexture"] = {"index": _texture(document, "base_color", mesh.texture)}
+        surface["baseColorTexture"] = {"index": add_texture(document, "base_color", mesh.texture)}
         if mesh.texture.shape[2] == 4 and mesh.texture[..., 3].min() < 255:
             material["alphaMode"] = "MASK"
     if mesh.normal_map is not None and mesh.uv is not None:
-        material["normalTexture"] = {"index": _texture(document, "normal", mesh.normal_map)}
+        material["normalTexture"] = {"index": add_texture(document, "normal", mesh.normal_map)}
     if mesh.orm is not None and mesh.uv is not None:
-        packed = {"index": _texture(document, "occlusion_roughness_metallic", mesh.orm)}
+        packed = {"index": add_texture(document, "occlusion_roughness_metallic", mesh.orm)}
         surface |= {"metallicFactor": 1.0, "roughnessFactor": 1.0, "metallicRoughnessTexture": packed}
         material["occlusionTexture"] = dict(packed)
     return material
 
 
-def _texture(document: Document, name: str, image: np.ndarray) -> int:
-    """The index of a new texture."""
+def add_texture(document: Document, name: str, image: np.ndarray, wrap: int = REPEAT) -> int:
+    """The index of a new texture; `wrap` is what all textures of the document show beyond their edges."""
     tree, view = document.tree, document.add_bytes(png_bytes(image))
-    tree["samplers"] = [{"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": REPEAT, "wrapT": REPEAT}]
+    tree["samplers"] = [{"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": wrap, "wrapT": wrap}]
     tree.setdefault("images", []).append({"name": name, "bufferView": view, "mimeType": "image/png"})
     tree.setdefault("textures", []).append({"sampler": 0, "source": len(tree["images"]) - 1})
     return len(tree["textures"]) - 1

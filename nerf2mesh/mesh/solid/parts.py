@@ -14,13 +14,25 @@ SRGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What some faces [n] of a part show: uv [n, 3, 2] at corners, from the lower left of image [h, w, 3] uint8."""
+
+    name: str
+    faces: np.ndarray
+    uv: np.ndarray
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
 class Part:
-    """A node of a scene: its mesh in metres in the world frame (+Z up), and the color of its material."""
+    """A node of a scene: its mesh in metres in the world frame (+Z up), the color of its material, and the pictures on
+    some of its faces, each of which is a material of its own."""
 
     name: str
     mesh: TriangleMesh
     color: SRGB
     material: str
+    pictures: tuple[Picture, ...] = ()
 
 
 def to_mesh(solid: manifold3d.Manifold) -> TriangleMesh:
