@@ -1,6 +1,6 @@
 """A still camera's frames of models whose motion is known: how the mesh follows, seen from there and from the side.
 
-    python -m benchmarks animated --data FOLDER --out DIR [--models Cow eel] [--most N] [--overrides ...]
+    python -m benchmarks animated --data FOLDER --out DIR [--models Cow eel] [--every N] [--most N] [--overrides ...]
     python -m benchmarks animated --out DIR --table
 
 FOLDER holds the eight rigged models (Quaternius, CC0); eel and walker are made here. Each is rendered at 24 frames of
@@ -29,7 +29,7 @@ import pickle
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -166,12 +166,14 @@ def _iou(a: TriangleMesh, b: TriangleMesh, camera: Camera) -> float:
     return float((one & two).sum() / (one | two).sum().clamp_min(1))
 
 
-def measured(data: Path, name: str, way: str, overrides: Sequence[str], kept: Path) -> Row:
-    """One run and its figures; kept: the folder of the first frames."""
+def measured(data: Path, name: str, way: str, overrides: Sequence[str], kept: Path, every: int = 1) -> Row:
+    """One run and its figures; kept: the folder of the first frames; every: one frame of so many is followed."""
     known = truth(data, name)
     first = first_frame(known, way, overrides, kept / f"{name}-{way}.pickle")
+    known = replace(known, meshes=known.meshes[::every], times_s=known.times_s[::every])
+    clip = Clip(first.clip.images[::every], first.clip.cameras[::every], first.clip.times_s[::every])
     start = time.monotonic()
-    made = carry(first.mesh, first.clip, load_config(["input=frames", *overrides]).motion)
+    made = carry(first.mesh, clip, load_config(["input=frames", *overrides]).motion)
     seconds = time.monotonic() - start
     found = {"given": float(np.mean(made.silhouettes)), **figures(known, made.mesh, made.track)}
     return {"model": name, "way": way, **found, "s": first.seconds + seconds, "motion_s": seconds}
@@ -198,6 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--overrides", nargs="*", default=list(USUAL), help="settings of the runs")
+    parser.add_argument("--every", type=int, default=1, help="follow one of so many of the 24 frames")
     parser.add_argument("--most", type=int, default=10**6, help="end after so many runs")
     parser.add_argument("--repeat", action="store_true", help="run the first model twice and compare")
     parser.add_argument("--table", action="store_true", help="only print what is there")
@@ -208,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked.out.mkdir(parents=True, exist_ok=True)
     first = asked.out / "first"
     first.mkdir(exist_ok=True)
-    path, settings = asked.out / "animated.json", {"overrides": list(asked.overrides)}
+    path, settings = asked.out / "animated.json", {"overrides": list(asked.overrides), "every": asked.every}
     rows = kept_rows(path, settings)
     if asked.repeat:
         print(repeated(data, asked.models[0], asked.overrides))
@@ -217,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing = [(name, way) for name in asked.models for way in asked.ways if (name, way) not in done]
     for name, way in [] if asked.table else missing[: asked.most]:
         torch.manual_seed(0)
-        rows.append(measured(data, name, way, asked.overrides, first))
+        rows.append(measured(data, name, way, asked.overrides, first, asked.every))
         keep_rows(path, settings, rows)
         print(json.dumps(rows[-1]), flush=True)
     print(table(rows))
