@@ -78,8 +78,8 @@ def test_a_turn_in_the_picture_keeps_its_shape() -> None:
 
 
 def test_the_last_rounds_widen_what_is_wider() -> None:
-    """A third higher, which no rigid body is: more than half of what lies between the silhouettes is gone, and along the
-    camera's axis nothing has moved."""
+    """A third higher, which no rigid body is: more than half of what lies between the silhouettes is gone, and nothing
+    has moved along the camera's axis."""
     mesh = egg()
     frame = frames_of(filmed([mesh.vertices, mesh.vertices * [1.0, 1.0, 1.33]], mesh))[1]
     moved, body = mesh.vertices, Body.of(mesh)
