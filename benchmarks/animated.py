@@ -43,6 +43,7 @@ from benchmarks.kept import Row, keep_rows, kept_rows
 from benchmarks.rigged import Moving, eel, read_rigged, walker
 from nerf2mesh.api import fit
 from nerf2mesh.config import load_config
+from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.motion.carry import carry
@@ -228,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: a line for each run, the means of each way, and on how many models the moving mesh is better."""
+    """Markdown: a line for each run, the means of each way, on how many models the moving mesh is better, intervals."""
     lines = ["| model | way | " + " | ".join(COLUMNS) + " |", "| --- | --- |" + " ---: |" * len(COLUMNS)]
     lines += [f"| {row['model']} | {row['way']} | {_cells([row[name] for name in COLUMNS])} |" for row in rows]
     for way in WAYS:
@@ -242,7 +243,26 @@ def table(rows: Sequence[Row]) -> str:
         lines.append(
             f"| better than still | {way} | | | | {better} of {len(some)} | | {nearer} of {len(some)} | | | | | |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\n" + "\n".join(_intervals(rows))
+
+
+def _intervals(rows: Sequence[Row]) -> list[str]:
+    """Of each way: means with 95 % intervals, of a bootstrap over the models."""
+    lines = []
+    for way in WAYS:
+        some = {name: np.array([row[name] for row in rows if row["way"] == way], np.float64) for name in COLUMNS}
+        if len(some["given"]) < 2:
+            continue
+        told = {
+            "given": some["given"],
+            "own": some["own"],
+            "side - side_still": some["side"] - some["side_still"],
+            "track - track_still": some["track"] - some["track_still"],
+        }
+        bounds = {name: bootstrap_interval(values.tolist()) for name, values in told.items()}
+        parts = [f"{name} {told[name].mean():.3f} [{low:.3f}, {high:.3f}]" for name, (low, high) in bounds.items()]
+        lines.append(f"{way}: " + ", ".join(parts))
+    return lines
 
 
 def _cells(values: Sequence[object]) -> str:
