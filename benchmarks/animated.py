@@ -1,6 +1,6 @@
 """A still camera's frames of models whose motion is known: how the mesh follows, seen from there and from the side.
 
-    python -m benchmarks animated --data FOLDER --out DIR [--models Cow eel] [--most N] [--overrides ...]
+    python -m benchmarks animated --data FOLDER --out DIR [--models Cow eel] [--every N] [--most N] [--overrides ...]
     python -m benchmarks animated --out DIR --table
 
 FOLDER holds the eight rigged models (Quaternius, CC0); eel and walker are made here. Each is rendered at 24 frames of
@@ -14,20 +14,25 @@ track, track_still  mean end-point error in world units (the object is about 1.4
                 the displacement of the vertex of the mesh that is nearest to it in the first frame; the still mesh's
                 is the mean length of the true displacements
 flicker, flicker_true  mean second difference of the vertices over frames, of the mesh and of the truth
-s, motion_s     wall seconds of the run, and of its motion alone, with whatever else the machine does
+s, motion_s     wall seconds of the run up to the track, and of its motion alone, with whatever else the machine does
 
-Every line is written to DIR/animated.json when it is done; the same command goes on. `--repeat` runs the first one
-twice and says whether track and file are equal bit for bit.
+Every line is written to DIR/animated.json when it is done; the same command goes on. The finished mesh of each first
+frame is kept in DIR/first, with the clip as the run read it and the seconds that it took: without animated.json only
+the motion is made again. `--repeat` runs the first one twice and says whether track and file are equal bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -37,11 +42,15 @@ from benchmarks.clips import Truth, truth_of, wide_camera, write_clip, write_she
 from benchmarks.kept import Row, keep_rows, kept_rows
 from benchmarks.rigged import Moving, eel, read_rigged, walker
 from nerf2mesh.api import fit
+from nerf2mesh.config import load_config
+from nerf2mesh.evaluate.tables.statistics import bootstrap_interval
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.track import VertexTrack
+from nerf2mesh.motion.carry import carry
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.run.result import Result
-from nerf2mesh.types import Camera
+from nerf2mesh.types import Camera, Clip
+from nerf2mesh.utils.atomic_write import atomic_write_bytes
 
 MODELS: dict[str, tuple[str, float, float]] = {
     "Cow": ("Walk", 90.0, 0.0),
@@ -97,6 +106,37 @@ def fitted(known: Truth, way: str, overrides: Sequence[str], folder: Path) -> Re
     return fit(overrides=asked, output_dir=folder / "run")
 
 
+@dataclass(frozen=True)
+class First:
+    """What the motion begins with: the mesh of the first frame and the clip, and how long it took to come there."""
+
+    mesh: TriangleMesh
+    clip: Clip
+    seconds: float
+
+
+class _Reached(Exception):
+    """The motion is about to begin."""
+
+
+def first_frame(known: Truth, way: str, overrides: Sequence[str], kept: Path) -> First:
+    """The run up to where its motion begins, or what is kept of it in the file `kept`."""
+    if kept.exists():
+        return pickle.loads(kept.read_bytes())
+    found: list[tuple[TriangleMesh, Clip]] = []
+
+    def reached(mesh: TriangleMesh, clip: Clip, *_: object) -> None:
+        found.append((mesh, clip))
+        raise _Reached
+
+    start = time.monotonic()
+    with TemporaryDirectory() as place, patch("nerf2mesh.run.moving.carry", reached), suppress(_Reached):
+        fitted(known, way, overrides, Path(place))
+    first = First(*found[0], time.monotonic() - start)
+    atomic_write_bytes(kept, pickle.dumps(first))
+    return first
+
+
 def figures(known: Truth, mesh: TriangleMesh, track: VertexTrack) -> Row:
     """What is measured of one run, by the names of COLUMNS."""
     side = wide_camera(ELEVATION_DEG, SIDE_DEG).resized(SIDE_PX, SIDE_PX)
@@ -127,18 +167,17 @@ def _iou(a: TriangleMesh, b: TriangleMesh, camera: Camera) -> float:
     return float((one & two).sum() / (one | two).sum().clamp_min(1))
 
 
-def measured(data: Path, name: str, way: str, overrides: Sequence[str]) -> Row:
-    """One run and its figures."""
+def measured(data: Path, name: str, way: str, overrides: Sequence[str], kept: Path, every: int = 1) -> Row:
+    """One run and its figures; kept: the folder of the first frames; every: one frame of so many is followed."""
     known = truth(data, name)
-    with TemporaryDirectory() as place:
-        start = time.monotonic()
-        result = fitted(known, way, overrides, Path(place))
-        seconds = time.monotonic() - start
-        stages = json.loads((Path(place) / "run" / "timings.json").read_text())
-    assert result.mesh is not None and result.track is not None
-    found = figures(known, result.mesh, result.track)
-    given = float(np.mean(result.facts["motion"]["silhouette_iou"]))
-    return {"model": name, "way": way, "given": given, **found, "s": seconds, "motion_s": stages["motion"]["seconds"]}
+    first = first_frame(known, way, overrides, kept / f"{name}-{way}.pickle")
+    known = replace(known, meshes=known.meshes[::every], times_s=known.times_s[::every])
+    clip = Clip(first.clip.images[::every], first.clip.cameras[::every], first.clip.times_s[::every])
+    start = time.monotonic()
+    made = carry(first.mesh, clip, load_config(["input=frames", *overrides]).motion)
+    seconds = time.monotonic() - start
+    found = {"given": float(np.mean(made.silhouettes)), **figures(known, made.mesh, made.track)}
+    return {"model": name, "way": way, **found, "s": first.seconds + seconds, "motion_s": seconds}
 
 
 def repeated(data: Path, name: str, overrides: Sequence[str]) -> str:
@@ -162,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--overrides", nargs="*", default=list(USUAL), help="settings of the runs")
+    parser.add_argument("--every", type=int, default=1, help="follow one of so many of the 24 frames")
     parser.add_argument("--most", type=int, default=10**6, help="end after so many runs")
     parser.add_argument("--repeat", action="store_true", help="run the first model twice and compare")
     parser.add_argument("--table", action="store_true", help="only print what is there")
@@ -170,7 +210,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--data: expected a folder of models, got none; name it, or say --table")
     data: Path = asked.data or Path()
     asked.out.mkdir(parents=True, exist_ok=True)
-    path, settings = asked.out / "animated.json", {"overrides": list(asked.overrides)}
+    first = asked.out / "first"
+    first.mkdir(exist_ok=True)
+    path, settings = asked.out / "animated.json", {"overrides": list(asked.overrides), "every": asked.every}
     rows = kept_rows(path, settings)
     if asked.repeat:
         print(repeated(data, asked.models[0], asked.overrides))
@@ -179,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing = [(name, way) for name in asked.models for way in asked.ways if (name, way) not in done]
     for name, way in [] if asked.table else missing[: asked.most]:
         torch.manual_seed(0)
-        rows.append(measured(data, name, way, asked.overrides))
+        rows.append(measured(data, name, way, asked.overrides, first, asked.every))
         keep_rows(path, settings, rows)
         print(json.dumps(rows[-1]), flush=True)
     print(table(rows))
@@ -187,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: a line for each run, the means of each way, and on how many models the moving mesh is better."""
+    """Markdown: a line for each run, the means of each way, on how many models the moving mesh is better, intervals."""
     lines = ["| model | way | " + " | ".join(COLUMNS) + " |", "| --- | --- |" + " ---: |" * len(COLUMNS)]
     lines += [f"| {row['model']} | {row['way']} | {_cells([row[name] for name in COLUMNS])} |" for row in rows]
     for way in WAYS:
@@ -201,7 +243,26 @@ def table(rows: Sequence[Row]) -> str:
         lines.append(
             f"| better than still | {way} | | | | {better} of {len(some)} | | {nearer} of {len(some)} | | | | | |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\n" + "\n".join(_intervals(rows))
+
+
+def _intervals(rows: Sequence[Row]) -> list[str]:
+    """Of each way: means with 95 % intervals, of a bootstrap over the models."""
+    lines = []
+    for way in WAYS:
+        some = {name: np.array([row[name] for row in rows if row["way"] == way], np.float64) for name in COLUMNS}
+        if len(some["given"]) < 2:
+            continue
+        told = {
+            "given": some["given"],
+            "own": some["own"],
+            "side - side_still": some["side"] - some["side_still"],
+            "track - track_still": some["track"] - some["track_still"],
+        }
+        bounds = {name: bootstrap_interval(values.tolist()) for name, values in told.items()}
+        parts = [f"{name} {told[name].mean():.3f} [{low:.3f}, {high:.3f}]" for name, (low, high) in bounds.items()]
+        lines.append(f"{way}: " + ", ".join(parts))
+    return lines
 
 
 def _cells(values: Sequence[object]) -> str:

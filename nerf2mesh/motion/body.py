@@ -11,11 +11,12 @@ Letters
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import coo_matrix, csr_matrix, diags, identity
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import SuperLU, splu
 from scipy.spatial import KDTree
 
 from nerf2mesh.mesh import TriangleMesh
@@ -41,6 +42,8 @@ class Body:
     """L [n, n]."""
     spread: csr_matrix
     """Averages over a vertex and its neighbors, [n, n]."""
+    known: dict[tuple[float, float], SuperLU] = field(default_factory=dict)
+    """See `factored`."""
 
     @staticmethod
     def of(mesh: TriangleMesh) -> Body:
@@ -67,6 +70,14 @@ class Body:
         for _ in range(averaged):
             total = self.spread @ total
         return nearest_rotations(total.reshape(-1, 3, 3))
+
+    def factored(self, stiffness: float, held: float) -> SuperLU:
+        """The factors of stiffness L + held 1, kept: of the axis along which no frame says anything."""
+        key = (stiffness, held)
+        if key not in self.known:
+            matrix = stiffness * self.laplacian + held * identity(len(self.rest))
+            self.known[key] = splu(matrix.tocsc())
+        return self.known[key]
 
     def pull(self, turned: np.ndarray) -> np.ndarray:
         """b [n, 3]: the right side for rotations [n, 3, 3]."""

@@ -13,8 +13,8 @@ from nerf2mesh.utils.ranges import Weight, Within
 class MotionConfig:
     """How the mesh follows the frames of `input=frames` (docs/frames.md)."""
 
-    flow: Weight = 0.3
-    """How much a visible vertex follows the optical flow between two frames, against 1 of an outline's vertex."""
+    flow: Weight = 0.5
+    """How much a visible vertex follows the optical flow from its neighbors in time, against an outline's 1."""
     momentum: Weight = 0.3
     """How much a vertex stays in the middle of its places before and after, against 1 of an outline's vertex."""
     depth: Weight = 0.1

@@ -6,12 +6,16 @@ Letters
         min_x  s E(x) + sum_i c_i |x_i - g_i|^2 (first two axes) + m |x - y|^2 + h |x - X|^2 (third axis),
     E and X from `body`. s falls from round to round. Nothing tells how deep a part lies: h keeps it where it was at
     rest as far as lengths allow. First each frame starts from the one before it; then each is solved again with y the
-    mean of its neighbors in time (momentum; the last one's y is itself), and the outline alone for goals.
+    mean of its neighbors in time (momentum; the last one's y is itself), and the flow from both of them.
+    d: what still parts the outline from the frame's, which a body of that stiffness does not allow (a wrong width, a
+    web between two legs). Parallel to the picture alone, as smooth as can be:
+        min_d  s d^T L d + sum_i c_i |x_i + d_i - g_i|^2 + m |x + d - y|^2 + a little |d|^2, L from `body`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import diags, identity
@@ -20,7 +24,7 @@ from scipy.sparse.linalg import splu
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.motion.body import Body
 from nerf2mesh.motion.config import MotionConfig
-from nerf2mesh.motion.sight import Frame, Goals, flow_goals, outline_goals, seen
+from nerf2mesh.motion.sight import Flow, Frame, Goals, flow_between, flow_goals, outline_goals, seen
 from nerf2mesh.types import Camera
 
 FIRST = (30.0, 10.0, 4.0, 1.5, 0.6, 0.25, 0.1)
@@ -29,6 +33,10 @@ NEXT = (20.0, 8.0, 3.0, 1.0, 0.4, 0.15)
 FLOW_ALONE = 2.0
 """Of a round before them, in which the flow alone counts: then outlines are near those that they belong to."""
 AGAIN = (0.5, 0.2)
+OUTLINE = (4.0, 2.0, 1.0, 0.5)
+"""Stiffness s of the last rounds, in which the outline alone counts."""
+OUTLINE_MOMENTUM, OUTLINE_STAYS = 0.3, 0.01
+"""Of these rounds: the share of the momentum, and the weight of a vertex that stays."""
 NEAR = 1e-3
 """m of the first pass: what no goal and no neighbor holds stays where it was."""
 AT_REST = 0.1
@@ -42,22 +50,56 @@ def followed(body: Body, frames: list[Frame], config: MotionConfig, told: Told) 
     told: called with the share that is done.
     """
     places = [body.rest]
+    flows = [flow_between(a, b) for a, b in pairwise(frames)]
+    back = [Flow(flow.back, flow.there) for flow in flows]
+
+    def flowing(k: int, to: int) -> Goals:
+        flow = flows[k] if to > k else back[to]
+        return flow_goals(TriangleMesh(places[k], body.faces), frames[k], frames[to], flow)
+
     for k in range(1, len(frames)):
-        flow = flow_goals(TriangleMesh(places[-1], body.faces), frames[k - 1], frames[k])
         start = _extrapolated(places)
-        places.append(solved(body, start, frames[k], NEXT, NEAR, start, config.depth, flow, config.flow))
+        flow = [flowing(k - 1, k)]
+        places.append(solved(body, start, frames[k], NEXT, NEAR, start, config.depth, flow, config.flow, True))
         told(0.6 * k / len(frames))
     for number in range(config.sweeps):
         for k in range(1, len(frames)):
-            near = 0.5 * (places[k - 1] + places[k + 1]) if k + 1 < len(places) else places[k]
-            places[k] = solved(body, places[k], frames[k], AGAIN, config.momentum, near, config.depth)
-            told(0.6 + 0.4 * (number + k / len(frames)) / config.sweeps)
+            flow = [flowing(other, k) for other in (k - 1, k + 1) if other < len(frames)]
+            weight, near = config.flow / len(flow), _between(places, k)
+            places[k] = solved(body, places[k], frames[k], AGAIN, config.momentum, near, config.depth, flow, weight)
+            told(0.6 + 0.3 * (number + k / len(frames)) / config.sweeps)
+    for number, stiffness in enumerate(OUTLINE):
+        for k in range(1, len(frames)):
+            stays = OUTLINE_MOMENTUM * config.momentum
+            places[k] = outlined(body, places[k], frames[k], stiffness, stays, _between(places, k))
+            told(0.9 + 0.1 * (number + k / len(frames)) / len(OUTLINE))
     return np.stack(places)
+
+
+def _between(places: list[np.ndarray], k: int) -> np.ndarray:
+    """The middle of a frame's neighbors in time; the last one's is itself."""
+    return 0.5 * (places[k - 1] + places[k + 1]) if k + 1 < len(places) else places[k]
+
+
+def outlined(
+    body: Body, moved: np.ndarray, frame: Frame, stiffness: float, stays: float, near: np.ndarray
+) -> np.ndarray:
+    """The places [n, 3] with the outline nearer to the frame's, by the d of `Letters`; stays: the m."""
+    pose = frame.camera.camera_to_world.double().numpy()
+    turn, origin = pose[:3, :3], pose[:3, 3]
+    goals = outline_goals(TriangleMesh(moved, body.faces), frame)
+    weight, wanted = _said([(goals, 1.0)], moved, frame.camera)
+    shift = wanted - weight[:, None] * ((moved - origin) @ turn)[:, :2] + stays * ((near - moved) @ turn)[:, :2]
+    held = stiffness * body.laplacian + (stays + OUTLINE_STAYS) * identity(len(moved)) + diags(weight)
+    return moved + splu(held.tocsc()).solve(shift) @ turn[:, :2].T
 
 
 def at_rest(body: Body, frame: Frame) -> np.ndarray:
     """The mesh's places [n, 3] with its outline brought to the first frame's."""
-    return solved(body, body.rest, frame, FIRST, NEAR, body.rest, AT_REST)
+    moved = solved(body, body.rest, frame, FIRST, NEAR, body.rest, AT_REST)
+    for stiffness in OUTLINE:
+        moved = outlined(body, moved, frame, stiffness, 0.0, moved)
+    return moved
 
 
 def _extrapolated(places: list[np.ndarray]) -> np.ndarray:
@@ -72,16 +114,18 @@ def solved(
     stays: float,
     near: np.ndarray,
     depth: float,
-    flow: Goals | None = None,
+    flow: Sequence[Goals] = (),
     flow_weight: float = 0.0,
+    flow_first: bool = False,
 ) -> np.ndarray:
-    """The places [n, 3] in one frame; flow: goals that count `flow_weight` each."""
+    """The places [n, 3] in one frame; flow: goals that count `flow_weight` each, in a round of their own at first where
+    `flow_first`."""
     pose = frame.camera.camera_to_world.double().numpy()
     turn, origin = pose[:3, :3], pose[:3, 3]
     moved = start
-    flowing = [] if flow is None or flow_weight <= 0 else [(flow, flow_weight)]
+    flowing = [(some, flow_weight) for some in flow if flow_weight > 0]
     rounds = [(stiffness, 2, [1.0]) for stiffness in stiff]
-    if flowing:
+    if flowing and flow_first:
         rounds.insert(0, (FLOW_ALONE, 8, []))
     for stiffness, times, outline in rounds:
         goals = [(outline_goals(TriangleMesh(moved, body.faces), frame), weight) for weight in outline]
@@ -89,7 +133,7 @@ def solved(
         weight, wanted = _said(told, moved, frame.camera)
         held = (stiffness * body.laplacian + stays * identity(len(start))).tocsr()
         across = splu((held + diags(weight)).tocsc())
-        deep = splu((held + depth * identity(len(start))).tocsc())
+        deep = body.factored(stiffness, stays + depth)
         beside = stays * (near - origin) @ turn
         beside[:, 2] += depth * ((body.rest - origin) @ turn[:, 2])
         for _ in range(times):

@@ -26,7 +26,7 @@ DIRECTION_PX = 14.0
 """How far apart in pixels counts as much as opposite halves of the direction."""
 FURTHEST = 0.12
 """Share of the picture's height beyond which a point of the outline is someone else's."""
-CONSISTENT_PX, WITHIN_PX = 1.0, 2.5
+CONSISTENT_PX, WITHIN_PX = 1.0, 1.5
 """Flow there and back, and how deep inside the mask it is believed."""
 
 
@@ -118,9 +118,22 @@ def _facing(normals: np.ndarray, camera: Camera) -> np.ndarray:
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
 
 
-def flow_goals(mesh: TriangleMesh, before: Frame, after: Frame) -> Goals:
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """From one frame to another, there and back, [h, w, 2] in pixels each."""
+
+    there: np.ndarray
+    back: np.ndarray
+
+
+def flow_between(before: Frame, after: Frame) -> Flow:
+    """DIS flow of both grey pictures."""
+    return Flow(dis_flow(before.grey, after.grey), dis_flow(after.grey, before.grey))
+
+
+def flow_goals(mesh: TriangleMesh, before: Frame, after: Frame, flow: Flow) -> Goals:
     """Where the vertices that `before` shows well are in `after`; mesh: as it is in `before`."""
-    there, back = dis_flow(before.grey, after.grey), dis_flow(after.grey, before.grey)
+    there, back = flow.there, flow.back
     at, depth = seen(mesh.vertices, before.camera)
     drawn = rasterize_mesh(mesh, before.camera, smooth=False)
     surface = drawn.depth.double().numpy()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nerf2mesh.motion.carry import carry
+from nerf2mesh.inputs.config import DRAWINGS
+from nerf2mesh.motion.carry import Carried, carry
 from nerf2mesh.motion.deformation import Deformation
+from nerf2mesh.motion.later_colors import later_colors
 from nerf2mesh.report import Progress
+from nerf2mesh.run.lit import without_light
 from nerf2mesh.run.result import Result
 
 LOST = 0.85
-"""Mean IoU of the silhouettes below which it is warned."""
+"""IoU of the silhouettes: a mean below it is warned of, and a frame below it gives no colors."""
 
 
 def set_in_motion(result: Result) -> list[str]:
@@ -25,6 +28,7 @@ def set_in_motion(result: Result) -> list[str]:
             mesh, clip, result.config.motion, lambda share: bar.update(max(0, round(100.0 * share) - bar.done))
         )
     result.mesh, result.track = made.mesh, made.track
+    painted = _painted(result, made)
     rest, times = made.mesh.vertices, clip.times_s
     bent = Deformation.fitted(rest, made.track.positions, times, size=result.config.motion.lattice)
     carried = np.stack([bent.forward(torch.from_numpy(rest), time).numpy() for time in times])
@@ -41,6 +45,7 @@ def set_in_motion(result: Result) -> list[str]:
         "times_s": [round(time, 4) for time in clip.times_s],
         "silhouette_iou": [round(value, 4) for value in made.silhouettes],
         "lattice_mean_distance": round(float(off.mean()), 5),
+        "colored_later": round(painted, 4),
         "still_silhouette_iou": [round(value, 4) for value in made.still],
     }
     if own >= LOST:
@@ -51,3 +56,17 @@ def set_in_motion(result: Result) -> list[str]:
         "that the first frame hides, or that touch in it, cannot move by themselves; begin with a clearer frame "
         "(input.range), or add input.sheet"
     ]
+
+
+def _painted(result: Result, made: Carried) -> float:
+    """Completes the mesh's colors from the later frames, where `mesh.given_views` asks for the pictures' own, and gives
+    the share of them; drawings' strokes are no colors."""
+    config, clip, views = result.config, result.observations.clip, result.observations.views
+    given = [view for view in views if view.weight > 0 and view.domain not in DRAWINGS]
+    asked = config.mesh.given_views and config.optimize.weight_color > 0 and views[0].domain not in DRAWINGS
+    if not asked or clip is None:
+        return 0.0
+    usable = [iou >= LOST for iou in made.silhouettes]
+    unlight = None if result.light is None else without_light(result.light)
+    result.mesh, share = later_colors(made.mesh, made.track, clip, given, usable, unlight)
+    return share

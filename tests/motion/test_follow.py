@@ -10,10 +10,11 @@ import torch
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import icosphere
+from nerf2mesh.motion.body import Body
 from nerf2mesh.motion.carry import carry, silhouette_iou
 from nerf2mesh.motion.config import MotionConfig
-from nerf2mesh.motion.follow import in_camera
-from nerf2mesh.motion.sight import dis_flow, frames_of, outline_goals, seen
+from nerf2mesh.motion.follow import OUTLINE, in_camera, outlined
+from nerf2mesh.motion.sight import dis_flow, flow_between, flow_goals, frames_of, outline_goals, seen
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera, Clip
 
@@ -76,6 +77,20 @@ def test_a_turn_in_the_picture_keeps_its_shape() -> None:
     assert np.abs(length[3] / length[0] - 1.0).mean() < 0.05
 
 
+def test_the_last_rounds_widen_what_is_wider() -> None:
+    """A third higher, which no rigid body is: more than half of what lies between the silhouettes is gone, and nothing
+    has moved along the camera's axis."""
+    mesh = egg()
+    frame = frames_of(filmed([mesh.vertices, mesh.vertices * [1.0, 1.0, 1.33]], mesh))[1]
+    moved, body = mesh.vertices, Body.of(mesh)
+    for stiffness in OUTLINE:
+        moved = outlined(body, moved, frame, stiffness, 0.0, moved)
+    left = 1.0 - silhouette_iou(TriangleMesh(moved, mesh.faces), frame)
+    assert left < 0.5 * (1.0 - silhouette_iou(mesh, frame))
+    toward = frame.camera.camera_to_world[:3, 2].double().numpy()
+    np.testing.assert_allclose((moved - mesh.vertices) @ toward, 0.0, atol=1e-7)
+
+
 def test_many_faces_go_along_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same motion, up to a hundredth or so, with every vertex of the fine mesh."""
     mesh = egg(3)
@@ -101,6 +116,20 @@ def test_goals_lie_on_the_outline() -> None:
     pulled = (goals.at - at)[np.abs(normals[:, 1]) > 0.95][:, 0]
     assert len(pulled) > 2
     np.testing.assert_allclose(pulled, -4.0, atol=0.8)
+
+
+def test_goals_of_the_flow_are_where_the_spots_go() -> None:
+    """A rigid shift by 6 px to the right: what the first frame shows well is to go there, within half a
+    pixel."""
+    mesh = egg()
+    shift = 6.0 / float(Camera.orbit(0.0, 10.0, width_px=120).focal_px[0]) * 3.2
+    before, after = frames_of(filmed([mesh.vertices, mesh.vertices + np.array([0.0, shift, 0.0])], mesh))
+    goals = flow_goals(mesh, before, after, flow_between(before, after))
+    went = goals.at - seen(mesh.vertices[goals.rows], before.camera)[0]
+    wanted = seen(mesh.vertices[goals.rows] + np.array([0.0, shift, 0.0]), after.camera)[0]
+    assert len(goals.rows) > 0.25 * mesh.n_vertices
+    assert np.median(went[:, 0]) == pytest.approx(6.0, abs=0.5)
+    assert np.percentile(np.linalg.norm(goals.at - wanted, axis=1), 80.0) < 0.5
 
 
 def test_flow_has_signs_and_pixels() -> None:
