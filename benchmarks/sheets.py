@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {"look": asked.look, "overrides": asked.overrides}
     if tuple(asked.sides) != SIDES:
         settings["sides"] = asked.sides
-    rows = kept_rows(asked.out, settings)
+    rows: list[dict[str, Any]] = list(kept_rows(asked.out, settings))
     done = {row["object"] for row in rows}
     for entry in chosen(folder, asked.kinds, asked.n):
         if len(rows) == asked.n * len(asked.views):
@@ -145,14 +146,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def summary(rows: Sequence[dict[str, object]], views: Sequence[int]) -> list[str]:
+def summary(rows: Sequence[dict[str, Any]], views: Sequence[int]) -> list[str]:
     """Means by number of views, and the paired gains over the first, with 95 % intervals over objects."""
     columns = {n: np.array([row["volume_iou"] for row in rows if row["views"] == n], np.float64) for n in views}
     lines = []
     for n, values in columns.items():
-        low, high = bootstrap_interval(values)
+        low, high = bootstrap_interval(values.tolist())
         gain = values - columns[views[0]]
-        less, more = bootstrap_interval(gain)
+        less, more = bootstrap_interval(gain.tolist())
         lines.append(
             f"{n} views, {len(values)} objects: volume IoU {values.mean():.4f} ({low:.4f} to {high:.4f}), gain "
             f"{gain.mean():+.4f} ({less:+.4f} to {more:+.4f}), better on {int((gain > 0).sum())}"

@@ -183,8 +183,8 @@ class _Problem:
 
     def _second(self, n: int):
         """The second differences [n - 1, n] of n frames behind one that stays at 0."""
-        first = eye(n, format="csr") - eye(n, k=-1, format="csr")
-        return first[1:] - first[:-1]
+        ahead, here, behind = (eye(n - 1, n, k=k) for k in (1, 0, -1))
+        return (ahead - 2.0 * here + behind).tocsr()
 
     def _speeds(self, local: np.ndarray, shift: np.ndarray) -> np.ndarray:
         """s of all joints that turn, and of the shift, between neighbors in time [f - 1, p]."""
