@@ -27,9 +27,9 @@ class FieldNetwork(nn.Module):
         self, n_inputs: int, n_directions: int, config: FieldConfig, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        n_trunk = 1 + config.n_geometry_features
+        n_trunk, n_out = 1 + config.n_geometry_features, 5 if config.material == "pbr" else 3
         self.trunk = _layers([n_inputs, *[config.hidden] * config.n_hidden, n_trunk], generator)
-        self.head = _layers([n_trunk + n_directions, *[config.color_hidden] * config.n_color_hidden, 3], generator)
+        self.head = _layers([n_trunk + n_directions, *[config.color_hidden] * config.n_color_hidden, n_out], generator)
 
     def logit(
         self, features: Float[Tensor, "n features"], *, frozen: bool = False, dtype: torch.dtype = torch.float32
@@ -43,8 +43,8 @@ class FieldNetwork(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "n features"], harmonics: Float[Tensor, "n k"] | None, dtype: torch.dtype
-    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
-        """(logit, sRGB), both float32, computed in `dtype`."""
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n c"]]:
+        """(logit, sRGB, with `material=pbr` also roughness and metallic), float32, computed in `dtype`."""
         n = len(features)
         trunk = _apply(_padded(features, dtype), _weights(self.trunk, dtype))
         inputs = trunk if harmonics is None else torch.cat([trunk, _padded(harmonics, dtype)], dim=-1)

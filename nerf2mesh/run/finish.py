@@ -250,6 +250,8 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
     facts: dict[str, object] = {"color_radius": radius}
     if result.light is not None:
         facts["light"] = result.light.to_dict()
+    if config.field.material == "pbr":
+        facts["finishes"] = [finish.to_dict() for finish in result.finishes.found]
     meshes = [result.mesh, *result.lods]
     if radius > 0:
         meshes = [smooth_colors(mesh, radius) for mesh in meshes]
