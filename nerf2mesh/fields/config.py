@@ -56,8 +56,9 @@ class FieldConfig:
     a light that is fitted to the picture (`light`); "pbr", as lambert, and roughness and metallic as two more heads of
     the field, from the picture's highlights. See docs/materials.md."""
     light: Annotated[str, OneOf("constant", "directional", "harmonics")] = "directional"
-    """Of "lambert" and "pbr": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft surroundings; says
-    little about sides that the picture does not show), "constant" (even: as emissive, on the same path)."""
+    """Of "lambert" and "pbr": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft
+    surroundings; says little about sides that the picture does not show), "constant" (even: as emissive, on the same
+    path)."""
     delight: Annotated[str, OneOf("before", "along")] = "before"
     """When the light is taken out: "before" (of the picture itself, by the body that its outline
     suggests; prior and field then see albedo alone), "along" (in the loop, by the normals of the field as it comes)."""

@@ -166,13 +166,13 @@ def finish_surface(
         normals = bake_normal_map(mesh, lambda p: unit(-field_gradient(level_set, p, 0.5 * cell)), config.texture_size)
         mesh = replace(mesh, normal_map=normals)
     mesh = replace(mesh, roughness=config.roughness, metallic=config.metallic)
-    surface = surface_of(access, config)
-    if (config.occlusion or surface is not None) and mesh.uv is not None:
+    finish = surface_of(access, config)
+    if (config.occlusion or finish is not None) and mesh.uv is not None:
         stages.enter("occlusion" if config.occlusion else "surface")
         size = min(config.texture_size, ORM_PX)
-        mesh = replace(mesh, orm=bake_orm(mesh, size, occlusion=config.occlusion, surface=surface))
-    elif surface is not None:
-        roughness, metallic = surface(mesh.vertices, mesh.normals).mean(0)
+        mesh = replace(mesh, orm=bake_orm(mesh, size, occlusion=config.occlusion, surface=finish))
+    elif finish is not None:
+        roughness, metallic = finish(mesh.vertices, mesh.normals).mean(0)
         mesh = replace(mesh, roughness=float(roughness), metallic=float(metallic))
     stages.enter("inspect")
     return mesh, FinishReport(simplified, remeshed, painted, inspect_mesh(mesh))

@@ -16,7 +16,7 @@ A picture without its light is sRGB(c_i / exp(s_i)), c_i its linear colors. Hue 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ class Delighted:
 
     observations: Observations
     light: Light
-    finishes: Finishes = Finishes()
+    finishes: Finishes = field(default_factory=Finishes)
 
 
 def delighted(observations: Observations, kind: str) -> tuple[Observations, Light]:

@@ -59,7 +59,8 @@ class Finish:
         """For JSON."""
         numbers = {"roughness": self.roughness, "metallic": self.metallic, "belief": self.belief}
         paint = [round(float(value), 2) for value in self.paint]
-        return {"paint_cielab": paint} | {name: round(value, 3) for name, value in numbers.items()}
+        rounded: dict[str, object] = {name: round(value, 3) for name, value in numbers.items()}
+        return {"paint_cielab": paint, **rounded}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +160,9 @@ def without(
     """The picture, in sRGB, without the highlight as far as it is believed, and the share of each pixel's light that it
     was. Where it was most of it, or the picture is saturated by it, the paint around is continued."""
     found, linear = highlight.found, to_linear(rgb.double())
-    flat = [part.double().reshape(-1, 3) for part in (linear, normals, to_eye)]
+    colors, facing, eyes = (part.double().reshape(-1, 3) for part in (linear, normals, to_eye))
     full = rgb.amax(-1) >= BRIGHTEST
-    pixels = Seen(*flat, full.reshape(-1), torch.zeros(0, 2, dtype=torch.long))
+    pixels = Seen(colors, facing, eyes, full.reshape(-1), torch.zeros(0, 2, dtype=torch.long))
     roughness = torch.tensor(found.roughness, dtype=torch.float64)
     strength = found.lamp.norm() * lobe(pixels, found.middle, roughness).reshape(full.shape) * highlight.finish.belief
     strength = strength * normals.any(-1)

@@ -43,14 +43,15 @@ ALWAYS_LEFT = 5e-4
 """Added to that cost: what is less than this is no evidence."""
 METAL_MARGIN = 0.05
 """By so much more metal must explain than plastic."""
-STARTS = (0.14, 0.2, 0.3, 0.45)
-STRENGTHS = (0.7, 1.0, 1.6)
+STARTS = (0.15, 0.25, 0.42)
+STRENGTHS = (0.8, 1.4)
 SEARCHES = 1
 """Roughnesses, and strengths of the lamp beside the matte one's, among which the best begin so many searches."""
 SHIFTS_PX = (1, 3, 8, 16)
 LEAST_LEFT = 0.1
 """Of a pixel's light a highlight explains at most the rest: normals are a little off, and the lobe with them."""
-GROUPS = 3
+GROUPS = 2
+MOST_PAIRS = 12_000
 DARKEST = 2e-3
 ALIKE = 0.985
 """Cosine of normals of one highlight: 10 degrees."""
@@ -96,9 +97,9 @@ def seen_pixels(
             found = torch.stack([lines[:-shift].reshape(-1), lines[shift:].reshape(-1)], dim=1)
             pairs.append(found[(found >= 0).all(1)])
     full = (rgb.amax(-1) >= BRIGHTEST)[known]
-    return Seen(
-        linear[known].clamp_min(DARKEST), normals.double()[known], to_eye.double()[known], full, torch.cat(pairs)
-    )
+    together = torch.cat(pairs)
+    together = together[:: max(1, len(together) // MOST_PAIRS)]
+    return Seen(linear[known].clamp_min(DARKEST), normals.double()[known], to_eye.double()[known], full, together)
 
 
 def explain(seen: Seen, light: Light) -> tuple[Found, Found, Found]:
@@ -109,7 +110,7 @@ def explain(seen: Seen, light: Light) -> tuple[Found, Found, Found]:
     strength = float(matte.lamp.norm())
     lamp = matte.lamp if strength > 0.1 else _lamp_from(middles[0], seen)
     lamp = F.normalize(lamp, dim=0) * max(strength, 0.7)
-    return matte, *(_begun_well(seen, kind, lamp, middles) for kind in ("plastic", "metal"))
+    return matte, _begun_well(seen, "plastic", lamp, middles), _begun_well(seen, "metal", lamp, middles)
 
 
 @torch.no_grad()

@@ -74,8 +74,8 @@ def check_light(config: FieldConfig, views: Sequence[View]) -> list[View]:
     shown = [view for view in views if view.weight > 0 and view.domain not in DRAWINGS]
     if not shown and config.material != "emissive":
         raise ValueError(
-            f"field.material={config.material}: expected a picture with the object's colors, whose light can be found, got none; "
-            "use field.material=emissive"
+            f"field.material={config.material}: expected a picture with the object's colors, whose light can be found, "
+            "got none; use field.material=emissive"
         )
     return shown
 

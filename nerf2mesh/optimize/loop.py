@@ -31,8 +31,8 @@ from nerf2mesh.optimize.terms import (
     Measured,
     Numbers,
     Photometric,
-    gathered,
     finish_term,
+    gathered,
     ray_terms,
     sample_terms,
 )

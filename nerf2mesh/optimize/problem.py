@@ -14,10 +14,10 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, make_distiller
 from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.edit_source import load_source, start_from
+from nerf2mesh.optimize.finish import Finishes
 from nerf2mesh.optimize.lighting import lighting_of
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Numbers
-from nerf2mesh.optimize.finish import Finishes
 from nerf2mesh.optimize.views import GivenPixels, default_reference
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import VolumeRenderer

@@ -1,8 +1,8 @@
 """Metallic-roughness surfaces under the light of a picture: what `field.material=pbr` shows.
 
 Letters
-    n, v, l, h: unit normal, directions to eye and lamp, half vector of the two; alpha = roughness^2; a: albedo in linear
-    light; D, G, F as in `render.brdf`. The light is one of `render.shading.Light`, with its scale s:
+    n, v, l, h: unit normal, directions to eye and lamp, half vector of the two; alpha = roughness^2; a: albedo in
+    linear light; D, G, F as in `render.brdf`. The light is one of `render.shading.Light`, with its scale s:
     directional: an even radiance s and a far lamp in the direction of its vector u, of irradiance pi s |u|. The even
     part is the split sum of `brdf.reflected`; the lamp adds, times s |u| max(0, n . l),
         (1 - metallic) (a (1 - r) + m) + metallic M + pi D G F / (4 (n . l) (n . v)),
@@ -14,13 +14,17 @@ A lamp is no point: lobes are at least as wide as those of roughness LEAST_ROUGH
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from nerf2mesh.render.brdf import DIELECTRIC, bounces, reflected, smith, split_sum
-from nerf2mesh.render.shading import Light
+
+if TYPE_CHECKING:
+    from nerf2mesh.render.shading import Light
 
 LEAST_ROUGHNESS = 0.1
 _EVEN = 2.0 * torch.pi**0.5

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.fields.harmonics import spherical_harmonics
+from nerf2mesh.render.gloss import glossy_radiance
 from nerf2mesh.types import Rays, Rendering
 
 SPREAD = 0.04
@@ -101,8 +102,6 @@ def glossy(
     rendering: Rendering, normals: Float[Tensor, "*p 3"], to_eye: Float[Tensor, "*p 3"], light: Light
 ) -> Rendering:
     """As `shaded`, with the roughness and metallic of `rendering.extra["surface"]`; what has no normal stays."""
-    from nerf2mesh.render.gloss import glossy_radiance
-
     opacity = rendering.opacity[..., None].clamp_min(1e-4)
     straight, surface = rendering.rgb / opacity, (rendering.extra["surface"] / opacity).clamp(0.0, 1.0)
     lit = glossy_radiance(to_linear(straight), surface[..., 0], surface[..., 1], normals, to_eye, light)

@@ -178,8 +178,9 @@ class VolumeRenderer:
         """All of flat `rays` [R, 3] in one differentiable pass.
 
         normals: "analytic" or "finite_difference" (see HashGridField.normals) fills `Rendering.normal`.
-        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; of a field with such heads
-        "surface" [R, 2], roughness and metallic, premultiplied; with `extras` also, per sample, "weights" (constant), "points", "ray_index", "t", "dt", "logit". bounded: see `sample`.
+        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; "surface" [R, 2] where the
+        field has it, roughness and metallic, premultiplied; with `extras` also, per sample, "weights" (constant),
+        "points", "ray_index", "t", "dt", "logit". bounded: see `sample`.
         """
         return self.shade(rays, self.sample(rays, jitter, bounded=bounded), normals=normals, extras=extras)
 

@@ -223,6 +223,7 @@ def _run(
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         result.spread, result.metrics = spread, spread_mean(spread)
         result.light, result.finishes = found_light or light_in(state), apart.finishes
+        result.lit_views = given.views
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

@@ -27,7 +27,7 @@ from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.render.shading import Light, shaded_rays
 from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
-from nerf2mesh.types import Camera, Observations, Rendering
+from nerf2mesh.types import Camera, Observations, Rendering, View
 
 if TYPE_CHECKING:
     from nerf2mesh.run.plots import Plots
@@ -72,7 +72,9 @@ class Result:
     spread: DirectionSpread | None = new(default=None, repr=False)
     """How sure the prior was of each direction; see `report.confidence`."""
     light: Light | None = None
-    """Of `field.material=lambert` and `pbr`: what was fitted to the given picture; colors of field and mesh are then albedo."""
+    """Of `field.material=lambert` and `pbr`: what was fitted to the given picture; field and mesh then have albedo."""
+    lit_views: tuple[View, ...] = new(default=(), repr=False)
+    """The given views as they came, with their light; those of `observations` may be without."""
     finishes: Finishes = new(default_factory=Finishes)
     """Of `field.material=pbr`: roughness and metallic of the paints whose highlights the given picture shows."""
     rig: Rig | None = None
