@@ -89,6 +89,11 @@ def paint_weight(lab: Tensor, paint: Tensor) -> Tensor:
     return torch.exp(-apart.square().sum(-1) / (2.0 * NEAR**2))
 
 
+def is_same(one: Tensor, two: Tensor) -> bool:
+    """Whether two paints in CIELAB are one, in light and shade."""
+    return bool(paint_weight(one, two) > 0.3)
+
+
 def same_hue(linear: Tensor, paint: Tensor) -> Tensor:
     """Which linear colors [*n, 3] are the paint's [3], however they are lit."""
     one, two = (color / color.sum(-1, keepdim=True).clamp_min(1e-6) for color in (linear, paint))
@@ -122,7 +127,7 @@ def find_highlights(
     linear = to_linear(rgb.double())
     while len(found) < MOST and int(known.sum()) >= least:
         highlight = _strongest(seen_pixels(rgb, normals, to_eye, known), light)
-        if highlight is None:
+        if highlight is None or any(is_same(highlight.finish.paint, other.finish.paint) for other in found):
             break
         found.append(highlight)
         share = without(rgb, normals, to_eye, highlight)[1]

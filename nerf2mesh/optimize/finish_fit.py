@@ -43,7 +43,7 @@ ALWAYS_LEFT = 5e-4
 """Added to that cost: what is less than this is no evidence."""
 METAL_MARGIN = 0.05
 """By so much more metal must explain than plastic."""
-STARTS = (0.15, 0.25, 0.42)
+STARTS = (0.14, 0.2, 0.3, 0.45)
 STRENGTHS = (0.8, 1.4)
 SEARCHES = 1
 """Roughnesses, and strengths of the lamp beside the matte one's, among which the best begin so many searches."""
