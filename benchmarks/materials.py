@@ -1,19 +1,19 @@
 """Albedo under known lights: what `field.material=lambert` takes out of a picture that an emissive field keeps.
 
     python -m benchmarks materials --data FOLDER --n 20 --out FILE.json    # goes on where it was stopped; --only-table
-    python -m benchmarks materials --data FOLDER --time 40                 # a step's time, lambert beside emissive
+    python -m benchmarks materials --data FOLDER --time 40                 # a step's time, lambert and pbr beside it
     python -m benchmarks materials --data FOLDER --n 20 --pictures --out FILE.json    # no fits
     python -m benchmarks materials --cycles PYTHON_WITH_BPY            # five materials beside Blender's Cycles
 
 Held-out objects of FOLDER, one picture each of azimuth 0 and elevation 20 degrees under each of LIGHTS (linear light,
-no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted twice, emissive and lambert.
+no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted as emissive, lambert and pbr.
 Colors are compared in eight views all around and in the given one, where truth and mesh are both there, after one
 factor in linear light for each comparison (albedo and light leave it open): PSNR of the albedo, and of pictures lit
 anew by UNSEEN with the mesh's own normals. Hidden: the three views from behind, mean error of CIELAB lightness and
 chroma of the albedo, after the same factor. Beside the fits, for the given view alone, lit anew with the true normals:
 "picture", the picture taken for albedo; "outline", the picture without the light that `field.delight=before` finds by
-its outline alone; "unlit", without the light that is fitted with the true normals. "of_albedo" is a fit to the picture
-of the albedo itself: the most that taking light out of pictures can bring.
+outline and guessed normals; "unlit", without the light that is fitted with the true normals. "of_albedo" is a fit to
+the picture of the albedo itself: the most that taking light out of pictures can bring.
 """
 
 from __future__ import annotations
@@ -58,10 +58,17 @@ from nerf2mesh.priors import load_prior
 from nerf2mesh.render import OccupancyGrid, VolumeRenderer
 from nerf2mesh.render.shading import relit
 
-MATERIALS = ("emissive", "lambert")
+MATERIALS = ("emissive", "lambert", "pbr")
 OF_ALBEDO = "of_albedo"
 PICTURES = ("picture", "outline", "unlit")
-COMPARED = (("picture", "outline"), ("picture", "unlit"), MATERIALS, ("emissive", OF_ALBEDO))
+COMPARED = (
+    ("picture", "outline"),
+    ("picture", "unlit"),
+    ("emissive", "lambert"),
+    ("emissive", "pbr"),
+    ("emissive", OF_ALBEDO),
+)
+MADE = (*MATERIALS, OF_ALBEDO)
 MEASURED = ("given_albedo", "given_relit", "around_albedo", "around_relit", "hidden_lightness", "hidden_chroma")
 FIXED = ("mesh.texture_size=256", "mesh.bake_views=0", "report=quiet")
 """The mesh is looked at in pictures of VIEW_PX only."""
@@ -127,7 +134,8 @@ def step_times(overrides: Sequence[str], folder: ObjectFolder, entry: ObjectEntr
     given = truth_of(folder, entry, input_camera()[None], LIGHTS["lamp"])
     seen, runs = observed(given), []
     for material in MATERIALS:
-        config = load_config([f"field.material={material}", "field.delight=along", *overrides])
+        delight = ["field.delight=along"] if material == "lambert" else []
+        config = load_config([f"field.material={material}", *delight, *overrides])
         prior = load_prior(config.prior, "cpu")
         field = HashGridField(config.field, torch.Generator().manual_seed(0)).train()
         occupancy = OccupancyGrid(config.renderer.occupancy_resolution)
@@ -145,13 +153,14 @@ def step_times(overrides: Sequence[str], folder: ObjectFolder, entry: ObjectEntr
             step(state, problem)
             seconds.append(time.process_time() - began)
     found = {name: float(np.mean(run[2][1:])) for name, run in zip(MATERIALS, runs, strict=True)}
-    state, problem, _ = runs[-1]
+    state, problem, _ = runs[1]
     lighting, began = lighting_in(state), time.process_time()
     assert lighting is not None
     lighting.fit(problem.renderer, state.field)
     fit_seconds = time.process_time() - began
     whole = found["lambert"] + fit_seconds / load_config(overrides).optimize.light_every
-    return found | {"light_fit": fit_seconds, "ratio": whole / found["emissive"]}
+    ratios = {"ratio": whole / found["emissive"], "ratio_pbr": found["pbr"] / found["emissive"]}
+    return found | {"light_fit": fit_seconds, **ratios}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,6 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--n", type=int, default=20, help="held-out objects")
     parser.add_argument("--first", type=int, default=0, help="of the draw, to skip")
     parser.add_argument("--lights", nargs="*", choices=list(LIGHTS), default=list(LIGHTS), help="of the pictures")
+    parser.add_argument("--kinds", nargs="*", choices=MADE, default=list(MADE), help="of fits")
     parser.add_argument("--overrides", nargs="*", default=["preset=preview"], help="settings of the runs")
     parser.add_argument("--pictures", action="store_true", help="only what needs no fit")
     parser.add_argument("--seconds", type=float, default=1e9, help="start no fit after so many, to go on later")
@@ -184,8 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {"overrides": asked.overrides}
     rows = kept_rows(asked.out, settings)
     began = time.perf_counter()
-    kinds = PICTURES if asked.pictures else (*MATERIALS, OF_ALBEDO)
-    todo = [(entry, light, kind) for entry in entries for light in asked.lights for kind in kinds]
+    kinds = PICTURES if asked.pictures else asked.kinds
+    todo = [(entry, light, kind) for light in asked.lights for entry in entries for kind in kinds]
     for entry, light, material in [] if asked.only_table else todo:
         about = {"object": entry.path.name, "light": light, "material": material}
         if any(about.items() <= row["about"].items() for row in rows):  # pyright: ignore[reportAttributeAccessIssue]

@@ -90,6 +90,12 @@ def train_viewpoint() -> None:
     sys.exit(run_app(_train_viewpoint, "train_viewpoint", "nerf2mesh.viewpoint.config:ViewpointTrainConfig"))
 
 
+def train_normals() -> None:
+    """nerf2mesh-train-normals: train the network that tells the normals of what a picture shows."""
+    start_up()
+    sys.exit(run_app(_train_normals, "train_normals", "nerf2mesh.normals.config:NormalsTrainConfig"))
+
+
 def provenance() -> None:
     """nerf2mesh-provenance: show and verify the record inside a file, make a key, print the gate of licences."""
     start_up()
@@ -301,6 +307,15 @@ def _train_viewpoint(composed: DictConfig) -> None:
     from nerf2mesh.viewpoint.train import train_viewpoint
 
     path = train_viewpoint(to_dataclass(composed, ViewpointTrainConfig))
+    print(f"done\n  {path}")
+
+
+def _train_normals(composed: DictConfig) -> None:
+    from nerf2mesh.config import to_dataclass
+    from nerf2mesh.normals.config import NormalsTrainConfig
+    from nerf2mesh.normals.train import train_normals
+
+    path = train_normals(to_dataclass(composed, NormalsTrainConfig))
     print(f"done\n  {path}")
 
 

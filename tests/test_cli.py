@@ -193,7 +193,16 @@ def test_a_picture_alone_is_enough(run: Callable[..., int]) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [cli.main, cli.train_prior, cli.train_lora, cli.curate, cli.train_foreground, cli.train_viewpoint, cli.bench],
+    [
+        cli.main,
+        cli.train_prior,
+        cli.train_lora,
+        cli.curate,
+        cli.train_foreground,
+        cli.train_viewpoint,
+        cli.train_normals,
+        cli.bench,
+    ],
 )
 def test_version(entry: Callable[[], None], run: Callable[..., int], capsys: pytest.CaptureFixture) -> None:
     assert run("--version", entry=entry) == 0

@@ -29,7 +29,8 @@ def spin_count(monkeypatch: pytest.MonkeyPatch, command: str = "main", **environ
 
 
 @pytest.mark.parametrize(
-    "command", ["main", "bench", "train_prior", "train_lora", "curate", "train_foreground", "train_viewpoint"]
+    "command",
+    ["main", "bench", "train_prior", "train_lora", "curate", "train_foreground", "train_viewpoint", "train_normals"],
 )
 def test_commands_shorten_the_spinning(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     assert spin_count(monkeypatch, command) == "1000"

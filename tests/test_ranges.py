@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nerf2mesh.config import Config, SecondConfig, load_config, to_dataclass
 from nerf2mesh.fields import FieldConfig, HashGridField
 from nerf2mesh.lora.train.style import StyleTrainConfig
+from nerf2mesh.normals.config import NormalsTrainConfig
 from nerf2mesh.objects.train import MeshTrainConfig
 from nerf2mesh.optimize import LoopState
 from nerf2mesh.render import OccupancyGrid
@@ -35,6 +36,7 @@ ROOTS = {
     "train_lora": StyleTrainConfig,
     "train_foreground": ForegroundTrainConfig,
     "train_viewpoint": ViewpointTrainConfig,
+    "train_normals": NormalsTrainConfig,
 }
 ABSURD = (
     0,

@@ -51,14 +51,16 @@ class FieldConfig:
     """Keeps the corners of the box within reach of the optimizer: without it a cone's logit there is -25."""
     beta: Annotated[float, Within(0.001, 100.0, above=True)] = 0.1
     """First sharpness of "laplace", in world units."""
-    material: Annotated[str, OneOf("emissive", "lambert")] = "emissive"
+    material: Annotated[str, OneOf("emissive", "lambert", "pbr")] = "emissive"
     """What the colors are: "emissive", what the given picture shows, its light painted in; "lambert", the albedo, with
-    a light that is fitted to the picture (`light`). See docs/materials.md."""
+    a light that is fitted to the picture (`light`); "pbr", as lambert, and roughness and metallic as two more heads of
+    the field, from the picture's highlights. See docs/materials.md."""
     light: Annotated[str, OneOf("constant", "directional", "harmonics")] = "directional"
-    """Of "lambert": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft surroundings; says
-    little about sides that the picture does not show), "constant" (even: as emissive, on the same path)."""
+    """Of "lambert" and "pbr": "directional" (an even light and a far lamp), "harmonics" (degree 2, any soft
+    surroundings; says little about sides that the picture does not show), "constant" (even: as emissive, on the same
+    path)."""
     delight: Annotated[str, OneOf("before", "along")] = "before"
-    """Of "lambert", when the light is taken out: "before" (of the picture itself, by the body that its outline
+    """When the light is taken out: "before" (of the picture itself, by the body that its outline
     suggests; prior and field then see albedo alone), "along" (in the loop, by the normals of the field as it comes)."""
     precision: Annotated[str, OneOf("auto", "float32", "bfloat16")] = "auto"
     """Arithmetic of the networks while training: "float32", "bfloat16", or "auto" (bfloat16 where the hardware has it).
@@ -66,6 +68,11 @@ class FieldConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "field.")
+        if self.material == "pbr" and self.light != "directional":
+            raise ValueError(
+                f"field.light: expected directional with field.material=pbr, whose highlights are a lamp's, got "
+                f"{self.light}; leave it out, or use field.material=lambert"
+            )
         self.layout()
 
     def layout(self) -> GridLayout:

@@ -134,9 +134,10 @@ class HashGridField(nn.Module):
             if directions is None:
                 raise ValueError("directions: expected unit vectors [n, 3], got None; pass the directions of the rays")
             harmonics = spherical_harmonics(directions, self.config.direction_degree)
-        logit, rgb = self.network(self._features(points), harmonics, self._dtype(points.device))
+        logit, colors = self.network(self._features(points), harmonics, self._dtype(points.device))
         logit = self.bounded(points, logit + self.blob(points))
-        return FieldOutput(self.activation(logit), rgb, logit)
+        surface = colors[:, 3:] if self.config.material == "pbr" else None
+        return FieldOutput(self.activation(logit), colors[:, :3], logit, surface)
 
     def logit_gradient(
         self, points: Float[Tensor, "n 3"], mode: str = "analytic", epsilon: float | None = None

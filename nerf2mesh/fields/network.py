@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from nerf2mesh.fields.config import FieldConfig
 
+FIRST_SURFACE = (0.4, -2.0)
+"""Before their sigmoid: roughness begins at 0.6, metallic at 0.12, near what nothing speaks against."""
+
 
 class FieldNetwork(nn.Module):
     """Trunk and color head: see the module."""
@@ -27,9 +30,14 @@ class FieldNetwork(nn.Module):
         self, n_inputs: int, n_directions: int, config: FieldConfig, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        n_trunk = 1 + config.n_geometry_features
+        n_trunk, n_out = 1 + config.n_geometry_features, 5 if config.material == "pbr" else 3
         self.trunk = _layers([n_inputs, *[config.hidden] * config.n_hidden, n_trunk], generator)
-        self.head = _layers([n_trunk + n_directions, *[config.color_hidden] * config.n_color_hidden, 3], generator)
+        self.head = _layers([n_trunk + n_directions, *[config.color_hidden] * config.n_color_hidden, n_out], generator)
+        if n_out == 5:
+            last = self.head[-1]
+            assert isinstance(last, nn.Linear)
+            with torch.no_grad():
+                last.bias[3:] = torch.tensor(FIRST_SURFACE)
 
     def logit(
         self, features: Float[Tensor, "n features"], *, frozen: bool = False, dtype: torch.dtype = torch.float32
@@ -43,8 +51,8 @@ class FieldNetwork(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "n features"], harmonics: Float[Tensor, "n k"] | None, dtype: torch.dtype
-    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
-        """(logit, sRGB), both float32, computed in `dtype`."""
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n c"]]:
+        """(logit, sRGB, with `material=pbr` also roughness and metallic), float32, computed in `dtype`."""
         n = len(features)
         trunk = _apply(_padded(features, dtype), _weights(self.trunk, dtype))
         inputs = trunk if harmonics is None else torch.cat([trunk, _padded(harmonics, dtype)], dim=-1)

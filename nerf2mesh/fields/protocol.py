@@ -9,11 +9,13 @@ from torch import Tensor
 
 
 class FieldOutput(NamedTuple):
-    """Density in 1 / world unit, sRGB in [0, 1], and the pre-activation logit that marching cubes sees."""
+    """Density in 1 / world unit, sRGB in [0, 1], and the pre-activation logit that marching cubes sees; of a field with
+    such heads also roughness and metallic in [0, 1]."""
 
     density: Float[Tensor, "n"]
     rgb: Float[Tensor, "n 3"]
     logit: Float[Tensor, "n"]
+    surface: Float[Tensor, "n 2"] | None = None
 
 
 @runtime_checkable

@@ -26,6 +26,31 @@ class Residual(nn.Module):
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
+class Context(nn.Module):
+    """Scales the channels by what the whole picture holds (squeeze and excitation, Hu et al. 2018)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.gate(x.mean((-2, -1))))[..., None, None]
+
+
+class Up(nn.Module):
+    """Twice the size, beside the features of that size."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(n_in + n_out, n_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.block = Residual(n_out)
+
+    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.block(F.relu(self.norm(self.mix(torch.cat([x, beside], 1)))))
+
+
 def coordinates(pictures: Tensor) -> Tensor:
     """Where in the frame each pixel lies, y and x in [-1, 1], of pictures [B, c, h, w]: [B, 2, h, w]."""
     height, width = pictures.shape[-2:]

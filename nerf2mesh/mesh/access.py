@@ -25,6 +25,8 @@ class FieldAccess:
     inverse_activation: Callable[[Tensor], Tensor] = torch.log
     color: Callable[[Tensor, Tensor], Tensor] | None = None
     """(points, unit viewing directions) -> sRGB [N, 3]."""
+    surface: Callable[[Tensor, Tensor], Tensor] | None = None
+    """As `color`: roughness, metallic and zero [N, 3]; None: the field has none."""
     render: Callable[[Camera], Rendering] | None = None
     occupancy: np.ndarray | None = None
     """bool [r, r, r] over the box, index (x, y, z): cells that are False are empty. None: every cell is searched."""
@@ -45,6 +47,11 @@ class FieldAccess:
         def color(points: Tensor, directions: Tensor) -> Tensor:
             return field(points, directions if field.view_dependent else None).rgb
 
+        def surface(points: Tensor, directions: Tensor) -> Tensor:
+            found = field(points, directions if field.view_dependent else None).surface
+            assert found is not None
+            return torch.nn.functional.pad(found, (0, 1))
+
         grid = None
         if occupancy is not None:
             grid = occupancy.occupied().cpu().numpy().reshape((occupancy.resolution,) * 3)
@@ -53,6 +60,7 @@ class FieldAccess:
             activation=field.activation,
             inverse_activation=field.inverse_activation,
             color=color,
+            surface=surface if field.config.material == "pbr" else None,
             render=None if renderer is None else renderer.render,
             occupancy=grid,
             level=0.0 if field.config.density_activation == "laplace" else None,

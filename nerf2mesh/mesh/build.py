@@ -24,7 +24,8 @@ from nerf2mesh.mesh.surface.remesh import RemeshRefused, remesh
 from nerf2mesh.mesh.surface.repair import keep_largest, split_pinches
 from nerf2mesh.mesh.surface.sharpen import sharpen
 from nerf2mesh.mesh.surface.simplify import simplify
-from nerf2mesh.mesh.texture.occlusion import bake_orm
+from nerf2mesh.mesh.texture.bake import normal_march, shade_points
+from nerf2mesh.mesh.texture.occlusion import Surface, bake_orm
 from nerf2mesh.mesh.texture.paint import paint
 from nerf2mesh.mesh.texture.tangents import bake_normal_map
 from nerf2mesh.mesh.triangle_mesh import TriangleMesh
@@ -165,11 +166,29 @@ def finish_surface(
         normals = bake_normal_map(mesh, lambda p: unit(-field_gradient(level_set, p, 0.5 * cell)), config.texture_size)
         mesh = replace(mesh, normal_map=normals)
     mesh = replace(mesh, roughness=config.roughness, metallic=config.metallic)
-    if config.occlusion and mesh.uv is not None:
-        stages.enter("occlusion")
-        mesh = replace(mesh, orm=bake_orm(mesh, min(config.texture_size, ORM_PX)))
+    finish = surface_of(access, config)
+    if (config.occlusion or finish is not None) and mesh.uv is not None:
+        stages.enter("occlusion" if config.occlusion else "surface")
+        size = min(config.texture_size, ORM_PX)
+        mesh = replace(mesh, orm=bake_orm(mesh, size, occlusion=config.occlusion, surface=finish))
+    elif finish is not None:
+        roughness, metallic = finish(mesh.vertices, mesh.normals).mean(0)
+        mesh = replace(mesh, roughness=float(roughness), metallic=float(metallic))
     stages.enter("inspect")
     return mesh, FinishReport(simplified, remeshed, painted, inspect_mesh(mesh))
+
+
+def surface_of(access: FieldAccess, config: MeshConfig) -> Surface | None:
+    """Roughness and metallic of surface points as the field has them, composited as colors are; None: it has none."""
+    if access.surface is None:
+        return None
+    shade = normal_march(
+        replace(access, color=access.surface),
+        outward=config.bake_outward,
+        inward=config.bake_inward,
+        n_samples=config.bake_samples,
+    )
+    return lambda points, normals: shade_points(shade, points, normals, access.device)[:, :2]
 
 
 def _remeshed(surface: TriangleMesh, decimated: TriangleMesh, kind: str) -> tuple[TriangleMesh, Figures]:

@@ -66,7 +66,7 @@ class MeshConfig:
     occlusion: bool = False
     """Also a texture of occlusion, roughness and metallic: how much of the surroundings each texel sees."""
     roughness: Annotated[float, Within(0.0, 1.0)] = 1.0
-    """Of the whole surface, as engines read it; it is not found in the picture."""
+    """Of the whole surface, as engines read it; `field.material=pbr` finds its own."""
     metallic: Annotated[float, Within(0.0, 1.0)] = 0.0
     """As `roughness`: 1 for bare metal, else 0."""
     bake_samples: Annotated[int, Within(1, 1024)] = 16
@@ -83,6 +83,9 @@ class MeshConfig:
     half a pixel of the views that the prior steers by, 0 leaves what was baked."""
     given_views: bool = True
     """Colors of the given pictures themselves where these show the surface well; drawings are left out."""
+    given_normals: bool = True
+    """Of `field.material=lambert` and `pbr`: shading normals from the given pictures where these show the surface, by a
+    small network; positions stay."""
     palette: Annotated[float, Within(0.0, 100.0)] = 7.0
     """Colors of hidden sides are drawn towards those that the given pictures show, which they mostly share: the
     standard deviation, in CIELAB units, of what a prior's guess is off. 0 leaves them; drawings are left out."""

@@ -62,7 +62,7 @@ def show(
 ) -> ObjectViews:
     """Views [V] of a placed mesh: its paint, its light and the given picture's look are drawn from `rng`."""
     surface = see(placed, camera, device)
-    albedo = _repainted(surface, rng, augment)
+    albedo = repainted(surface, rng, augment)
     colors = albedo * _light(surface, rng, augment)[:, None]
     rgba = surface.rgba(colors)
     choice, look, seed = rng.random(), rng.integers(max(len(augment.looks), 1)), int(rng.integers(1 << 31))
@@ -142,7 +142,7 @@ def draw_cameras(rng: np.random.Generator, views: ViewConfig, augment: AugmentCo
     )
 
 
-def _repainted(surface: Surface, rng: np.random.Generator, augment: AugmentConfig) -> np.ndarray:
+def repainted(surface: Surface, rng: np.random.Generator, augment: AugmentConfig) -> np.ndarray:
     """The samples' colors [N, 3] after a change of hue and under a pattern."""
     albedo = surface.albedo
     if rng.random() < augment.hue_share:

@@ -3,8 +3,9 @@
 from nerf2mesh.optimize.confidence import DirectionSpread, direction_spread
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.control import RunControl
-from nerf2mesh.optimize.delight import delighted
+from nerf2mesh.optimize.delight import Delighted, delighted, guessed_normals, taken_apart
 from nerf2mesh.optimize.distillers import GuidanceInputs, LatentGradient
+from nerf2mesh.optimize.finish import Finish, Finishes
 from nerf2mesh.optimize.guess import guess_cameras, guess_views, guesses_any_view
 from nerf2mesh.optimize.lighting import check_light, light_in, lighting_in, lighting_of
 from nerf2mesh.optimize.loop import optimize, step
@@ -15,7 +16,10 @@ from nerf2mesh.optimize.views import GivenPixels
 __all__ = [
     "EARLIER",
     "LAST",
+    "Delighted",
     "DirectionSpread",
+    "Finish",
+    "Finishes",
     "GivenPixels",
     "GuidanceInputs",
     "LatentGradient",
@@ -29,6 +33,7 @@ __all__ = [
     "direction_spread",
     "guess_cameras",
     "guess_views",
+    "guessed_normals",
     "guesses_any_view",
     "light_in",
     "lighting_in",
@@ -36,4 +41,5 @@ __all__ = [
     "optimize",
     "reference_of",
     "step",
+    "taken_apart",
 ]

@@ -57,6 +57,9 @@ class OptimizeConfig:
     weight_distortion: Weight = 0.05
     regularizer_samples: Annotated[int, Within(1, 100_000_000)] = 512
     """Points a step at which normals are looked at."""
+    weight_finish: Weight = 5.0
+    """Mean squared difference of roughness and metallic from what the picture's highlights say of each color
+    (field.material=pbr)."""
     light_from: Share = 0.1
     """Share of the steps after which the light is fitted (field.material=lambert); even before."""
     light_every: Count = 20

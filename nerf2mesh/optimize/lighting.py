@@ -74,8 +74,8 @@ def check_light(config: FieldConfig, views: Sequence[View]) -> list[View]:
     shown = [view for view in views if view.weight > 0 and view.domain not in DRAWINGS]
     if not shown and config.material != "emissive":
         raise ValueError(
-            "field.material=lambert: expected a picture with the object's colors, whose light can be found, got none; "
-            "use field.material=emissive"
+            f"field.material={config.material}: expected a picture with the object's colors, whose light can be found, "
+            "got none; use field.material=emissive"
         )
     return shown
 
@@ -96,11 +96,11 @@ def light_in(state: LoopState) -> Light | None:
     return None if lighting is None else lighting.light
 
 
-def small(view: View) -> View:
-    """The view at FIT_PX on the CPU, straight alpha; what is unknown counts as empty."""
+def small(view: View, size_px: int = FIT_PX) -> View:
+    """The view at `size_px` on the CPU, straight alpha; what is unknown counts as empty."""
     image, (height, width) = view.image.cpu(), view.image.shape[:2]
     alpha = image[..., 3:] if view.known is None else image[..., 3:] * view.known.cpu()[..., None]
-    shrink = min(1.0, FIT_PX / max(height, width))
+    shrink = min(1.0, size_px / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     flat = torch.cat([image[..., :3] * alpha, alpha], dim=-1).permute(2, 0, 1)[None]
     small = F.interpolate(flat, size=size, mode="area")[0].permute(1, 2, 0)

@@ -31,6 +31,7 @@ from nerf2mesh.optimize.terms import (
     Measured,
     Numbers,
     Photometric,
+    finish_term,
     gathered,
     ray_terms,
     sample_terms,
@@ -129,7 +130,8 @@ def distill(
 
     def objective(r: Rendering) -> Tensor:
         shown = seen(r, rays, state.field, light)
-        return score(shown) + whole(r) + (other(shown) if other else 0.0)
+        finish = finish_term(c.weight_finish, problem.finishes, r)
+        return score(shown) + whole(r) + finish + (other(shown) if other else 0.0)
 
     rendering, value = renderer.backward_in_chunks(
         rays,
@@ -177,9 +179,14 @@ def compare(
     config = problem.config.at(state.step / problem.config.steps)
     term = Photometric(config, drawn.target, background, drawn.colored)
     light = light_in(state)
-    problem.renderer.backward_in_chunks(
-        rays, lambda r: term(seen(r, rays, state.field, light)), jitter=moved, bounds=bounds
-    )
+    # with a light in the loop a picture's colors are no albedo
+    albedo = drawn.target[:, :3] if light is None and drawn.colored else None
+
+    def objective(r: Rendering) -> Tensor:
+        finish = finish_term(config.weight_finish, problem.finishes, r, albedo)
+        return term(seen(r, rays, state.field, light)) + finish
+
+    problem.renderer.backward_in_chunks(rays, objective, jitter=moved, bounds=bounds)
     return term.numbers
 
 

@@ -14,6 +14,7 @@ from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, make_distiller
 from nerf2mesh.optimize.distillers.stateless import Stateless
 from nerf2mesh.optimize.edit_source import load_source, start_from
+from nerf2mesh.optimize.finish import Finishes
 from nerf2mesh.optimize.lighting import lighting_of
 from nerf2mesh.optimize.state import LoopState
 from nerf2mesh.optimize.terms import Numbers
@@ -65,6 +66,8 @@ class Problem:
     """Renders the same field for distillation, with gradients in a region alone; None: `renderer` does."""
     recorder: StepRecorder | Literal[False] | None = None
     """Of steps as one launch, made at the first step; False: they are not recorded."""
+    finishes: Finishes = field(default_factory=Finishes)
+    """Of `field.material=pbr`: roughness and metallic by color, towards which the field's heads are drawn."""
     starts_from_object: bool = False
     """The field begins as an object, whose every level counts from the first step on."""
 

@@ -55,7 +55,7 @@ def hindrance(state: LoopState, problem: Problem) -> str:
         ),
         "a second prior, an object to edit or a region": any((problem.second, problem.source, problem.steered)),
         "given maps": bool(problem.pixels.maps.views),
-        "a fitted light": lighting_in(state) is not None,
+        "a fitted light, or field.material=pbr": lighting_in(state) is not None or state.field.config.material == "pbr",
         "several processes": problem.average is not None,
     }
     return next((reason for reason, hinders in reasons.items() if hinders), "")

@@ -15,6 +15,7 @@ from nerf2mesh.distill.config import DistillConfig
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.optimize.config import OptimizeConfig
 from nerf2mesh.optimize.distillers import Distiller, GuidanceInputs, LatentGradient, as_decoded
+from nerf2mesh.optimize.finish import Finishes
 from nerf2mesh.priors.base import Condition, Prior
 from nerf2mesh.render import regularizers as reg
 from nerf2mesh.types import Camera, Rays, Rendering
@@ -150,6 +151,18 @@ class Distillation:
         kept = F.interpolate(self.keep(rendering)[:, None], size=latents.shape[-2:], mode="area")
         self.numbers["distill/kept"] = kept.mean()
         return kept.unflatten(0, self.cameras.batch_shape)
+
+
+def finish_term(weight: float, finishes: Finishes, rendering: Rendering, colors: Tensor | None = None) -> Tensor:
+    """Roughness and metallic of rays [n] drawn to those of `colors` [n, 3], by default the rendering's own; 0 for a
+    field without them."""
+    if weight == 0.0 or "surface" not in rendering.extra:
+        return rendering.opacity.sum() * 0.0
+    opacity = rendering.opacity.detach()[..., None]
+    if colors is None:
+        colors = rendering.rgb.detach() / opacity.clamp_min(1e-4)
+    difference = rendering.extra["surface"] - finishes.at(colors) * opacity
+    return weight * difference.square().mean()
 
 
 @dataclass

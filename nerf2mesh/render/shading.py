@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nerf2mesh.fields import HashGridField
 from nerf2mesh.fields.harmonics import spherical_harmonics
+from nerf2mesh.render.gloss import glossy_radiance
 from nerf2mesh.types import Rays, Rendering
 
 SPREAD = 0.04
@@ -97,8 +98,21 @@ def ray_normals(field: HashGridField, rays: Rays, rendering: Rendering) -> Float
     return normals.reshape(rendering.rgb.shape)
 
 
+def glossy(
+    rendering: Rendering, normals: Float[Tensor, "*p 3"], to_eye: Float[Tensor, "*p 3"], light: Light
+) -> Rendering:
+    """As `shaded`, with the roughness and metallic of `rendering.extra["surface"]`; what has no normal stays."""
+    opacity = rendering.opacity[..., None].clamp_min(1e-4)
+    straight, surface = rendering.rgb / opacity, (rendering.extra["surface"] / opacity).clamp(0.0, 1.0)
+    lit = glossy_radiance(to_linear(straight), surface[..., 0], surface[..., 1], normals, to_eye, light)
+    return replace(rendering, rgb=torch.where(normals.any(-1, keepdim=True), to_srgb(lit), straight) * opacity)
+
+
 def shaded_rays(rendering: Rendering, rays: Rays, field: HashGridField, light: Light) -> Rendering:
-    """The rendering of the field at `rays` (shape as the rendering's) under `light`; no gradient goes to normals."""
+    """The rendering of the field at `rays` (shape as the rendering's) under `light`; no gradient goes to normals.
+    A field with roughness and metallic is shown with its highlights."""
     normals = ray_normals(field, rays, rendering)
+    if "surface" in rendering.extra:
+        return glossy(rendering, normals, -rays.directions, light)
     lit = light.irradiance(normals)
     return shaded(rendering, torch.where(normals.any(-1), lit, torch.ones_like(lit)))

@@ -145,11 +145,16 @@ class VolumeRenderer:
         output = self.field(points, directions)
         if self.gate is not None:
             output = _gated(output, self.gate(points))
-        channels = output.rgb
+        parts = [output.rgb]
         if normals is not None:
-            channels = torch.cat([channels, self.field.normals(points, normals)], dim=-1)
+            parts.append(self.field.normals(points, normals))
+        if output.surface is not None:
+            parts.append(output.surface)
+        channels = torch.cat(parts, dim=-1) if len(parts) > 1 else output.rgb
         done = self.backend.composite(output.density, channels, samples.t, samples.dt, samples.packed_info)
         extra = {"distortion": done.distortion, "n_samples": samples.packed_info[:, 1]}
+        if output.surface is not None:
+            extra["surface"] = done.channels[:, -2:]
         if extras:
             values = (done.weights, points, samples.ray_index, samples.t, samples.dt, output.logit)
             extra |= dict(zip(_PER_SAMPLE, values, strict=True))
@@ -157,7 +162,7 @@ class VolumeRenderer:
             rgb=done.channels[:, :3],
             opacity=done.opacity,
             depth=done.depth / done.opacity.clamp_min(1e-6),
-            normal=None if normals is None else done.channels[:, 3:],
+            normal=None if normals is None else done.channels[:, 3:6],
             extra=extra,
         )
 
@@ -173,8 +178,9 @@ class VolumeRenderer:
         """All of flat `rays` [R, 3] in one differentiable pass.
 
         normals: "analytic" or "finite_difference" (see HashGridField.normals) fills `Rendering.normal`.
-        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; with `extras` also, per
-        sample, "weights" (constant), "points", "ray_index", "t", "dt", "logit". bounded: see `sample`.
+        extra: "distortion" [R] (mip-NeRF 360 equation 15, world units), "n_samples" [R]; "surface" [R, 2] where the
+        field has it, roughness and metallic, premultiplied; with `extras` also, per sample, "weights" (constant),
+        "points", "ray_index", "t", "dt", "logit". bounded: see `sample`.
         """
         return self.shade(rays, self.sample(rays, jitter, bounded=bounded), normals=normals, extras=extras)
 
@@ -253,10 +259,14 @@ def _two_capacities() -> tuple[Capacity, Capacity]:
 
 def _gated(output: FieldOutput, passes: Tensor) -> FieldOutput:
     """The same values, cut off from the parameters where `passes` is False."""
-    density, rgb, logit = (
-        torch.where(passes[:, None] if value.ndim == 2 else passes, value, value.detach()) for value in output
+    return FieldOutput(
+        *(
+            None
+            if value is None
+            else torch.where(passes[:, None] if value.ndim == 2 else passes, value, value.detach())
+            for value in output
+        )  # pyright: ignore[reportArgumentType]
     )
-    return FieldOutput(density, rgb, logit)
 
 
 def _points(rays: Rays, samples: Samples) -> Float[Tensor, "c 3"]:
@@ -285,7 +295,8 @@ def _reshaped(rendering: Rendering, shape: tuple[int, ...]) -> Rendering:
 
 def _flat(rendering: Rendering) -> list[Tensor]:
     normal = [] if rendering.normal is None else [rendering.normal]
-    return [rendering.rgb, rendering.opacity, rendering.depth, *normal, rendering.extra["distortion"]]
+    surface = [rendering.extra["surface"]] if "surface" in rendering.extra else []
+    return [rendering.rgb, rendering.opacity, rendering.depth, *normal, rendering.extra["distortion"], *surface]
 
 
 def _joined(parts: list[Rendering]) -> Rendering:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +12,15 @@ from torch import Tensor
 from nerf2mesh.config import Config
 from nerf2mesh.inputs.config import DRAWINGS
 from nerf2mesh.lora.io.files import located
-from nerf2mesh.mesh import extract_lods
+from nerf2mesh.mesh import TriangleMesh, extract_lods
 from nerf2mesh.mesh.extract.calibrate import view_ring
+from nerf2mesh.mesh.texture.given_normals import with_given_normals
 from nerf2mesh.mesh.texture.given_views import paint_given_views, pixel_width, reduced
 from nerf2mesh.mesh.texture.palette import toward_palette
 from nerf2mesh.mesh.texture.smooth_colors import smooth_colors
 from nerf2mesh.mesh.texture.unwrap import BOXES, NOT_ASKED
+from nerf2mesh.optimize import guessed_normals
+from nerf2mesh.optimize.lighting import MOST_VIEWS
 from nerf2mesh.optimize.views import default_reference
 from nerf2mesh.priors import Prior
 from nerf2mesh.refine.compose import make_mesh
@@ -250,6 +253,8 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
     facts: dict[str, object] = {"color_radius": radius}
     if result.light is not None:
         facts["light"] = result.light.to_dict()
+    if config.field.material == "pbr":
+        facts["finishes"] = [finish.to_dict() for finish in result.finishes.found]
     meshes = [result.mesh, *result.lods]
     if radius > 0:
         meshes = [smooth_colors(mesh, radius) for mesh in meshes]
@@ -260,8 +265,19 @@ def _finish_colors(result: Result, prior: Prior) -> dict[str, object]:
         unlight = None if light is None else without_light(light)
         meshes, shares = zip(*(paint_given_views(mesh, views, unlight) for mesh in meshes))
         facts["given_views"] = shares[0]
-    result.mesh, *result.lods = meshes
+    result.mesh, *result.lods = _with_normals(result, meshes)
     return facts
+
+
+def _with_normals(result: Result, meshes: Sequence[TriangleMesh]) -> Sequence[TriangleMesh]:
+    """The meshes with the shading normals that the given pictures tell; see `mesh.given_normals`."""
+    views = [view for view in result.lit_views if view.weight > 0 and view.domain not in DRAWINGS]
+    config = result.config
+    if config.field.material == "emissive" or not (config.mesh.given_normals and config.mesh.given_views and views):
+        return meshes
+    small = [reduced(view, METRIC_PX**2) for view in views[:MOST_VIEWS]]
+    normals = [guessed_normals(view) for view in small]
+    return [with_given_normals(mesh, small, normals) for mesh in meshes]
 
 
 def _steered_pixel(given: tuple[View, ...], side_px: int) -> float:

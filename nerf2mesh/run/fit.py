@@ -155,7 +155,8 @@ def _run(
     with clock.stage("prior"), kept(said):
         of_input = cast(Sequence[str], observations.notes.get("warnings", ()))
         warn([*rights.notices, *of_input, *told(folder.changed if folder else {})])
-        seen, found_light = albedo_input(config, observations, begun)
+        apart, found_light = albedo_input(config, observations, begun)
+        seen = apart.observations
         guidance = load_guidance(config, seen, device, own.prior)
         origin = made_from(config, observations, guidance.priors, folder, begun) | named(own) if ranks.is_first else {}
         record = run_record(config, rights, origin, observations) if ranks.is_first else None
@@ -201,6 +202,7 @@ def _run(
         loggers=config.report.loggers,
         loss=own.loss,
         spread=spread,
+        finishes=apart.finishes,
     )
     if begun is not None:
         bound(problem, begun)
@@ -220,7 +222,8 @@ def _run(
             record = run_record(config, rights, origin, given)
         result = Result(None, field, renderer, observations, config, warnings=[*notes, *said], history=problem.history)
         result.spread, result.metrics = spread, spread_mean(spread)
-        result.light = found_light or light_in(state)
+        result.light, result.finishes = found_light or light_in(state), apart.finishes
+        result.lit_views = given.views
         if ranks.is_first:
             result.record, result.attribution = record, attribution_page(rights.materials, config.use)
             warn(said)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from nerf2mesh.config import Config
 from nerf2mesh.mesh.texture.given_views import Unlight
-from nerf2mesh.optimize import delighted
+from nerf2mesh.optimize import Delighted, taken_apart
 from nerf2mesh.render.shading import Light, relit, shaded
 from nerf2mesh.run.result import Result
 from nerf2mesh.types import Observations, Rendering
 
 
-def albedo_input(config: Config, observations: Observations, begun: object | None) -> tuple[Observations, Light | None]:
-    """What prior and field are to see, and the light that was taken out of it: see `field.delight`.
+def albedo_input(config: Config, observations: Observations, begun: object | None) -> tuple[Delighted, Light | None]:
+    """What prior and field are to see with the finishes that its highlights tell, and the light that was taken out of
+    it: see `field.delight`.
 
     begun: of a round of refinement, whose pictures are painted over albedo and have no light.
     """
-    if config.field.material == "emissive" or config.field.delight == "along" or begun is not None:
-        return observations, None
-    return delighted(observations, config.field.light)
+    material, before = config.field.material, config.field.delight == "before"
+    if material == "emissive" or begun is not None or (not before and material == "lambert"):
+        return Delighted(observations, Light()), None
+    found = taken_apart(observations, config.field.light, glossy=material == "pbr")
+    return (found, found.light) if before else (replace(found, observations=observations), None)
 
 
 def light_of_views(result: Result) -> Light | None:

@@ -21,13 +21,13 @@ from nerf2mesh.motion.bent_field import bent_renderer
 from nerf2mesh.motion.deformation import Deformation
 from nerf2mesh.motion.rig import Rig, RigClip
 from nerf2mesh.motion.rig.export import JSON_NAME, skin_for
-from nerf2mesh.optimize import DirectionSpread
+from nerf2mesh.optimize import DirectionSpread, Finishes
 from nerf2mesh.refine.camera_file import Placement
 from nerf2mesh.render import VolumeRenderer
 from nerf2mesh.render.shading import Light, shaded_rays
 from nerf2mesh.report import read_metrics, viewer_iframe
 from nerf2mesh.rights import Record
-from nerf2mesh.types import Camera, Observations, Rendering
+from nerf2mesh.types import Camera, Observations, Rendering, View
 
 if TYPE_CHECKING:
     from nerf2mesh.run.plots import Plots
@@ -72,7 +72,11 @@ class Result:
     spread: DirectionSpread | None = new(default=None, repr=False)
     """How sure the prior was of each direction; see `report.confidence`."""
     light: Light | None = None
-    """Of `field.material=lambert`: what was fitted to the given picture; colors of field and mesh are then albedo."""
+    """Of `field.material=lambert` and `pbr`: what was fitted to the given picture; field and mesh then have albedo."""
+    lit_views: tuple[View, ...] = new(default=(), repr=False)
+    """The given views as they came, with their light; those of `observations` may be without."""
+    finishes: Finishes = new(default_factory=Finishes)
+    """Of `field.material=pbr`: roughness and metallic of the paints whose highlights the given picture shows."""
     rig: Rig | None = None
     """Of `mesh.rig`: the skeleton of `mesh` and its weights."""
     rig_clip: RigClip | None = new(default=None, repr=False)
@@ -87,7 +91,8 @@ class Result:
     def render(self, camera: Camera) -> Rendering:
         """The field seen by a camera or a batch of cameras; [*b, h, w, ...], color and normals premultiplied.
 
-        Of `field.material=lambert` it is the albedo; `lit` shows it under a light.
+        Of `field.material=lambert` and `pbr` it is the albedo, of `pbr` with roughness and metallic, premultiplied, as
+        `extra["surface"]` [*b, h, w, 2]; `lit` shows it under a light.
         """
         if self.renderer is None:
             raise ValueError("render: expected a field, got the geometry of a sheet; render Result.mesh instead")
@@ -100,7 +105,7 @@ class Result:
         return bent_renderer(self.renderer, self.deformation, time_s).render(camera)
 
     def lit(self, camera: Camera, light: Light | None = None) -> Rendering:
-        """As `render`, but a field of `field.material=lambert` is shown under `light`, by default the picture's own."""
+        """As `render`, but a field of albedo is shown under `light`, by default the picture's own."""
         rendering = self.render(camera)
         light = light or self.light
         if light is None or self.field is None:

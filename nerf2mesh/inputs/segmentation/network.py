@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nerf2mesh.inputs.conv_blocks import Residual, conv, coordinates
+from nerf2mesh.inputs.conv_blocks import Context, Residual, Up, conv, coordinates
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, Within
 
@@ -34,31 +34,6 @@ class SegmentationConfig:
         check_ranges(self, "network.")
 
 
-class _Context(nn.Module):
-    """Scales the channels by what the whole picture holds (squeeze and excitation, Hu et al. 2018)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gate = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.gate(x.mean((-2, -1))))[..., None, None]
-
-
-class _Up(nn.Module):
-    """Twice the size, beside the features of that size."""
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(n_in + n_out, n_out, 1, bias=False)
-        self.norm = nn.BatchNorm2d(n_out)
-        self.block = Residual(n_out)
-
-    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
-        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.block(F.relu(self.norm(self.mix(torch.cat([x, beside], 1)))))
-
-
 class SegmentationNetwork(nn.Module):
     """Pictures [B, 3, s, s], sRGB in [0, 1], to logits [B, s, s] of belonging to the object."""
 
@@ -72,10 +47,10 @@ class SegmentationNetwork(nn.Module):
                 Residual(a),
                 nn.Sequential(conv(a, b, 2), Residual(b)),
                 nn.Sequential(conv(b, c, 2), Residual(c)),
-                nn.Sequential(conv(c, d, 2), *(Residual(d) for _ in range(config.n_deep)), _Context(d)),
+                nn.Sequential(conv(c, d, 2), *(Residual(d) for _ in range(config.n_deep)), Context(d)),
             ]
         )
-        self.up = nn.ModuleList([_Up(d, c), _Up(c, b), _Up(b, a)])
+        self.up = nn.ModuleList([Up(d, c), Up(c, b), Up(b, a)])
         self.head = nn.Conv2d(a, 4, 3, padding=1)
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -202,7 +202,10 @@ def _write_obj(mesh: TriangleMesh, path: Path, record: Record | None, material: 
 
 
 def _with_side_files(mesh: TriangleMesh, path: Path, stem: str, record: Record | None) -> Record | None:
-    """Writes an OBJ's material and textures; the record with their digests."""
+    """Writes an OBJ's material and textures; the record with their digests.
+
+    Roughness and metallic as Pr, Pm, map_Pr and map_Pm, the extension of MTL that Blender and most engines read.
+    """
     files: dict[str, bytes] = {}
     material = ["newmtl material", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1"]
     if mesh.texture is not None and mesh.uv is not None:
@@ -211,6 +214,12 @@ def _with_side_files(mesh: TriangleMesh, path: Path, stem: str, record: Record |
         if mesh.normal_map is not None:
             material.append(f"norm {stem}_normal.png")
             files[f"{stem}_normal.png"] = png_bytes(mesh.normal_map)
+    if mesh.orm is not None and mesh.uv is not None:
+        for key, name, channel in (("map_Pr", "roughness", 1), ("map_Pm", "metallic", 2)):
+            material.append(f"{key} {stem}_{name}.png")
+            files[f"{stem}_{name}.png"] = png_bytes(np.repeat(mesh.orm[..., channel : channel + 1], 3, axis=-1))
+    else:
+        material += [f"Pr {mesh.roughness:g}", f"Pm {mesh.metallic:g}"]
     files[f"{stem}.mtl"] = "\n".join([*material, ""]).encode()
     for name, data in files.items():
         with written(path.with_name(name)) as stream:

@@ -47,6 +47,8 @@ def write_usdz(
             _store(archive, "textures/base_color.png", png_bytes(mesh.texture))
             if mesh.normal_map is not None:
                 _store(archive, "textures/normal.png", png_bytes(mesh.normal_map))
+            if mesh.orm is not None:
+                _store(archive, "textures/occlusion_roughness_metallic.png", png_bytes(mesh.orm))
 
 
 def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -174,12 +176,13 @@ def _material_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
     elif mesh.vertex_colors is not None:
         color = "color3f inputs:diffuseColor.connect = </Root/Material/Coordinates.outputs:result>"
         shaders = _reader("float3", "displayColor")
-    surface = [
-        f"float inputs:metallic = {mesh.metallic:g}",
-        f"float inputs:roughness = {mesh.roughness:g}",
-        color,
-        "token outputs:surface",
-    ]
+    values = [f"float inputs:metallic = {mesh.metallic:g}", f"float inputs:roughness = {mesh.roughness:g}"]
+    if textured and mesh.orm is not None:
+        packed = "</Root/Material/PackedTexture.outputs:"
+        named = (("occlusion", "r"), ("roughness", "g"), ("metallic", "b"))
+        values = [f"float inputs:{name}.connect = {packed}{channel}>" for name, channel in named]
+        shaders += _packed_texture()
+    surface = [*values, color, "token outputs:surface"]
     if textured and mesh.normal_map is not None:
         surface.append("normal3f inputs:normal.connect = </Root/Material/NormalTexture.outputs:rgb>")
     return [
@@ -190,6 +193,22 @@ def _material_prim(mesh: TriangleMesh, textured: bool) -> list[str]:
         *shaders,
         "    }",
     ]
+
+
+def _packed_texture() -> list[str]:
+    """Occlusion, roughness and metallic, linear."""
+    return _shader(
+        "PackedTexture",
+        "UsdUVTexture",
+        "asset inputs:file = @./textures/occlusion_roughness_metallic.png@",
+        'token inputs:sourceColorSpace = "raw"',
+        'token inputs:wrapS = "repeat"',
+        'token inputs:wrapT = "repeat"',
+        "float2 inputs:st.connect = </Root/Material/Coordinates.outputs:result>",
+        "float outputs:r",
+        "float outputs:g",
+        "float outputs:b",
+    )
 
 
 def _normal_texture() -> list[str]:

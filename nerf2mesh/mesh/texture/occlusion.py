@@ -9,6 +9,7 @@ is the share of an even light that arrives. Red of the texture is occlusion, gre
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -25,11 +26,20 @@ SLACK_PX = 2.0
 LEAST_COSINE = 0.05
 
 
-def bake_orm(mesh: TriangleMesh, size: int) -> np.ndarray:
-    """The texture uint8 [size, size, 3] of a mesh with uv."""
+Surface = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(points [N, 3], unit normals [N, 3]) -> roughness and metallic [N, 2]."""
+
+
+def bake_orm(mesh: TriangleMesh, size: int, *, occlusion: bool = True, surface: Surface | None = None) -> np.ndarray:
+    """The texture uint8 [size, size, 3] of a mesh with uv.
+
+    occlusion: else red is 1 everywhere. surface: else roughness and metallic are the mesh's own.
+    """
     where = texel_points(mesh, size)
-    seen = visible_share(mesh, where.points, where.normals)
-    values = np.stack([seen, np.full_like(seen, mesh.roughness), np.full_like(seen, mesh.metallic)], axis=-1)
+    seen = visible_share(mesh, where.points, where.normals) if occlusion else np.ones(len(where.points))
+    constant = np.broadcast_to([mesh.roughness, mesh.metallic], (len(seen), 2))
+    found = constant if surface is None else surface(where.points, where.normals)
+    values = np.concatenate([seen[:, None], np.clip(found, 0.0, 1.0)], axis=-1)
     image = np.zeros((size, size, 3), np.uint8)
     image[where.covered] = np.round(255.0 * values)
     return bleed(image, where.covered)
