@@ -130,7 +130,8 @@ def gradient_of_a_step(weights: list[float]) -> torch.Tensor:
 def test_a_step_adds_up_its_views_by_their_weights() -> None:
     first, second, both = (gradient_of_a_step(weights) for weights in ([1.0, 0.0], [0.0, 1.0], [2.0, 3.0]))
     assert float(first.norm()) > 0 and float((first - second).norm()) > 0.1 * float(first.norm())
-    assert float((both - 2.0 * first - 3.0 * second).norm()) < 1e-3 * float(both.norm())
+    bfloat16 = 2.0**-8  # of one product, where the processor multiplies such numbers natively
+    assert float((both - 2.0 * first - 3.0 * second).norm()) < bfloat16 * float(both.norm())
 
 
 def test_a_prior_without_opacity_is_refused_where_views_are_to_be_weighted() -> None:
