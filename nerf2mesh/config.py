@@ -102,6 +102,14 @@ class Config:
                 f"refine.{asked[0]}: expected a run folder or a mesh to start from beside it, got none; "
                 "add start_from=FOLDER or start_from=MESH.glb"
             )
+        if self.field.material == "pbr":
+            plain = MeshConfig()
+            for name in ("roughness", "metallic"):
+                if (value := getattr(self.mesh, name)) != getattr(plain, name):
+                    raise ValueError(
+                        f"mesh.{name}: expected nothing said beside field.material=pbr, which finds it by paint, got "
+                        f"{value:g}; leave it out, or use field.material=lambert"
+                    )
         if self.output_dir is not None:
             self.output_dir = os.path.expanduser(self.output_dir)
 

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from nerf2mesh import fit
+from nerf2mesh.config import load_config
 from nerf2mesh.render.shading import Light, ray_normals, relit
 from nerf2mesh.types import Camera, Observations
 from tests.optimize.scene import RADIUS, observations
+from tests.optimize.test_finish import GOLD, TOLERANCE, ball
 from tests.tiny_run import TINY
 
 LAMBERT = (*TINY, "report=quiet", "field.material=lambert")
@@ -72,6 +74,29 @@ def test_roughness_metal_occlusion_and_a_turntable_in_surroundings(tmp_path: Pat
     header = json.loads(data[20 : 20 + int(np.frombuffer(data[12:16], "<u4")[0])])
     assert {"occlusionTexture", "pbrMetallicRoughness"} <= set(header["materials"][0])
     assert list(tmp_path.glob("turntable.*"))
+
+
+def test_a_pbr_run_of_a_gold_ball_is_metal_in_the_field_and_in_the_file(tmp_path: Path) -> None:
+    given, _ = ball(0.3, 1.0, GOLD)
+    asked = ["report=quiet", "field.material=pbr", "optimize.steps=16"]
+    result = fit(observations=given, overrides=[*TINY, *asked], output_dir=tmp_path)
+    (finish,) = json.loads((tmp_path / "mesh.json").read_text())["finishes"]
+    assert finish["metallic"] == 1.0 and finish["roughness"] == pytest.approx(0.3, abs=TOLERANCE)
+    shown = result.render(given.views[0].camera)
+    front = shown.opacity > 0.5
+    roughness, metallic = (shown.extra["surface"] / shown.opacity[..., None])[front].mean(dim=0).tolist()
+    assert roughness < 0.5 and metallic > 0.1  # after a few steps from the default, 0.6 and 0
+    data = (tmp_path / "mesh.glb").read_bytes()
+    header = json.loads(data[20 : 20 + int(np.frombuffer(data[12:16], "<u4")[0])])
+    assert "metallicRoughnessTexture" in header["materials"][0]["pbrMetallicRoughness"]
+
+
+@pytest.mark.parametrize("asked", ["mesh.roughness=0.3", "mesh.metallic=1"])
+def test_a_finish_for_all_is_refused_where_finishes_are_found(asked: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^{asked.partition('=')[0]}: expected nothing said beside field\.material=pbr"
+    ):
+        load_config(["field.material=pbr", asked])
 
 
 def test_a_prompt_alone_has_no_light_to_find() -> None:

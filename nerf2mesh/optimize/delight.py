@@ -82,13 +82,14 @@ def taken_apart(observations: Observations, kind: str, *, glossy: bool) -> Delig
         for k, some in zip(chosen, highlights, strict=True):
             views[k] = without_highlights(views[k], some)
         reduced = [reduce(views[k]) for k in chosen]
-    light = fit_light(kind, joined([picture.pairs for picture in reduced]))
+    light = fitted = fit_light(kind, joined([picture.pairs for picture in reduced]))
     finishes: list[Finish] = []
     for k, picture, some in zip(chosen, reduced, highlights, strict=True):
         lit = views[k]
-        shading = without_metals(lit, log_shading(picture, light), picture.mask, some.found)
+        shading = without_metals(lit, log_shading(picture, fitted), picture.mask, some.found)
         views[k] = divided(lit, shading, picture.mask)
         finishes += [with_paint(highlight, lit, views[k]) for highlight in some.found]
+        light = lamp_of_metal(lit, picture.mask, some.found) or light
     most = tuple(sorted(finishes, key=lambda finish: -finish.belief)[:MOST])
     return Delighted(replace(observations, views=tuple(views)), light, Finishes(most))
 
@@ -153,6 +154,24 @@ def without_metals(
             metal = same_hue(linear, highlight.hue) & mask
             shading = torch.where(metal, (1.0 - highlight.finish.belief) * shading, shading)
     return shading
+
+
+def lamp_of_metal(view: View, mask: Bool[Tensor, "h w"], highlights: Sequence[Highlight]) -> Light | None:
+    """The lamp by the first believed highlight of a metal that is most of what the view shows; None without one.
+
+    A metal has no shading from which `fit_light` could tell a lamp. Its highlight does: about the lobe's middle the
+    lamp is mirrored to the eye.
+    """
+    little = small(view)
+    linear = to_linear(little.image[..., :3].double())
+    for highlight in highlights:
+        found = highlight.found
+        share = float((same_hue(linear, highlight.hue) & mask).sum()) / max(1, int(mask.sum()))
+        if found.metal and highlight.finish.belief > 0.5 and share > 0.5:
+            eye = F.normalize(view.camera.camera_to_world[:3, 3].cpu().double(), dim=0)
+            toward = 2.0 * (found.middle @ eye) * found.middle - eye
+            return Light("directional", (found.lamp.norm() * toward).float())
+    return None
 
 
 def with_paint(highlight: Highlight, lit: View, bare: View) -> Finish:

@@ -60,6 +60,8 @@ def test_the_finish_of_a_ball_is_found(roughness: float, metallic: float, color:
     middle = found.finishes.at(image[SIZE // 2, SIZE // 2, :3])
     assert float(middle[0]) == pytest.approx(roughness, abs=TOLERANCE)
     assert float(middle[1]) == pytest.approx(metallic, abs=0.25)
+    turned = torch.rad2deg(F.cosine_similarity(found.light.values, LAMP, dim=0).acos())
+    assert float(turned) < 25.0 and 0.3 < float(found.light.values.norm() / LAMP.norm()) < 2.0
     inside = (normals * -given.views[0].camera.rays().directions).sum(-1) > 0.3
     assert float(image[..., :3][inside].std(0).norm()) < 0.8 * float(plain[..., :3][inside].std(0).norm())
 
