@@ -78,14 +78,14 @@ def test_roughness_metal_occlusion_and_a_turntable_in_surroundings(tmp_path: Pat
 
 def test_a_pbr_run_of_a_gold_ball_is_metal_in_the_field_and_in_the_file(tmp_path: Path) -> None:
     given, _ = ball(0.3, 1.0, GOLD)
-    asked = ["report=quiet", "field.material=pbr", "optimize.steps=16"]
+    asked = ["report=quiet", "field.material=pbr", "optimize.steps=30"]
     result = fit(observations=given, overrides=[*TINY, *asked], output_dir=tmp_path)
     (finish,) = json.loads((tmp_path / "mesh.json").read_text())["finishes"]
     assert finish["metallic"] == 1.0 and finish["roughness"] == pytest.approx(0.3, abs=TOLERANCE)
     shown = result.render(given.views[0].camera)
     front = shown.opacity > 0.5
     roughness, metallic = (shown.extra["surface"] / shown.opacity[..., None])[front].mean(dim=0).tolist()
-    assert roughness < 0.5 and metallic > 0.1  # after a few steps from the default, 0.6 and 0
+    assert roughness < 0.45 and metallic > 0.1  # after a few steps from the default, 0.6 and 0
     data = (tmp_path / "mesh.glb").read_bytes()
     header = json.loads(data[20 : 20 + int(np.frombuffer(data[12:16], "<u4")[0])])
     assert "metallicRoughnessTexture" in header["materials"][0]["pbrMetallicRoughness"]
