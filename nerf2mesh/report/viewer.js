@@ -105,7 +105,7 @@ class Viewer {
     const metals = this.meshes.map((mesh) => mesh.material).filter((material) => material.metalness > 0);
     if (metals.length === 0) return;  // metal shows what is around it
     const maker = new THREE.PMREMGenerator(this.renderer), room = maker.fromScene(new THREE.RoomEnvironment(), 0.04).texture;
-    metals.forEach((material) => { material.envMap = room; });
+    metals.forEach((material) => { material.envMap = room; reflectsOnly(material); });
     maker.dispose();
   }
 
@@ -122,6 +122,7 @@ class Viewer {
     for (const { looks } of this.meshes) {
       const own = looks.shaded();
       if (own.userData.room === undefined) own.userData.room = own.envMap || null;
+      if (own.userData.around) own.userData.around.value = name ? 1 : 0;
       Object.assign(own, { envMap: name ? this.rooms[name] : own.userData.room, envMapIntensity: name ? EXPOSURE : 1, needsUpdate: true });
     }
     this.surroundings = name;
@@ -255,6 +256,16 @@ class Viewer {
     }
     this.renderer.render(this.scene, this.camera);
   }
+}
+
+// The room that a metal mirrors lights nothing that is matte: the lamps do that. `around` says whether it should after all.
+function reflectsOnly(material) {
+  const around = { value: 0 }, end = "#include <lights_fragment_end>";
+  material.userData.around = around;
+  material.onBeforeCompile = (shader) => {
+    shader.uniforms.around = around;
+    shader.fragmentShader = "uniform float around;\n" + shader.fragmentShader.replace(end, "iblIrradiance *= around;\n" + end);
+  };
 }
 
 // The materials of a mesh by the button's name, each made when it is first asked for.
