@@ -75,6 +75,7 @@ WRONG = {
     "field.n_level=3": r"field\.n_level: no such setting; did you mean field\.n_levels",
     "+field.made_up=3": r"field\.made_up: no such setting",
     "+made_up=3": r"made_up: no such setting",
+    "input.elevations.south=a.png": r"input\.elevations\.south: expected a new entry with a plus .*; write \+input",
     "nonsense=1": r"nonsense: no such setting; see nerf2mesh --cfg job",
     "experiment=stable_zero12": r"experiment: expected one of .*stable_zero123.*, got stable_zero12",
     "hydra.searchpath=[nowhere/mine]": r"hydra\.searchpath: expected folders that are there, got nowhere/mine; write",

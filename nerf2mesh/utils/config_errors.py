@@ -31,7 +31,10 @@ def describe(error: BaseException, schema: type | None = None) -> str:
     missing = re.search(r"Could not override '([^']+)'", text)
     if missing:
         key = missing.group(1)
-        if _hint_at(key, schemas) is not None:
+        hint_here = _hint_at(key, schemas)
+        if hint_here is not None and not form_of(hint_here).entries:
+            return f"{key}: expected a new entry with a plus before its name, got none; write +{key}=VALUE"
+        if hint_here is not None:
             return f"{key}: expected its entries one by one, got a mapping; write +{key}.NAME=VALUE"
         near = difflib.get_close_matches(key, _known_keys(schemas), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else "see nerf2mesh --cfg job for all keys"

@@ -215,6 +215,25 @@ def test_the_command_rigs_a_file(tmp_path, monkeypatch, capsys):
     assert stop.value.code == 2 and capsys.readouterr().err.startswith("error: rig: expected two pairs of legs")
 
 
+def test_files_that_are_not_there_are_told_in_one_line(tmp_path, monkeypatch, capsys):
+    from nerf2mesh.mesh import save_mesh
+
+    source, out = save_mesh(person().mesh(0.06), tmp_path / "person.glb"), tmp_path / "rigged.glb"
+    within = tmp_path / "person.glb" / "rigged.glb"
+    wrong = {
+        "error: mesh: expected a mesh file": [str(tmp_path / "none.glb"), "--out", str(out)],
+        "error: --clip: expected a BVH file": [str(source), "--clip", str(tmp_path / "none.bvh"), "--out", str(out)],
+        "error: --out: expected a place where": [str(source), "--clip", "walk", "--out", str(within)],
+    }
+    for told, arguments in wrong.items():
+        monkeypatch.setattr("sys.argv", ["nerf2mesh-rig", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            rig_command()
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and said.startswith(told) and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["person.glb"]
+
+
 BVH = """HIERARCHY
 ROOT Hips
 {

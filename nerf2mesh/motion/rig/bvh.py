@@ -74,7 +74,9 @@ def parse_bvh(text: str, name: str = "bvh") -> Bvh:
     """The joints and values of a file's text. ValueError in one line where it is none, or a damaged one."""
     words = text.split()
     try:
-        start = words.index("MOTION")
+        start = words.index("MOTION") if "MOTION" in words else 0
+        if not start:
+            raise ValueError("no MOTION")
         if not words or words[0].upper() != "HIERARCHY":
             raise ValueError("no HIERARCHY")
         joints = _hierarchy(words[1:start])

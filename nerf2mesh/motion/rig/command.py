@@ -37,10 +37,16 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"--out: expected a name ending in {wanted}, got {asked.out.name!r}; rename the file")
     if asked.out.exists() and asked.mesh.exists() and asked.out.samefile(asked.mesh):
         raise ValueError(f"--out: expected another file than the mesh itself, got {asked.out.name}; rename it")
+    if not asked.mesh.is_file():
+        raise ValueError(f"mesh: expected a mesh file, got {asked.mesh}, which is none; give an existing file")
     made = rig(TriangleMesh.from_file(asked.mesh, up=asked.up, front=asked.front), asked.kind)
     clips = own_clips(made) if asked.clip is None else [_clip(name, made) for name in asked.clip]
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    paths = save_rig(made, asked.out, clips)
+    try:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        paths = save_rig(made, asked.out, clips)
+    except OSError as error:
+        why = f"{asked.out} ({error.strerror or error})"
+        raise ValueError(f"--out: expected a place where files can be written, got {why}; choose another") from error
     for line in (*made.skeleton.notes, *_lost_record(asked.mesh)):
         print(f"note: {line}")
     said = f"{made.skeleton.kind}, {len(made.skeleton.names)} joints, bind pose {made.skeleton.pose}"
@@ -53,6 +59,8 @@ def _line(path: Path) -> str:
 
 def _clip(name: str, made: Rig) -> RigClip:
     kind = made.skeleton.kind
+    if name.lower().endswith(".bvh") and not Path(name).is_file():
+        raise ValueError(f"--clip: expected a BVH file, got {name}, which is none; give an existing file")
     return retarget(read_bvh(name) if name.lower().endswith(".bvh") else read_clip(name, kind), made)
 
 
