@@ -76,6 +76,7 @@ def test_roughness_metal_occlusion_and_a_turntable_in_surroundings(tmp_path: Pat
     assert list(tmp_path.glob("turntable.*"))
 
 
+@pytest.mark.slow
 def test_a_pbr_run_of_a_gold_ball_is_metal_in_the_field_and_in_the_file(tmp_path: Path) -> None:
     given, _ = ball(0.3, 1.0, GOLD)
     asked = ["report=quiet", "field.material=pbr", "optimize.steps=30"]

@@ -25,7 +25,8 @@ def test_blob_forms(blob, expected):
 
 def test_outputs_agree_with_one_another():
     field, points = rough_field(), box_points(300)
-    density, rgb, logit = field(points)
+    density, rgb, logit, surface = field(points)
+    assert surface is None
     assert density.shape == logit.shape == (300,) and rgb.shape == (300, 3)
     torch.testing.assert_close(field.density_logit(points), logit)
     torch.testing.assert_close(field.density(points), density)
