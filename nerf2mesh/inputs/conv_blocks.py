@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,6 +51,37 @@ class Up(nn.Module):
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.block(F.relu(self.norm(self.mix(torch.cat([x, beside], 1)))))
+
+
+class UNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) of residual blocks at 1/2, 1/4, 1/8 and 1/16 of the size, `n_deep` blocks at
+    the last, where every pixel sees the whole picture: [B, n_in, h, w] -> [B, n_out, h, w], h and w multiples of 16."""
+
+    def __init__(self, n_in: int, n_out: int, channels: Sequence[int], n_deep: int) -> None:
+        super().__init__()
+        a, b, c, d = channels
+        self.stem = conv(n_in, a, 2)
+        self.down = nn.ModuleList(
+            [
+                Residual(a),
+                nn.Sequential(conv(a, b, 2), Residual(b)),
+                nn.Sequential(conv(b, c, 2), Residual(c)),
+                nn.Sequential(conv(c, d, 2), *(Residual(d) for _ in range(n_deep)), Context(d)),
+            ]
+        )
+        self.up = nn.ModuleList([Up(d, c), Up(c, b), Up(b, a)])
+        self.head = nn.Conv2d(a, 4 * n_out, 3, padding=1)
+
+    def run(self, x: Tensor) -> Tensor:
+        """The maps of the input's size."""
+        x = self.stem(x)
+        beside = []
+        for stage in self.down:
+            x = stage(x)
+            beside.append(x)
+        for up, features in zip(self.up, beside[-2::-1], strict=True):
+            x = up(x, features)
+        return F.pixel_shuffle(self.head(x), 2)
 
 
 def coordinates(pictures: Tensor) -> Tensor:

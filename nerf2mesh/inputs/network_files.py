@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +16,7 @@ from torch import nn
 from nerf2mesh.utils.atomic_write import atomic_write
 
 Network = TypeVar("Network", bound=nn.Module)
+Sized = TypeVar("Sized", bound=nn.Module)
 Refusal = Callable[[str], ValueError]
 """From "expected X, got Y" to the error in one line."""
 
@@ -53,6 +56,38 @@ def read_network(path: Path, build: Callable[[dict[str, Any]], Network], refused
     if not all(value.isfinite().all() for value in network.state_dict().values()):
         raise refused("expected finite numbers, got others")
     return network.eval().requires_grad_(False)
+
+
+class NetworkFile(Generic[Sized]):
+    """The files of one kind of network, which is made of its settings alone.
+
+    name: of the setting that names such a file, for errors. command: the training that writes them. packaged: the file
+    that comes with the package.
+    """
+
+    def __init__(self, network: type[Sized], config: type, name: str, command: str, packaged: Path) -> None:
+        self._network, self._config, self.name, self.command, self.packaged = network, config, name, command, packaged
+        self._read = lru_cache(maxsize=2)(self._read_anew)
+
+    def write(self, network: Sized, training: dict[str, object], path: Path) -> None:
+        """Writes `network` as float16, aside and renamed; `training` says how it came about."""
+        write_network(network, vars(network.config), training, path)
+
+    def read(self, path: Path | None = None) -> Sized:
+        """The network stored at `path` or packaged, for inference; the last two are kept. ValueError in one line where
+        it is missing, foreign or torn."""
+        return self._read(path or self.packaged)
+
+    def _read_anew(self, path: Path) -> Sized:
+        return read_network(path, self._build, lambda why: self._refused(path, why))
+
+    def _build(self, sizes: dict[str, Any]) -> Sized:
+        given = {one.name: sizes[one.name] for one in fields(self._config)}
+        return self._network(self._config(**given))
+
+    def _refused(self, path: Path, why: str) -> ValueError:
+        advice = "install the package anew" if path == self.packaged else f"give a file of {self.command}"
+        return ValueError(f"{self.name}: {path}: {why}; {advice}")
 
 
 def read_training(path: Path) -> dict[str, Any]:

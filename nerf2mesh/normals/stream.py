@@ -7,20 +7,14 @@ with the share e of even light, a wrap w of soft lamps, and for some a highlight
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from nerf2mesh.inputs.normals.network import FILL
 from nerf2mesh.normals.config import NormalsTrainConfig
-from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
 from nerf2mesh.objects.mesh import ObjectMesh
 from nerf2mesh.objects.surface import see
-from nerf2mesh.objects.views import draw_cameras, place, repainted
-from nerf2mesh.procedural.dataset import VALIDATION_SEED
+from nerf2mesh.objects.views import draw_cameras, framed, place, repainted
 from nerf2mesh.procedural.gbuffer import scene_gbuffer
 from nerf2mesh.procedural.grammar import ViewConfig, draw_scene, place_scenes, sample_cameras
 from nerf2mesh.procedural.render import SceneRenderer
@@ -29,51 +23,10 @@ from nerf2mesh.types import Camera
 GROUP = 2
 """Views of one mesh."""
 LEAST_COVER = 0.03
-_STREAM = 930_001
+KEY = 930_001
+"""Of this training's random numbers."""
 Shown = tuple[np.ndarray, np.ndarray]
 """A premultiplied picture uint8 [s, s, 4], and the premultiplied normals in camera axes, int8 [s, s, 3] of 127ths."""
-
-
-class NormalsStream:
-    """Groups of views of some meshes and of procedural scenes."""
-
-    def __init__(
-        self,
-        config: NormalsTrainConfig,
-        folder: ObjectFolder | None,
-        entries: Sequence[ObjectEntry],
-        seed: int,
-        *,
-        heldout: bool = False,
-    ) -> None:
-        self.config, self.folder, self.entries, self.seed = config, folder, list(entries), seed
-        self._broken: set[Path] = set()
-        n_scenes = -(-config.n_scenes // 8) if heldout else config.n_scenes
-        self.scenes = procedural_views(VALIDATION_SEED if heldout else 0, n_scenes, config)
-
-    def group(self, number: int) -> list[Shown]:
-        """GROUP views."""
-        rng = np.random.default_rng([self.seed, number, _STREAM])
-        share = self.config.procedural_share if self.scenes else 0.0
-        found: list[Shown] = []
-        while len(found) < GROUP:
-            if self.folder is None or rng.random() < share:
-                found += [self.scenes[i] for i in rng.integers(len(self.scenes), size=GROUP)]
-            else:
-                found += self._of_mesh(self.folder, rng)
-        return found[:GROUP]
-
-    def _of_mesh(self, folder: ObjectFolder, rng: np.random.Generator) -> list[Shown]:
-        """Views of a mesh; a file that cannot be read is named once and then left out."""
-        entry = self.entries[rng.integers(len(self.entries))]
-        if entry.path in self._broken:
-            return []
-        try:
-            return mesh_views(folder.read(entry), rng, self.config, GROUP)
-        except (OSError, ValueError) as error:
-            self._broken.add(entry.path)
-            print(f"skipped {entry.path}: {' '.join(str(error).split())}", flush=True)
-            return []
 
 
 def mesh_views(mesh: ObjectMesh, rng: np.random.Generator, config: NormalsTrainConfig, n: int) -> list[Shown]:
@@ -82,7 +35,7 @@ def mesh_views(mesh: ObjectMesh, rng: np.random.Generator, config: NormalsTrainC
     views = ViewConfig(n_views=1, size_px=config.network.size_px, input_elevation_deg=(-10.0, 45.0))
     for _ in range(n):
         placed = place(mesh, rng, augment)
-        camera = framed(draw_cameras(rng, views, augment), placed.vertices)
+        camera = framed(draw_cameras(rng, views, augment), placed.vertices, FILL)
         surface = see(placed, camera)
         albedo = repainted(surface, rng, augment)
         colors = lit(albedo, surface.normal, -surface.ray, camera, rng, config)
@@ -116,16 +69,6 @@ def lit(
         lobe = np.clip((normal * half).sum(1), 0.0, 1.0) ** float(np.exp(rng.uniform(1.5, 5.0)))
         colors = colors + (rng.uniform(0.1, 1.0) * lobe)[:, None]
     return colors.clip(0.0, 1.0).astype(np.float32)
-
-
-def framed(camera: Camera, vertices: np.ndarray) -> Camera:
-    """The camera [1] with the focal length and principal point that put the box of the projected `vertices` [V, 3] into
-    the middle, its longer side FILL of the frame."""
-    pixels = camera.project(torch.from_numpy(vertices).float())[0][0]
-    low, high = pixels.amin(0), pixels.amax(0)
-    scale = FILL * camera.width_px / (high - low).max().clamp_min(1e-6)
-    principal = 0.5 * camera.width_px + scale * (camera.principal_px - 0.5 * (low + high))
-    return replace(camera, focal_px=camera.focal_px * scale, principal_px=principal)
 
 
 def procedural_views(first_seed: int, n: int, config: NormalsTrainConfig) -> list[Shown]:

@@ -5,7 +5,7 @@ All of it is drawn from one generator, in a fixed order: a generator in the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -140,6 +140,16 @@ def draw_cameras(rng: np.random.Generator, views: ViewConfig, augment: AugmentCo
         width_px=views.size_px,
         orthographic=bool(rng.random() < views.orthographic_share),
     )
+
+
+def framed(camera: Camera, vertices: np.ndarray, fill: float) -> Camera:
+    """The camera [1] with the focal length and principal point that put the box of the projected `vertices` [V, 3] into
+    the middle, its longer side the share `fill` of the frame."""
+    pixels = camera.project(torch.from_numpy(vertices).float())[0][0]
+    low, high = pixels.amin(0), pixels.amax(0)
+    scale = fill * camera.width_px / (high - low).max().clamp_min(1e-6)
+    principal = 0.5 * camera.width_px + scale * (camera.principal_px - 0.5 * (low + high))
+    return replace(camera, focal_px=camera.focal_px * scale, principal_px=principal)
 
 
 def repainted(surface: Surface, rng: np.random.Generator, augment: AugmentConfig) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from nerf2mesh.inputs.segmentation.network import SegmentationNetwork
 from nerf2mesh.inputs.segmentation.weights import read_network, write_network
 from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder, hashed_order, licence_summary
 from nerf2mesh.objects.timed_training import TimedTraining, objects_of
+from nerf2mesh.objects.view_training import training_record
 from nerf2mesh.segmentation.config import ForegroundTrainConfig
 from nerf2mesh.segmentation.stream import GROUP, CompositeStream
 
@@ -82,9 +82,7 @@ class _Run(TimedTraining[SegmentationNetwork]):
         found = iou(self.average, *check)
         median, mean = (round(float(value), 4) for value in (found.median(), found.mean()))
         line = self.line(out, composites=self.composites, median_iou=median, mean_iou=mean)
-        settings = asdict(self.config) | {"data": {"kinds": self.config.data.kinds}, "output_dir": "", "weights": None}
-        continued = {"continued": self.config.weights is not None}
-        write_network(self.average, line | continued | {"config": settings, "meshes": self.meshes}, out / NAME)
+        write_network(self.average, training_record(line, self.config, self.meshes), out / NAME)
 
 
 def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from nerf2mesh.inputs.viewpoint.network import ViewpointConfig
 from nerf2mesh.objects.config import AugmentConfig, ObjectDataConfig
-from nerf2mesh.utils.range_check import check_ranges
-from nerf2mesh.utils.ranges import Elevation, FilePath, Rate, Seed, Share, Within
+from nerf2mesh.objects.view_config import ViewTrainConfig
+from nerf2mesh.utils.ranges import Elevation, FilePath, Share, Within
 
 Fov = Annotated[float, Within(1.0, 150.0)]
 
@@ -19,22 +19,18 @@ def _augment() -> AugmentConfig:
 
 
 @dataclass(kw_only=True)
-class ViewpointTrainConfig:
-    """How the network that tells elevation and field of view is trained, on views that are drawn as they are needed."""
+class ViewpointTrainConfig(ViewTrainConfig):
+    """How the network that tells elevation and field of view is trained."""
 
     data: ObjectDataConfig = field(default_factory=lambda: ObjectDataConfig(augment=_augment()))
     """`data.meshes`: the folder of objects; null trains on procedural scenes alone."""
     network: ViewpointConfig = field(default_factory=ViewpointConfig)
-    weights: FilePath | None = None
-    """Weights to start from; null: random."""
     output_dir: FilePath = "outputs/viewpoint"
-    minutes: Annotated[float, Within(0.0, 1e6, above=True)] = 20.0
-    """Training time of this run; the rate falls to zero over it."""
     batch: Annotated[int, Within(1, 100_000)] = 64
     new_share: Share = 0.4
     """This share of a batch is drawn anew; the rest are views of earlier steps. Half of all are mirrored."""
     kept: Annotated[int, Within(1, 10_000_000)] = 60_000
-    """Views that are kept for that."""
+    """Views that are kept for that, as bytes."""
     elevation_deg: tuple[Elevation, Elevation] = (-20.0, 75.0)
     fov_deg: tuple[Fov, Fov] = (15.0, 60.0)
     roll_deg: Annotated[float, Within(0.0, 180.0)] = 2.0
@@ -45,14 +41,11 @@ class ViewpointTrainConfig:
     """This share of the new views is of procedural scenes."""
     n_scenes: Annotated[int, Within(0, 1_000_000)] = 256
     """Procedural scenes, two views of each, that are rendered once at the start."""
-    learning_rate: Rate = 2e-3
-    ema_decay: Share = 0.995
     n_check: Annotated[int, Within(1, 100_000)] = 192
     """Views of held-out objects to validate on."""
-    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         for name, (low, high) in (("elevation_deg", self.elevation_deg), ("fov_deg", self.fov_deg)):
             if not low < high:
                 raise ValueError(f"{name}: expected [low, high] with low < high, got [{low:g}, {high:g}]; swap them")

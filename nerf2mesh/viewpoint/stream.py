@@ -6,19 +6,15 @@ which are rendered once, by area.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from nerf2mesh.inputs.framing import object_window, resample
 from nerf2mesh.inputs.viewpoint.network import FILL
-from nerf2mesh.objects.folder import ObjectEntry, ObjectFolder
 from nerf2mesh.objects.mesh import ObjectMesh
-from nerf2mesh.objects.views import place, show
-from nerf2mesh.procedural.dataset import VALIDATION_SEED
+from nerf2mesh.objects.views import framed, place, show
 from nerf2mesh.procedural.grammar import ViewConfig, draw_scene, place_scenes, sample_cameras
 from nerf2mesh.procedural.render import SceneRenderer
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
@@ -27,51 +23,10 @@ from nerf2mesh.viewpoint.config import ViewpointTrainConfig
 GROUP = 4
 """Views of one mesh."""
 LEAST_COVER = 0.01
-_STREAM = 810_011
+KEY = 810_011
+"""Of this training's random numbers."""
 Labeled = tuple[np.ndarray, float, float]
 """A premultiplied picture uint8 [s, s, 4], its elevation and its field of view in degrees."""
-
-
-class ViewpointStream:
-    """Groups of labeled views of some meshes and of procedural scenes."""
-
-    def __init__(
-        self,
-        config: ViewpointTrainConfig,
-        folder: ObjectFolder | None,
-        entries: Sequence[ObjectEntry],
-        seed: int,
-        *,
-        heldout: bool = False,
-    ) -> None:
-        self.config, self.folder, self.entries, self.seed = config, folder, list(entries), seed
-        self._broken: set[Path] = set()
-        n_scenes = -(-config.n_scenes // 8) if heldout else config.n_scenes
-        self.scenes = procedural_views(VALIDATION_SEED if heldout else 0, n_scenes, config)
-
-    def group(self, number: int) -> list[Labeled]:
-        """GROUP views."""
-        rng = np.random.default_rng([self.seed, number, _STREAM])
-        share = self.config.procedural_share if self.scenes else 0.0
-        found: list[Labeled] = []
-        while len(found) < GROUP:
-            if self.folder is None or rng.random() < share:
-                found += [self.scenes[i] for i in rng.integers(len(self.scenes), size=GROUP)]
-            else:
-                found += self._of_mesh(self.folder, rng)
-        return found[:GROUP]
-
-    def _of_mesh(self, folder: ObjectFolder, rng: np.random.Generator) -> list[Labeled]:
-        """Views of a mesh; a file that cannot be read is named once and then left out."""
-        entry = self.entries[rng.integers(len(self.entries))]
-        if entry.path in self._broken:
-            return []
-        try:
-            return mesh_views(folder.read(entry), rng, self.config, GROUP)
-        except (OSError, ValueError) as error:
-            self._broken.add(entry.path)
-            print(f"skipped {entry.path}: {' '.join(str(error).split())}", flush=True)
-            return []
 
 
 def mesh_views(mesh: ObjectMesh, rng: np.random.Generator, config: ViewpointTrainConfig, n: int) -> list[Labeled]:
@@ -82,21 +37,10 @@ def mesh_views(mesh: ObjectMesh, rng: np.random.Generator, config: ViewpointTrai
     for _ in range(n):
         elevation, fov = float(rng.uniform(*config.elevation_deg)), _log_uniform(rng, *config.fov_deg)
         camera = _rolled(_orbit(_azimuth(rng, config), elevation, fov, config.network.size_px), rng, config.roll_deg)
-        drawn = show(placed, framed_camera(camera, placed.vertices), rng, augment).given[0]
+        drawn = show(placed, framed(camera, placed.vertices, FILL), rng, augment).given[0]
         if drawn[..., 3].mean() > 255.0 * LEAST_COVER:
             found.append((drawn, elevation, fov))
     return found
-
-
-def framed_camera(camera: Camera, vertices: np.ndarray) -> Camera:
-    """The camera [1] with the focal length and principal point that put the box of the projected `vertices` [V, 3] into
-    the middle, its longer side FILL of the frame."""
-    pixels = camera.project(torch.from_numpy(vertices).float())[0][0]
-    low, high = pixels.amin(0), pixels.amax(0)
-    scale = FILL * camera.width_px / (high - low).max().clamp_min(1e-6)
-    middle = 0.5 * (low + high)
-    principal = 0.5 * camera.width_px + scale * (camera.principal_px - middle)
-    return replace(camera, focal_px=camera.focal_px * scale, principal_px=principal)
 
 
 def procedural_views(first_seed: int, n: int, config: ViewpointTrainConfig) -> list[Labeled]:

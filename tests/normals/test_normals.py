@@ -18,7 +18,7 @@ from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.mesh.texture.given_normals import with_given_normals
 from nerf2mesh.normals.config import NormalsTrainConfig
 from nerf2mesh.normals.stream import mesh_views, procedural_views
-from nerf2mesh.normals.train import _Run, mirrored, normals_loss, tensors, train_normals
+from nerf2mesh.normals.train import NormalsTraining, mirrored, normals_loss, tensors, train_normals
 from nerf2mesh.objects.mesh import read_object
 from nerf2mesh.types import Camera, View
 
@@ -88,7 +88,7 @@ def test_the_loss_is_least_at_the_mean_normal() -> None:
 
 
 def test_training_descends_and_the_file_says_how_it_came_about(tmp_path: Path) -> None:
-    run = _Run(NormalsTrainConfig(network=TINY, learning_rate=1e-2, minutes=5.0, ema_decay=0.8), [])
+    run = NormalsTraining(NormalsTrainConfig(network=TINY, learning_rate=1e-2, minutes=5.0, ema_decay=0.8), [])
     batch = tensors(procedural_views(0, 2, run.config))
     run.step(*batch)
     first = run.loss

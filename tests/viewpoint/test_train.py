@@ -13,10 +13,11 @@ from nerf2mesh.inputs.viewpoint.network import ELEVATIONS_DEG, FILL, FOVS_DEG, V
 from nerf2mesh.inputs.viewpoint.weights import read_network, read_training
 from nerf2mesh.objects.config import AugmentConfig, ObjectDataConfig
 from nerf2mesh.objects.mesh import read_object
+from nerf2mesh.objects.views import framed
 from nerf2mesh.types import Camera
 from nerf2mesh.viewpoint.config import ViewpointTrainConfig
-from nerf2mesh.viewpoint.stream import framed_camera, mesh_views, procedural_views
-from nerf2mesh.viewpoint.train import _Run, errors, soft_bins, tensors, train_viewpoint, viewpoint_loss
+from nerf2mesh.viewpoint.stream import mesh_views, procedural_views
+from nerf2mesh.viewpoint.train import ViewpointTraining, errors, soft_bins, tensors, train_viewpoint, viewpoint_loss
 from tests.objects.files import one_tetrahedron
 
 TINY = ViewpointConfig(size_px=32, channels=[8, 8, 8, 8])
@@ -25,7 +26,7 @@ PLAIN = AugmentConfig(tumble_share=0.0, look_share=0.0, cutout_share=0.0, patter
 
 def test_a_framed_camera_shows_the_box_in_the_middle() -> None:
     points = np.random.default_rng(0).uniform(-0.8, 0.5, (200, 3))
-    camera = framed_camera(Camera.orbit(torch.tensor([20.0]), torch.tensor([35.0]), width_px=64), points)
+    camera = framed(Camera.orbit(torch.tensor([20.0]), torch.tensor([35.0]), width_px=64), points, FILL)
     pixels, _ = camera.project(torch.from_numpy(points).float())
     low, high = pixels[0].amin(0), pixels[0].amax(0)
     assert torch.allclose(0.5 * (low + high), torch.full((2,), 32.0), atol=1e-3)
@@ -75,7 +76,7 @@ def test_the_loss_is_cross_entropy_with_a_gaussian_over_bins() -> None:
 
 def test_steps_learn_to_tell_a_flat_box_from_a_tall_one() -> None:
     torch.manual_seed(0)
-    run = _Run(ViewpointTrainConfig(network=TINY, learning_rate=1e-2, minutes=5.0, ema_decay=0.8), [])
+    run = ViewpointTraining(ViewpointTrainConfig(network=TINY, learning_rate=1e-2, minutes=5.0, ema_decay=0.8), [])
     views = []
     for k in range(24):
         picture = np.zeros((32, 32, 4), np.uint8)

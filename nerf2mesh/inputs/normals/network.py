@@ -12,9 +12,9 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from nerf2mesh.inputs.conv_blocks import Context, Residual, Up, conv, coordinates
+from nerf2mesh.inputs.conv_blocks import UNet, coordinates
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, Within
 
@@ -35,35 +35,16 @@ class NormalsConfig:
         check_ranges(self, "network.")
 
 
-class NormalsNetwork(nn.Module):
+class NormalsNetwork(UNet):
     """Premultiplied RGBA [B, 4, s, s] in [0, 1] to mean normals [B, 3, s, s] in camera axes (x right, y up, z to the
     eye)."""
 
     def __init__(self, config: NormalsConfig) -> None:
-        super().__init__()
+        super().__init__(IN_CHANNELS, 3, config.channels, n_deep=2)
         self.config = config
-        a, b, c, d = config.channels
-        self.stem = conv(IN_CHANNELS, a, 2)
-        self.down = nn.ModuleList(
-            [
-                Residual(a),
-                nn.Sequential(conv(a, b, 2), Residual(b)),
-                nn.Sequential(conv(b, c, 2), Residual(c)),
-                nn.Sequential(conv(c, d, 2), Residual(d), Residual(d), Context(d)),
-            ]
-        )
-        self.up = nn.ModuleList([Up(d, c), Up(c, b), Up(b, a)])
-        self.head = nn.Conv2d(a, 12, 3, padding=1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = self.stem(network_input(pictures))
-        beside = []
-        for stage in self.down:
-            x = stage(x)
-            beside.append(x)
-        for up, features in zip(self.up, beside[-2::-1], strict=True):
-            x = up(x, features)
-        return F.pixel_shuffle(self.head(x), 2)
+        return self.run(network_input(pictures))
 
 
 def network_input(pictures: Tensor) -> Tensor:
