@@ -33,7 +33,7 @@ class Views(Generic[View, Config]):
     """What views a training is on.
 
     of_mesh: so many of a mesh, or fewer where nothing is seen. of_scenes: two each of so many procedural scenes from a
-    first number on. mirrored: left and right exchanged. tensors: a list of them as the network's arguments and the truth:
+    first number on. mirrored: left and right exchanged. tensors: a list of them as the network's arguments, truth:
     [B, ...] each. group: views of one mesh in a row. key: of the random numbers, so that no two trainings share them.
     """
 
