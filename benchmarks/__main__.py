@@ -2,7 +2,7 @@
 
 NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
 step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
-materials, hidden_color, capture, drawings, plans, animated,
+materials, finishes, hidden_color, capture, drawings, plans, animated,
 rigging, skeleton_track.
 """
 
@@ -17,7 +17,7 @@ NAMES = (
     *("capture", "drawings", "plans", "animated", "rigging", "skeleton_track"),
     *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
     *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
-    "hidden_color",
+    *("finishes", "hidden_color"),
 )
 
 

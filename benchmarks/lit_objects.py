@@ -101,12 +101,13 @@ def psnr(colors: Tensor, wanted: Tensor) -> float:
 
 
 def scores(found: Truth, true: Truth, which: slice = slice(None)) -> dict[str, float]:
-    """Albedo and relit PSNR in the views `which`."""
+    """Albedo and relit PSNR in the views `which`, and the mean angle between the normals in degrees."""
     both = (found.covered & true.covered)[which]
     a, b = found.albedo[which][both], true.albedo[which][both]
     lit_a = relit(a.double(), UNSEEN(found.normal[which][both]))
     lit_b = relit(b.double(), UNSEEN(true.normal[which][both]))
-    return {"albedo": psnr(a, b), "relit": psnr(lit_a, lit_b)}
+    cosine = (found.normal[which][both] * true.normal[which][both]).double().sum(-1).clamp(-1.0, 1.0)
+    return {"albedo": psnr(a, b), "relit": psnr(lit_a, lit_b), "normals_deg": float(cosine.acos().rad2deg().mean())}
 
 
 def hidden_error(found: Truth, true: Truth) -> dict[str, float]:

@@ -9,11 +9,12 @@ Held-out objects of FOLDER, one picture each of azimuth 0 and elevation 20 degre
 no cast shadows, no highlights; exposed so that hardly a pixel is clipped). Each is fitted as emissive, lambert and pbr.
 Colors are compared in eight views all around and in the given one, where truth and mesh are both there, after one
 factor in linear light for each comparison (albedo and light leave it open): PSNR of the albedo, and of pictures lit
-anew by UNSEEN with the mesh's own normals. Hidden: the three views from behind, mean error of CIELAB lightness and
-chroma of the albedo, after the same factor. Beside the fits, for the given view alone, lit anew with the true normals:
-"picture", the picture taken for albedo; "outline", the picture without the light that `field.delight=before` finds by
-outline and guessed normals; "unlit", without the light that is fitted with the true normals. "of_albedo" is a fit to
-the picture of the albedo itself: the most that taking light out of pictures can bring.
+anew by UNSEEN with the mesh's own normals, whose mean angle to the true ones is "normals_deg". Hidden: the three views
+from behind, mean error of CIELAB lightness and chroma of the albedo, after the same factor. Beside the fits, for the
+given view alone, lit anew with the true normals: "picture", the picture taken for albedo; "outline", the picture
+without the light that `field.delight=before` finds by outline and guessed normals; "unlit", without the light that is
+fitted with the true normals. "of_albedo" is a fit to the picture of the albedo itself: the most that taking light out
+of pictures can bring.
 """
 
 from __future__ import annotations
@@ -69,7 +70,15 @@ COMPARED = (
     ("emissive", OF_ALBEDO),
 )
 MADE = (*MATERIALS, OF_ALBEDO)
-MEASURED = ("given_albedo", "given_relit", "around_albedo", "around_relit", "hidden_lightness", "hidden_chroma")
+MEASURED = (
+    "given_albedo",
+    "given_relit",
+    "given_normals_deg",
+    "around_albedo",
+    "around_relit",
+    "hidden_lightness",
+    "hidden_chroma",
+)
 FIXED = ("mesh.texture_size=256", "mesh.bake_views=0", "report=quiet")
 """The mesh is looked at in pictures of VIEW_PX only."""
 

@@ -8,36 +8,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks import finishes
+from benchmarks.finishes import BLUE, GOLD, LAMP, RED, STEEL, lamp_error_deg
 from nerf2mesh.optimize import taken_apart
 from nerf2mesh.optimize.finish import Finish, Finishes, paint_weight
 from nerf2mesh.optimize.finish_fit import METALLIC, ROUGHNESS, cost, seen_pixels
-from nerf2mesh.render.gloss import glossy_radiance
-from nerf2mesh.render.shading import Light, to_srgb
-from nerf2mesh.types import Camera, Observations, View
+from nerf2mesh.types import Observations
 
-SIZE, RADIUS = 96, 0.8
-LAMP = torch.tensor([0.8, -1.2, 1.2])
-RED, BLUE, GOLD, STEEL = (0.5, 0.1, 0.1), (0.1, 0.3, 0.5), (0.9, 0.6, 0.25), (0.55, 0.55, 0.55)
+SIZE = 96
 TOLERANCE = 0.08
 
 
 def ball(roughness: float, metallic: float, color: tuple[float, float, float]) -> tuple[Observations, torch.Tensor]:
-    """Its picture in 8 bits, as a camera gives it, and its normals, zero outside."""
-    camera = Camera.orbit(0.0, 10.0, width_px=SIZE)
-    rays = camera.rays()
-    origins, directions = rays.origins.double(), rays.directions.double()
-    along = (origins * directions).sum(-1)
-    under = along**2 - origins.square().sum(-1) + RADIUS**2
-    hit = under > 0.0
-    t = -along - under.clamp_min(0.0).sqrt()
-    normals = F.normalize(origins + t[..., None] * directions, dim=-1)
-    albedo = torch.tensor(color, dtype=torch.float64).expand_as(normals)
-    light = Light("directional", LAMP, 1.0 / (1.0 + 0.5 * float(LAMP.norm())))
-    one = torch.ones(SIZE, SIZE, dtype=torch.float64)
-    lit = glossy_radiance(albedo, roughness * one, metallic * one, normals, -directions, light)
-    rgb = (to_srgb(lit.clamp(0.0, 1.0)) * 255.0).round() / 255.0
-    image = torch.cat([rgb, hit[..., None].double()], dim=-1).float() * hit[..., None]
-    return Observations((View(image, camera),)), normals * hit[..., None]
+    """`finishes.ball` of SIZE pixels."""
+    return finishes.ball(roughness, metallic, color, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +44,7 @@ def test_the_finish_of_a_ball_is_found(roughness: float, metallic: float, color:
     middle = found.finishes.at(image[SIZE // 2, SIZE // 2, :3])
     assert float(middle[0]) == pytest.approx(roughness, abs=TOLERANCE)
     assert float(middle[1]) == pytest.approx(metallic, abs=0.25)
-    turned = torch.rad2deg(F.cosine_similarity(found.light.values, LAMP, dim=0).acos())
-    assert float(turned) < 25.0 and 0.3 < float(found.light.values.norm() / LAMP.norm()) < 2.0
+    assert lamp_error_deg(found.light.values) < 25.0 and 0.3 < float(found.light.values.norm() / LAMP.norm()) < 2.0
     inside = (normals * -given.views[0].camera.rays().directions).sum(-1) > 0.3
     assert float(image[..., :3][inside].std(0).norm()) < 0.8 * float(plain[..., :3][inside].std(0).norm())
 
