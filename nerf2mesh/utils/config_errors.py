@@ -28,6 +28,9 @@ def describe(error: BaseException, schema: type | None = None) -> str:
     causes = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
     lines = [line for line in lines + causes if not line.startswith(("full_key:", "object_type=", "reference_type="))]
     text = "; ".join(dict.fromkeys(line.rstrip(":") for line in lines)).replace("'; ", "' ")
+    there = re.search(r"An item is already at '([^']+)'", text)
+    if there:
+        return _present(there.group(1), schemas)
     missing = re.search(r"Could not override '([^']+)'", text)
     if missing:
         key = missing.group(1)
@@ -48,6 +51,14 @@ def describe(error: BaseException, schema: type | None = None) -> str:
     if "override_grammar" in text:
         text = text.split(" See http")[0].rstrip("; ") + """; quote special characters: 'key="value"'"""
     return text.replace("\t", " ") or type(error).__name__
+
+
+def _present(key: str, schemas: list[type]) -> str:
+    """The line for a plus before a setting that there is."""
+    hint = _hint_at(key, schemas)
+    if hint is not None and not dataclasses.is_dataclass(form_of(hint).kind) and form_of(hint).entries:
+        return f"{key}: expected its entries one by one, got one value; write +{key}.NAME=VALUE"
+    return f"{key}: expected no plus before a setting that there is, got +{key}; write {key}=VALUE"
 
 
 def _wrong_kind(error: BaseException, schemas: list[type]) -> str | None:

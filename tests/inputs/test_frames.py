@@ -142,6 +142,14 @@ def test_one_frame(tmp_path: Path) -> None:
     assert "got 1" in refused(f"input.frames={clip}", "input.range=[4,5]", "input.every=2")
 
 
+def test_frames_beyond_the_clip(tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip.png", moving())
+    count = len(moving())
+    said = refused(f"input.frames={clip}", f"input.range=[1,{count + 4}]")
+    assert said.startswith("input.range: expected frames that ") and f"say input.range=[1,{count - 1}]" in said
+    assert observed(f"input.frames={clip}", f"input.range=[1,{count}]", "input.every=3")
+
+
 def test_frames_of_different_size(tmp_path: Path) -> None:
     for k in range(3):
         disc(40.0, 50.0, 16.0, size=SIZE + 4 * (k == 2)).save(tmp_path / f"{k}.png")

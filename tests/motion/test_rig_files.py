@@ -120,7 +120,7 @@ def test_the_file_moves_as_the_rig_does(tmp_path):
     tree, rows = read_glb(path)
     names = [tree["nodes"][k]["name"] for k in tree["skins"][0]["joints"]]
     assert names == ["mixamorig:" + name for name in made.skeleton.names]
-    assert about_it.name == "rig.json"
+    assert about_it.name == "rigged.rig.json"
     assert [a["name"] for a in tree["animations"]] == ["idle", "walk", "wave"]
     weights = rows[tree["meshes"][0]["primitives"][0]["attributes"]["WEIGHTS_0"]]
     assert np.abs(weights.astype(np.float64).sum(1) - 1.0).max() < 1e-6
@@ -208,7 +208,9 @@ def test_the_command_rigs_a_file(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         rig_command()
     assert stop.value.code == 0 and "biped" in capsys.readouterr().out
-    assert [a["name"] for a in read_glb(out)[0]["animations"]] == ["walk"] and (out.parent / "rig.json").is_file()
+    assert [a["name"] for a in read_glb(out)[0]["animations"]] == ["walk"] and (
+        out.parent / "rigged.rig.json"
+    ).is_file()
     monkeypatch.setattr("sys.argv", ["nerf2mesh-rig", str(source), "--kind", "quadruped", "--out", str(out)])
     with pytest.raises(SystemExit) as stop:
         rig_command()

@@ -69,6 +69,7 @@ def read_frames(config: InputConfig) -> Frames:
             f"input.frames: expected at least two frames, got {len(found)} of {name}{asked}; give more of the clip, or "
             "say input=picture for one picture"
         )
+    _check_end(found[-1][0], config, name)
     _check_sizes(found, name)
     start = found[0][1]
     rate = config.fps
@@ -104,6 +105,18 @@ def _order(file: Path) -> list[tuple[int, str]]:
 def _wanted(config: InputConfig, number: int) -> bool:
     first, last = config.range or (0, 1_000_000)
     return first <= number <= last and (number - first) % config.every == 0
+
+
+def _check_end(number: int, config: InputConfig, name: str) -> None:
+    """ValueError in one line where the clip ends before `input.range` does; `number` is the last frame read."""
+    if not config.range:
+        return
+    first, last = config.range
+    if number < last - (last - first) % config.every:
+        raise ValueError(
+            f"input.range: expected frames that {name} has, got [{first},{last}], of which {number} is the last found; "
+            f"say input.range=[{first},{number}]"
+        )
 
 
 def _past(config: InputConfig, number: int) -> bool:

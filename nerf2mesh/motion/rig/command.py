@@ -18,7 +18,7 @@ from nerf2mesh.rights.inspect_file import read_record
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes the rigged file and rig.json beside it. ValueError in one line."""
+    """Writes the rigged file and NAME.rig.json beside it. ValueError in one line."""
     parser = argparse.ArgumentParser("nerf2mesh-rig", description=__doc__)
     parser.add_argument("mesh", type=Path, help="a mesh file: GLB, glTF, OBJ, PLY, STL, OFF")
     parser.add_argument("--kind", choices=KINDS, default="auto")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"--out: expected a place where files can be written, got {why}; choose another") from error
     for line in (*made.skeleton.notes, *_lost_record(asked.mesh)):
         print(f"note: {line}")
-    said = f"{made.skeleton.kind}, {len(made.skeleton.names)} joints, bind pose {made.skeleton.pose}"
+    said = f"{made.skeleton.kind}, {len(made.skeleton.moving())} joints, bind pose {made.skeleton.pose}"
     print("\n".join([f"done: {said}, clips {', '.join(clip.name for clip in clips) or 'none'}", *map(_line, paths)]))
 
 

@@ -1,4 +1,4 @@
-"""A rig as a file: GLB or USDZ with skin and animations, rig.json beside it."""
+"""A rig as a file: GLB or USDZ with skin and animations, a JSON of its bones beside it."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def save_rig(
     scale: float = 1.0,
     record: Record | None = None,
 ) -> list[Path]:
-    """Writes the .glb or .usdz and rig.json in its folder; returns both paths.
+    """Writes the .glb or .usdz and, as NAME.rig.json beside it, what its bones are; returns both paths.
 
     scale: metres per world unit. record: as of `save_mesh`. Raises ValueError as `save_mesh` does.
     """
     path = save_mesh(rig.mesh, path, scale=scale, record=record, skin=skin_of(rig, clips))
-    return [path, rig.write_json(path.with_name(JSON_NAME))]
+    return [path, rig.write_json(path.with_name(f"{path.stem}.{JSON_NAME}"))]

@@ -128,9 +128,9 @@ class Skeleton:
         return {
             "format": "nerf2mesh rig 1",
             "kind": self.kind,
-            "axes": "right-handed, +Z up, front +X, left +Y; in the GLB +Y up, +Z front",
+            "axes": "right-handed, +Z up, front +X, left +Y; in GLB and USDZ +Y up, +Z front",
             "bind_pose": self.pose,
-            "prefix_in_file": PREFIX,
+            "prefix_in_file": {"glb": PREFIX, "usdz": PREFIX.replace(":", "_")},
             "notes": list(self.notes),
             "bones": [
                 {
