@@ -22,6 +22,11 @@ def rigged(drop_deg: float = 0.0) -> Rig:
     return rig(person(drop_deg).mesh(0.03))
 
 
+@cache
+def four_legged() -> Rig:
+    return rig(horse().mesh(0.05))
+
+
 def turned(made: Rig, **degrees: tuple[str, float]) -> np.ndarray:
     local = np.tile(np.eye(3), (len(made.skeleton.names), 1, 1))
     for name, (axis, angle) in degrees.items():
@@ -29,7 +34,7 @@ def turned(made: Rig, **degrees: tuple[str, float]) -> np.ndarray:
     return local
 
 
-@pytest.mark.parametrize("make", [rigged, lambda: rig(horse().mesh(0.04))])
+@pytest.mark.parametrize("make", [rigged, four_legged])
 def test_weights_are_at_most_four_and_sum_to_one(make):
     made = make()
     w = made.weights
@@ -130,7 +135,7 @@ def test_walking_swings_arms_against_legs_with_a_foot_on_the_ground():
 
 
 def test_clips_loop():
-    for made in (rigged(), rig(horse().mesh(0.05))):
+    for made in (rigged(), four_legged()):
         for clip in own_clips(made):
             assert np.allclose(clip.local[0], clip.local[-1], atol=1e-9) and np.allclose(clip.moved[0], clip.moved[-1])
     with pytest.raises(ValueError, match=r"^clip: expected one of idle, walk for a quadruped, got 'wave'"):

@@ -39,14 +39,18 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"--out: expected another file than the mesh itself, got {asked.out.name}; rename it")
     if not asked.mesh.is_file():
         raise ValueError(f"mesh: expected a mesh file, got {asked.mesh}, which is none; give an existing file")
+    for name in asked.clip or ():
+        _check_clip(name)
+    try:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(asked.out, error) from error
     made = rig(TriangleMesh.from_file(asked.mesh, up=asked.up, front=asked.front), asked.kind)
     clips = own_clips(made) if asked.clip is None else [_clip(name, made) for name in asked.clip]
     try:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
         paths = save_rig(made, asked.out, clips)
     except OSError as error:
-        why = f"{asked.out} ({error.strerror or error})"
-        raise ValueError(f"--out: expected a place where files can be written, got {why}; choose another") from error
+        raise _no_place(asked.out, error) from error
     for line in (*made.skeleton.notes, *_lost_record(asked.mesh)):
         print(f"note: {line}")
     said = f"{made.skeleton.kind}, {len(made.skeleton.moving())} joints, bind pose {made.skeleton.pose}"
@@ -57,10 +61,22 @@ def _line(path: Path) -> str:
     return f"  {path}"
 
 
+def _no_place(out: Path, error: OSError) -> ValueError:
+    why = f"{out} ({error.strerror or error})"
+    return ValueError(f"--out: expected a place where files can be written, got {why}; choose another")
+
+
+def _check_clip(name: str) -> None:
+    """ValueError where a BVH file is missing or damaged, before the rig is made."""
+    if not name.lower().endswith(".bvh"):
+        return
+    if not Path(name).is_file():
+        raise ValueError(f"--clip: expected a BVH file, got {name}, which is none; give an existing file")
+    read_bvh(name)
+
+
 def _clip(name: str, made: Rig) -> RigClip:
     kind = made.skeleton.kind
-    if name.lower().endswith(".bvh") and not Path(name).is_file():
-        raise ValueError(f"--clip: expected a BVH file, got {name}, which is none; give an existing file")
     return retarget(read_bvh(name) if name.lower().endswith(".bvh") else read_clip(name, kind), made)
 
 
