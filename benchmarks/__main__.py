@@ -1,9 +1,8 @@
 """`python -m benchmarks NAME [options]`, also `nerf2mesh-bench NAME [options]`.
 
-NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction, gpu,
-step_time, loss_time, prior_memory, prior_training, prior_pictures, curation, memorization, viewer, confidence, refine,
-materials, finishes, hidden_color, capture, drawings, plans, animated,
-rigging, skeleton_track.
+NAME: sampled_views, foreground, photos, few_photos, sheets, viewpoint, maps, domain, kernels, meshes, extraction,
+gpu, step_time, loss_time, prior_memory, prior_training, prior_check, prior_pictures, curation, memorization, viewer,
+confidence, refine, materials, finishes, hidden_color, capture, drawings, plans, animated, rigging, skeleton_track.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from importlib import import_module
 NAMES = (
     *("sampled_views", "foreground", "photos", "few_photos", "sheets", "viewpoint", "domain"),
     *("capture", "drawings", "plans", "animated", "rigging", "skeleton_track"),
-    *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training"),
+    *("maps", "kernels", "meshes", "extraction", "gpu", "step_time", "prior_memory", "prior_training", "prior_check"),
     *("prior_pictures", "curation", "memorization", "viewer", "confidence", "refine", "loss_time", "materials"),
     *("finishes", "hidden_color"),
 )
