@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from nerf2mesh.refine.held import straight
 from nerf2mesh.refine.source import load_source
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import DEFAULT_DISTANCE, DEFAULT_FOV_DEG, Camera
+from nerf2mesh.utils.argument_parser import ArgumentParser
 from nerf2mesh.utils.atomic_write import atomic_write_bytes
 
 SIZES_PX = (16, 4096)
@@ -22,7 +22,7 @@ SIZES_PX = (16, 4096)
 
 def main(arguments: Sequence[str]) -> None:
     """Writes PICTURE.png (transparent around the object) and PICTURE.json. ValueError in one line."""
-    parser = argparse.ArgumentParser("nerf2mesh-render", description=__doc__)
+    parser = ArgumentParser("nerf2mesh-render", description=__doc__)
     parser.add_argument("source", help="a run folder, or a mesh file")
     parser.add_argument("picture", type=Path, help="the PNG to write; the camera is written beside it")
     parser.add_argument("--azimuth", type=float, default=0.0, help="degrees; 0 looks at the front, 90 at its left side")

@@ -13,6 +13,7 @@ from nerf2mesh.priors.materials import OWN
 from nerf2mesh.rights import LICENSES, USES, Material, gate_table
 from nerf2mesh.rights.inspect_file import read_record, show, verify
 from nerf2mesh.rights.seal import make_key
+from nerf2mesh.utils.argument_parser import ArgumentParser
 
 CHANGED = 1
 """Exit code of `verify` where something is not as the record says."""
@@ -43,8 +44,8 @@ def licenses_markdown() -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("nerf2mesh-provenance", description=__doc__)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("nerf2mesh-provenance", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keygen = commands.add_parser("keygen", help="make a private key for report.sign_key")
     keygen.add_argument("key", type=Path, help="the file to write; keep it secret")

@@ -16,6 +16,7 @@ from pathlib import Path
 from nerf2mesh import __version__
 from nerf2mesh.run.preemption import Preempted
 from nerf2mesh.serve.limits import Limits
+from nerf2mesh.utils.argument_parser import ArgumentParser
 from nerf2mesh.utils.atomic_write import create_new
 from nerf2mesh.utils.locks import alone_in
 from nerf2mesh.utils.regular_file import read_regular
@@ -153,8 +154,8 @@ def _keep_inside(folder: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("nerf2mesh-serve", description=__doc__, epilog=EPILOG)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("nerf2mesh-serve", description=__doc__, epilog=EPILOG)
     parser.add_argument("folder", type=Path, help="where jobs and results are kept; the same folder goes on")
     parser.add_argument("--host", default="127.0.0.1", help="another address than this machine's own needs a token")
     parser.add_argument("--port", type=int, default=8088, help="0: any free one")

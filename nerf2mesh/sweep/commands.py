@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nerf2mesh.utils.argument_parser import ArgumentParser
+
 
 def fetch(argv: Sequence[str]) -> None:
     """fetch FOLDER [NAME ...]: download the real data of the benchmarks, checked by SHA-256, with their licences."""
@@ -156,7 +158,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 
 def _parsed(name: str, command: Callable, argv: Sequence[str], *arguments: tuple[str, Any]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"nerf2mesh-bench {name}", description=command.__doc__)
+    parser = ArgumentParser(prog=f"nerf2mesh-bench {name}", description=command.__doc__)
     for word, options in arguments:
         parser.add_argument(word, **options)
     return parser.parse_args(argv)

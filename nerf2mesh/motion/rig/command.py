@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +14,12 @@ from nerf2mesh.motion.rig.fit import KINDS
 from nerf2mesh.motion.rig.motion_clip import RigClip, own_clips, read_clip, retarget
 from nerf2mesh.motion.rig.rigged import Rig, rig
 from nerf2mesh.rights.inspect_file import read_record
+from nerf2mesh.utils.argument_parser import ArgumentParser
 
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the rigged file and NAME.rig.json beside it. ValueError in one line."""
-    parser = argparse.ArgumentParser("nerf2mesh-rig", description=__doc__)
+    parser = ArgumentParser("nerf2mesh-rig", description=__doc__)
     parser.add_argument("mesh", type=Path, help="a mesh file: GLB, glTF, OBJ, PLY, STL, OFF")
     parser.add_argument("--kind", choices=KINDS, default="auto")
     parser.add_argument(
