@@ -26,6 +26,8 @@ from nerf2mesh.procedural.grammar import ViewConfig
 
 SPLITS = ("heldout", "outside")
 N_FRAMES = 6
+FEWEST = 5
+"""Objects for an interval."""
 
 
 def per_object(file: Path, batch: Batch) -> dict[str, np.ndarray]:
@@ -46,7 +48,8 @@ def lines(found: dict[str, dict[str, np.ndarray]]) -> list[str]:
         for name in names[1:]:
             gain = found[name][key] - base
             low, high = bootstrap_interval(list(gain))
-            cells.append(f"{found[name][key].mean():.4f} | {gain.mean():+.4f} ({low:+.4f} to {high:+.4f})")
+            between = f" ({low:+.4f} to {high:+.4f})" if len(gain) >= FEWEST else ""
+            cells.append(f"{found[name][key].mean():.4f} | {gain.mean():+.4f}{between}")
         told.append(f"| {key} | " + " | ".join(cells) + " |")
     return told
 
