@@ -18,7 +18,7 @@ unpack() {
 write_env() {
   if command -v slurmctld >/dev/null && command -v munged >/dev/null; then
     tree="" plugins=$(dirname "$(find / -xdev -name select_cons_tres.so -print -quit 2>/dev/null)")
-    stepd=$(find /usr -name slurmstepd -type f -print -quit)
+    stepd=$(find /usr -name slurmstepd ! -type d -print -quit)
   else
     unpack
     tree="$root/tree"
@@ -30,9 +30,9 @@ write_env() {
   cat > "$root/env" <<END
 export SLURM_CONF=$root/slurm.conf
 export PATH=$tree/usr/bin:$tree/usr/sbin:\$PATH
-${tree:+export LD_LIBRARY_PATH=$libraries:\${LD_LIBRARY_PATH:-}}
 export SLURM_STEPD=$stepd
 END
+  if [ -n "$tree" ]; then echo "export LD_LIBRARY_PATH=$libraries:\${LD_LIBRARY_PATH:-}" >> "$root/env"; fi
   plugin_dir=$plugins
 }
 
