@@ -48,8 +48,15 @@ def command(server: subprocess.Popen[str], tmp_path: Path) -> Fork:
     return fork
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("pause_s", [0.0, 0.05])
+@pytest.mark.parametrize(
+    ("number", "pause_s"),
+    [
+        (signal.SIGTERM, 0.0),
+        (signal.SIGINT, 0.05),
+        pytest.param(signal.SIGTERM, 0.05, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_three_in_a_row_are_as_one(number: int, pause_s: float, command: Fork) -> None:
     for _ in range(3):
         command.send(number)

@@ -19,12 +19,12 @@ from tests.motion.figures import horse, person
 
 @cache
 def rigged(drop_deg: float = 0.0) -> Rig:
-    return rig(person(drop_deg).mesh(0.03))
+    return rig(person(drop_deg).mesh(0.045 if drop_deg else 0.03))
 
 
 @cache
 def four_legged() -> Rig:
-    return rig(horse().mesh(0.05))
+    return rig(horse().mesh(0.06))
 
 
 def turned(made: Rig, **degrees: tuple[str, float]) -> np.ndarray:

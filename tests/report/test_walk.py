@@ -59,6 +59,7 @@ def test_inside_there_is_a_ceiling_and_from_above_none(page: Path) -> None:
     assert not green(outside).any() and (plain & (outside.max(2) < 215)).mean() > 0.05  # the walls alone
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_keys_walk_and_walls_stop(page: Path) -> None:
     """Two seconds ahead from the middle would end 0.6 m behind the wall at 3 m."""
