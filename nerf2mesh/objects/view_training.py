@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,10 +86,15 @@ class ViewStream(Generic[View, Config]):
         except (OSError, ValueError) as error:
             self._broken.add(entry.path)
             print(f"skipped {entry.path}: {' '.join(str(error).split())}", flush=True)
+            if len(self._broken) == len(self.entries):
+                raise ValueError(
+                    f"data.meshes: expected meshes that can be read in {folder.folder}, got none of "
+                    f"{len(self.entries)}; give others"
+                ) from error
             return []
 
 
-class ViewTraining(TimedTraining[Network], Generic[Network, View, Config]):
+class ViewTraining(TimedTraining[Network], Generic[Network, View, Config], ABC):
     """The training, and what it has seen.
 
     network: a new one; the weights of `config.weights` are put into it. meshes: what the file says of its data.
@@ -109,13 +115,13 @@ class ViewTraining(TimedTraining[Network], Generic[Network, View, Config]):
         super().__init__(network, config, weight_decay=weight_decay)
         self.views, self.file, self.config, self.meshes, self.seen = views, file, config, meshes, 0
 
+    @abstractmethod
     def losses(self, *batch: Tensor) -> Tensor:
         """The loss of one batch of `Views.tensors`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def errors(self, *check: Tensor) -> dict[str, float]:
         """What the average gets wrong of held-out views."""
-        raise NotImplementedError
 
     def step(self, *batch: Tensor) -> None:
         """One step on a batch of `Views.tensors`."""
@@ -158,21 +164,19 @@ def train_on_views(
     views: Views[View, Config],
     config: Config,
     name: str,
-    *,
-    check_of_all: bool = False,
 ) -> Path:
     """Trains for `config.minutes`, prints the held-out errors on the way and returns `config.output_dir`/`name`, the
     file of averaged weights.
 
-    begin: the training, from what its file says of its data. check_of_all: where no object is held out, the check is on
-    the first of all instead of on procedural scenes alone. ValueError: nothing to train on.
+    begin: the training, from what its file says of its data. Where no object is held out, the check is on the first of
+    all. ValueError: nothing to train on.
     """
     torch.manual_seed(config.seed)
     if config.data.meshes is None and not config.n_scenes:
         raise ValueError("data.meshes: expected a folder or n_scenes above 0, got neither; give one of them")
     folder, train, held_out = objects_of(config.data)
     stream = ViewStream(views, config, folder, train, config.seed)
-    entries = hashed_order(held_out or (folder.entries if folder and check_of_all else []))
+    entries = hashed_order(held_out or (folder.entries if folder else []))
     checks = ViewStream(views, config, folder if entries else None, entries, CHECK_SEED, heldout=True)
     groups = [checks.group(k) for k in range(-(-config.n_check // views.group))]
     check = views.tensors([view for group in groups for view in group][: config.n_check])

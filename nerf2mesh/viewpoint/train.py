@@ -23,8 +23,7 @@ FOV_WEIGHT = 0.3
 
 def train_viewpoint(config: ViewpointTrainConfig) -> Path:
     """Trains for `config.minutes`, prints the held-out errors on the way and returns the file of averaged weights."""
-    name = "viewpoint.safetensors"
-    return train_on_views(lambda meshes: ViewpointTraining(config, meshes), VIEWS, config, name, check_of_all=True)
+    return train_on_views(lambda meshes: ViewpointTraining(config, meshes), VIEWS, config, "viewpoint.safetensors")
 
 
 class ViewpointTraining(ViewTraining[ViewpointNetwork, Labeled, ViewpointTrainConfig]):

@@ -19,6 +19,7 @@ from nerf2mesh.mesh.texture.given_normals import with_given_normals
 from nerf2mesh.normals.config import NormalsTrainConfig
 from nerf2mesh.normals.stream import mesh_views, procedural_views
 from nerf2mesh.normals.train import NormalsTraining, mirrored, normals_loss, tensors, train_normals
+from nerf2mesh.objects.config import ObjectDataConfig
 from nerf2mesh.objects.mesh import read_object
 from nerf2mesh.types import Camera, View
 
@@ -114,6 +115,15 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         train_normals(NormalsTrainConfig(n_scenes=0, output_dir=str(tmp_path)))
     with pytest.raises(ValueError, match=r"^normals: .*expected a readable safetensors file"):
         read_network(tmp_path / "none.safetensors")
+
+
+def test_a_folder_of_damaged_meshes_is_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("a.obj", "b.obj"):
+        (tmp_path / name).write_text("nothing\n")
+    data = ObjectDataConfig(meshes=str(tmp_path))
+    config = NormalsTrainConfig(data=data, network=TINY, n_scenes=0, output_dir=str(tmp_path / "out"))
+    with pytest.raises(ValueError, match=r"^data\.meshes: expected meshes that can be read in .* got none of 2; "):
+        train_normals(config)
 
 
 def test_a_mesh_takes_the_normals_of_the_side_that_is_shown() -> None:
