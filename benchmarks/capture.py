@@ -2,6 +2,7 @@
 
     python -m benchmarks capture --shape 0 --frames 48 --out FILE.json
     python -m benchmarks capture --overrides input.photos.exposure=keep
+    python -m benchmarks capture --stills --frames 20 --out FILE.json     # a folder of sharp pictures of one exposure
 
 A held-out scene with a fine pattern on it is filmed once around, up and down, in front of plain grey; each frame is the
 mean of several moments, lit by an exposure that swings, and packed as H.264. The command's own input does the rest.
@@ -71,6 +72,14 @@ def film(path: Path, mesh: TriangleMesh, n: int, size_px: int) -> None:
             writer.append_data(np.round(255 * linear_to_srgb(light.clip(0, 1))).astype(np.uint8))
 
 
+def photograph(folder: Path, mesh: TriangleMesh, n: int, size_px: int) -> None:
+    """Writes the pictures: sharp, of one exposure, along the same way."""
+    folder.mkdir()
+    for k in range(n):
+        shown = rasterize_mesh(mesh, path_of(n, np.array([float(k)]), size_px), supersample=2).over(GROUND)[0].numpy()
+        imageio.imwrite(folder / f"still_{k:03d}.png", np.round(255 * shown.clip(0, 1)).astype(np.uint8))
+
+
 def similarity(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     """[4, 4] that brings points [n, 3] onto others one by one (Umeyama 1991)."""
     turn = kabsch(torch.from_numpy(found), torch.from_numpy(true)).numpy()
@@ -89,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--size", type=int, default=256, help="side of the video in pixels")
     parser.add_argument("--overrides", nargs="*", default=[], help="further settings of the run")
+    parser.add_argument("--stills", action="store_true", help="a folder of sharp pictures instead of a video")
     parser.add_argument("--cache", type=Path, help="folder for the poses")
     parser.add_argument("--keep", type=Path, help="folder for the video and the run")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
@@ -105,14 +115,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _captured(folder: Path, cache: Path, mesh: TriangleMesh, asked: argparse.Namespace) -> dict[str, float]:
-    video = folder / "walk.mp4"
-    if not video.is_file():
-        film(video, mesh, asked.frames, asked.size)
+    video = folder / ("stills" if asked.stills else "walk.mp4")
+    if not video.exists():
+        (photograph if asked.stills else film)(video, mesh, asked.frames, asked.size)
     start = time.perf_counter()
     config = InputConfig(kind="photos", image=str(video), photos=PhotosConfig(cache_dir=str(cache)))
     shots = read_capture(config).shots
     motion_s, start = time.perf_counter() - start, time.perf_counter()
-    numbers = np.array([int(shot.path.stem.split("_")[1]) for shot in shots], np.float64)
+    numbers = np.array([int(shot.path.stem.split("_")[-1]) for shot in shots], np.float64)
     true = path_of(asked.frames, numbers, asked.size)
     found = np.stack([shot.position for shot in shots])
     world = similarity(found, true.position.double().numpy())

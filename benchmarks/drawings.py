@@ -3,6 +3,7 @@
     python -m benchmarks drawings --parts 20 --kinds dxf png --out FILE.json
     python -m benchmarks drawings --parts 20 --kinds dxf --ways fit --overrides optimize.steps=120
     python -m benchmarks drawings --open --kinds dxf --ways hull fit          # parts that the views leave open
+    python -m benchmarks drawings --stepped                                   # blind holes, counterbores, bosses
 
 Parts are solids of manifold3d, which `tests.inputs.drawn_parts` draws with hidden and center lines, dimensions and
 text; PNG at `--mm-per-px`. `hull` is input=drawing, `fit` is experiment=drawing: a density within the hull, and the
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks drawings", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--parts", type=int, default=20)
     parser.add_argument("--open", action="store_true", help="parts with pockets and bosses that no outline shows")
+    parser.add_argument("--stepped", action="store_true", help="parts whose inner lines say what no outline does")
     parser.add_argument("--kinds", nargs="+", default=["dxf", "png"], choices=["dxf", "png"])
     parser.add_argument("--ways", nargs="+", default=["hull"], choices=list(WAYS))
     parser.add_argument("--mm-per-px", type=float, default=0.25)
@@ -91,14 +93,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     from tests.inputs import drawn_parts as draw
 
-    parts = draw.open_parts() if asked.open else draw.twenty_parts()
+    parts = draw.stepped_parts() if asked.stepped else draw.open_parts() if asked.open else draw.twenty_parts()
     settings = {"mm_per_px": asked.mm_per_px, "overrides": asked.overrides}
     rows = kept_rows(asked.out, settings)
     done = {(row["part"], row["kind"], row["way"]) for row in rows}
     for k, kind, way in (
         (k, i, w) for w in asked.ways for i in asked.kinds for k in range(min(asked.parts, len(parts)))
     ):
-        name = f"{'open' if asked.open else 'part'} {k:02d}"
+        name = f"{'stepped' if asked.stepped else 'open' if asked.open else 'part'} {k:02d}"
         if (name, kind, way) in done:
             continue
         rows.append({"part": name, "kind": kind, "way": way, **_run(parts[k], kind, way, asked)})

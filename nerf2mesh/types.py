@@ -220,6 +220,19 @@ class DepthMap:
 
 
 @dataclass(frozen=True)
+class Carving:
+    """What a view's inner lines take away: all inside a region of the frame that lies before a plane, seen from there.
+
+    clearance: as of a View, of that region. height: of the plane, in world units along the sight, from the origin towards
+    the camera. behind: all that lies beyond the plane instead.
+    """
+
+    clearance: Float[Tensor, "rows columns"]
+    height: float
+    behind: bool = False
+
+
+@dataclass(frozen=True)
 class View:
     """What is known from one side: a straight-alpha RGBA image [h, w, 4] and the camera that took it.
 
@@ -227,6 +240,7 @@ class View:
     normal [h, w, 3]: unit normals of the surface in world axes, zeros where nothing is known.
     clearance: of an exact silhouette, how deep each point of a grid over the frame lies inside it, in world units,
     negative outside; the grid may be finer than the image. Nothing of the object is where it is negative.
+    carvings: what is known to be empty inside such a silhouette.
     """
 
     image: Float[Tensor, "h w 4"]
@@ -237,6 +251,7 @@ class View:
     depth: DepthMap | None = None
     normal: Float[Tensor, "h w 3"] | None = None
     clearance: Float[Tensor, "rows columns"] | None = None
+    carvings: tuple[Carving, ...] = ()
 
     @property
     def maps(self) -> tuple[Tensor, ...]:

@@ -192,6 +192,9 @@ class InputConfig:
     angle: Annotated[str, OneOf("auto", "third", "first")] = "auto"
     """Drawings: third-angle projection (the view from the top lies above the front view), first-angle (below it), or
     auto: whichever of both the sheet shows."""
+    inner_lines: bool = True
+    """Drawings: the lines inside the outlines say how deep pockets are and where the surface has steps; false takes the
+    outlines alone."""
     fit: bool = False
     """Drawings: the visual hull of the views is a bound within which a density is optimized, so that the prior decides
     what the views leave open (experiment=drawing sets it). False: the hull itself is the part, at once and exactly."""

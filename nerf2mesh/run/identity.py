@@ -45,6 +45,8 @@ def views_digest(observations: Observations) -> str:
         others = [part for part in (view.known, view.clearance) if part is not None]
         for part in (view.image, camera.camera_to_world, camera.focal_px, camera.principal_px, *others, *view.maps):
             digest.update(part.cpu().numpy().tobytes())
+        for carving in view.carvings:
+            digest.update(repr((carving.height, carving.behind)).encode() + carving.clearance.cpu().numpy().tobytes())
         if view.depth is not None:
             digest.update(repr((view.depth.kind, view.depth.along_axis)).encode())
     if (clip := observations.clip) is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("shapely", reason="needs the plans extra")
 
-from shapely.geometry import box
+from shapely.geometry import Point, box
 
 from nerf2mesh.fields import FieldConfig, HashGridField, SilhouetteBound, bound_of
 from nerf2mesh.fields.bound import EDGE
 from nerf2mesh.inputs.drawing.views import clearance
-from nerf2mesh.types import Camera, View
+from nerf2mesh.types import Camera, Carving, View
 
 HALF = np.array([0.5, 0.7, 0.3])
 """Of the box, along x, y, z."""
@@ -79,3 +81,26 @@ def test_a_solid_field_ends_at_the_hull() -> None:
 
 def test_views_without_silhouettes_bound_nothing() -> None:
     assert bound_of([View(torch.ones(8, 8, 4), Camera.orbit(0.0, 0.0, width_px=8))]) is None
+
+
+def test_what_is_carved_from_a_box_is_outside() -> None:
+    """A round pocket from the front and a square one into the bottom, against their closed forms."""
+    views = box_views()
+    focal = float(views[0].camera.focal_px[0])
+    region = torch.from_numpy(clearance(Point(0.1, 0.0).buffer(0.15, 64), 256, focal)).float()
+    square = torch.from_numpy(clearance(box(-0.6, -0.3, -0.3, 0.1), 256, focal)).float()
+    views[0] = replace(views[0], carvings=(Carving(region, 0.2),))
+    views[2] = replace(views[2], carvings=(Carving(square, -0.1, behind=True),))
+    where = points()
+    x, y, z = where.unbind(1)
+    pocket = (torch.hypot(y - 0.1, z) < 0.15) & (x > 0.2)
+    below = (y > -0.6) & (y < -0.3) & (-x > -0.3) & (-x < 0.1) & (z < -0.1)
+    inside = ((torch.from_numpy(HALF).float() - where.abs()) > 0).all(1) & ~pocket & ~below
+    found = bound_of(views)
+    assert found is not None
+    depth = found.depth(where)
+    clear = depth.abs() > 4e-3
+    assert torch.equal(depth[clear] > 0, inside[clear]) and int((pocket | below).sum()) > 50 and clear.float().mean() > 0.97
+    on_floor = torch.tensor([[0.2, 0.1, 0.0], [0.05, -0.45, -0.1]])
+    assert torch.allclose(found.depth(on_floor), torch.zeros(2), atol=1e-5)
+    assert float(found.depth(on_floor + torch.tensor([[0.05, 0, 0], [0, 0, -0.05]])).max()) < -0.04

@@ -7,6 +7,7 @@ from pathlib import Path
 import manifold3d
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 pytest.importorskip("shapely", reason="needs the plans extra")
@@ -57,6 +58,50 @@ def test_part_from_a_png(k: int, tmp_path: Path) -> None:
     path = draw.write_png(PARTS[k], tmp_path / "part.png", 0.25)
     iou, errors = _iou(InputConfig(kind="drawing", image=str(path), mm_per_px=0.25), PARTS[k])
     assert iou > 0.95 and errors.max() < 0.005
+
+
+STEPPED = draw.stepped_parts()
+
+
+@pytest.mark.parametrize("k", range(len(STEPPED)))
+def test_inner_lines_say_what_no_silhouette_does(k: int, tmp_path: Path) -> None:
+    """Blind holes, a counterbore, bosses and a pocket from behind; the silhouettes alone give the larger hull."""
+    part = STEPPED[k]
+    path = draw.write_dxf(part, tmp_path / "part.dxf")
+    read = _iou(InputConfig(kind="drawing", image=str(path)), part)[0]
+    outlines = _iou(InputConfig(kind="drawing", image=str(path), inner_lines=False), part)[0]
+    hull, solid = draw.hull(part), part.solid()
+    assert read > 0.999 and outlines == pytest.approx(solid.volume() / hull.volume(), abs=1e-3) and outlines < 0.96
+
+
+@pytest.mark.parametrize("k", [2, 4, 7])
+def test_inner_lines_are_read_from_pictures(k: int, tmp_path: Path) -> None:
+    path = draw.write_png(STEPPED[k], tmp_path / "part.png", 0.25)
+    assert _iou(InputConfig(kind="drawing", image=str(path), mm_per_px=0.25), STEPPED[k])[0] > 0.99
+
+
+def test_steps_that_a_drawing_leaves_out_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bosses that the view onto them does not show: to take them away would cost the silhouettes from the side."""
+    monkeypatch.setattr(draw, "inner_lines", lambda part, view: [])
+    part = STEPPED[4]
+    read = _iou(InputConfig(kind="drawing", image=str(draw.write_dxf(part, tmp_path / "a.dxf"))), part)[0]
+    assert read == pytest.approx(part.solid().volume() / draw.hull(part).volume(), abs=1e-3)
+
+
+def test_a_fit_is_bound_by_pockets_too(tmp_path: Path) -> None:
+    """The bound of a counterbored block, against the solid by manifold3d."""
+    part = STEPPED[2]
+    path = draw.write_dxf(part, tmp_path / "part.dxf")
+    seen = load_observations(InputConfig(kind="drawing", image=str(path), fit=True, size_px=256))
+    bound = bound_of(seen.views)
+    assert bound is not None
+    where = torch.rand(3000, 3, generator=torch.Generator().manual_seed(0)) * 1.9 - 0.95
+    unit_mm = 1000.0 * seen.notes["metres_per_unit"]
+    shape = part.solid().to_mesh64()
+    truth = trimesh.Trimesh(np.asarray(shape.vert_properties)[:, :3], np.asarray(shape.tri_verts), process=False)
+    inside, depth = truth.contains(where.numpy() * unit_mm), bound.depth(where).numpy()
+    clear = np.abs(depth) > 0.01
+    assert np.array_equal(depth[clear] > 0, inside[clear]) and clear.mean() > 0.9 and 500 < inside.sum() < 2000
 
 
 def test_a_circle_without_hidden_lines_is_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

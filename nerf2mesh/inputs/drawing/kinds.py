@@ -17,10 +17,15 @@ Hidden = Callable[[Float[np.ndarray, "n 2"], float], Bool[np.ndarray, " n"]]
 
 @dataclass(frozen=True)
 class Silhouette:
-    """A view on the sheet: its outline filled in, and the closed outlines inside it that may be holes."""
+    """A view on the sheet: its outline filled in, and the closed outlines inside it that may be holes.
+
+    behind: closed outlines of hidden lines. faces: all regions between the visible lines, those at the rim too.
+    """
 
     region: Any
     inner: tuple[Any, ...] = ()
+    behind: tuple[Any, ...] = ()
+    faces: tuple[Any, ...] = ()
 
     @property
     def low(self) -> Float[np.ndarray, " 2"]:
@@ -55,6 +60,19 @@ class Projection:
     region: Any
     lines: tuple[Any, ...] = ()
     """Closed outlines inside it, as rings [n, 2] in metres."""
+    faces: tuple[Any, ...] = ()
+    """The regions between its visible lines, holes left out."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a view's lines take from the hull: all that lies within `region` and nearer to the viewer than `floor_m`,
+    metres along the sight from the part's middle; with `behind` all that lies farther."""
+
+    view: str
+    region: Any
+    floor_m: float
+    behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,4 +82,6 @@ class Drawing:
     views: tuple[Projection, ...]
     angle: str
     sheet: Sheet
+    cuts: tuple[Cut, ...] = ()
+    """What the inner lines take from the silhouettes' hull."""
     warnings: tuple[str, ...] = ()

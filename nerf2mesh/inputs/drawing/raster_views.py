@@ -43,8 +43,15 @@ def raster_views(raster: Raster) -> Lines:
     largest = max((shape.area for shape in outer), default=0.0)
     outer = [shape for shape in outer if shape.area > MIN_VIEW_SHARE * largest]
     faces = _inner_faces(label, count, raster, half)
-    views = tuple(Silhouette(shape, tuple(f for f in faces if shape.buffer(-2 * half).contains(f))) for shape in outer)
+    views = tuple(_silhouette(shape, faces, 2 * half) for shape in outer)
     return Lines(views, _hidden(raster), 1.5 * raster.pixel_m + half)
+
+
+def _silhouette(outline: Polygon, faces: list[Any], margin: float) -> Silhouette:
+    """A view with what lies in it; hidden outlines are not looked for in pictures."""
+    within, rim = outline.buffer(-margin), outline.buffer(margin)
+    inner = tuple(face for face in faces if within.contains(face))
+    return Silhouette(outline, inner, faces=tuple(face for face in faces if rim.contains(face)))
 
 
 def _soft(solid: np.ndarray, ink: np.ndarray) -> np.ndarray:
@@ -73,7 +80,7 @@ def _inner_faces(label: np.ndarray, count: int, raster: Raster, half: float) -> 
         window = np.pad(label[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == k, 2).astype(np.float32)
         shift = np.array([left, label.shape[0] - top - window.shape[0]]) * raster.pixel_m
         shapes = polygons_of(window, replace(raster, ink=window))
-        shapes = [translate(Polygon(shape.exterior), *shift) for shape in shapes]
+        shapes = [translate(shape, *shift) for shape in shapes]
         found += [shape.buffer(half, join_style="mitre") for shape in shapes]
     return found
 

@@ -52,10 +52,30 @@ def vector_views(drawn: Linework) -> Lines:
     largest = max(piece.area for piece in outer)
     outer = [piece for piece in outer if piece.area > MIN_VIEW_SHARE * largest]
     size = float(np.sqrt(largest))
-    views = tuple(
-        Silhouette(piece, tuple(face for face in faces if piece.buffer(-1e-4 * size).contains(face))) for piece in outer
+    hidden = [line for line in drawn.lines if _is_hidden(line)]
+    dashed = [shape for line in hidden if len(line.points) > 3 for shape in _closed(line, SNAP_M)]
+    views = tuple(_silhouette(piece, faces, dashed, 1e-4 * size) for piece in outer)
+    return Lines(views, near_lines(hidden), 1e-3 * size)
+
+
+def _silhouette(outline: Polygon, faces: list[Polygon], dashed: list[Polygon], tolerance: float) -> Silhouette:
+    """A view with what lies in it."""
+    within = outline.buffer(-tolerance)
+    inner = tuple(face for face in faces if within.contains(face))
+    rim = outline.buffer(tolerance)
+    return Silhouette(
+        outline,
+        inner,
+        tuple(shape for shape in dashed if within.contains(shape)),
+        tuple(face for face in faces if rim.contains(face)),
     )
-    return Lines(views, near_lines([line for line in drawn.lines if _is_hidden(line)]), 1e-3 * size)
+
+
+def _closed(line: Line, tolerance: float) -> list[Polygon]:
+    """The region that a closed line bounds, if it is one."""
+    ends_meet = line.closed or bool(np.linalg.norm(line.points[0] - line.points[-1]) < tolerance)
+    shape = Polygon(line.points) if ends_meet else None
+    return [shape] if shape is not None and shape.is_valid and shape.area > 0 else []
 
 
 def _is_hidden(line: Line) -> bool:

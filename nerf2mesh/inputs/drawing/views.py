@@ -5,6 +5,7 @@ The part's longest side becomes PART_SIDE world units, its box's middle the orig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from scipy.ndimage import distance_transform_edt
 from shapely.affinity import scale as scaled
 
 from nerf2mesh.inputs.config import InputConfig
-from nerf2mesh.inputs.drawing.kinds import Drawing, Projection
+from nerf2mesh.inputs.drawing.kinds import Cut, Drawing, Projection
 from nerf2mesh.inputs.drawing.read import read_drawing
 from nerf2mesh.inputs.viewpoint.told import usual_fov
-from nerf2mesh.types import Camera, Observations, View
+from nerf2mesh.types import Camera, Carving, Observations, View
 
 PART_SIDE = 1.6
 SIDES = {"front": (0.0, 0.0), "right": (90.0, 0.0), "left": (-90.0, 0.0), "top": (0.0, 90.0), "bottom": (0.0, -90.0)}
@@ -38,12 +39,17 @@ def load_drawing(config: InputConfig) -> Observations:
     drawing = read_drawing(config)
     unit_m = max(float(np.ptp(np.reshape(view.region.bounds, (2, 2)), axis=0).max()) for view in drawing.views)
     unit_m /= PART_SIDE
-    views = tuple(drawn_view(view, unit_m, config) for view in drawing.views)
+    views = tuple(
+        drawn_view(view, unit_m, config, [cut for cut in drawing.cuts if cut.view == view.name]) for view in drawing.views
+    )
     return Observations(views, config.prompt, _notes(drawing, unit_m), config.negative_prompt)
 
 
-def drawn_view(view: Projection, unit_m: float, config: InputConfig) -> View:
-    """One view: grey inside its outline, inner lines dark, alpha antialiased. unit_m: metres of a world unit."""
+def drawn_view(view: Projection, unit_m: float, config: InputConfig, cuts: Sequence[Cut] = ()) -> View:
+    """One view: grey inside its outline, inner lines dark, alpha antialiased. unit_m: metres of a world unit.
+
+    cuts: those that this view's own lines bound.
+    """
     azimuth, elevation = SIDES[view.name]
     side = config.size_px
     camera = Camera.orbit(
@@ -55,8 +61,15 @@ def drawn_view(view: Projection, unit_m: float, config: InputConfig) -> View:
         orthographic=True,
     )
     focal = float(camera.focal_px[0])
-    region = scaled(view.region, 1.0 / unit_m, 1.0 / unit_m, origin=(0.0, 0.0))
-    inside = clearance(region, side, focal)
+    inside = clearance(_in_units(view.region, unit_m), side, focal)
+    carvings = tuple(
+        Carving(
+            torch.from_numpy(clearance(_in_units(cut.region, unit_m), side, focal).astype(np.float32)),
+            cut.floor_m / unit_m,
+            cut.behind,
+        )
+        for cut in cuts
+    )
     alpha = np.clip(0.5 + inside * focal, 0.0, 1.0)
     picture = Image.new("L", (side, side), round(255 * FILL))
     pen = ImageDraw.Draw(picture)
@@ -67,7 +80,12 @@ def drawn_view(view: Projection, unit_m: float, config: InputConfig) -> View:
     image = np.stack([grey, grey, grey, alpha.astype(np.float32)], axis=-1)
     domain = "lineart" if config.domain == "auto" else config.domain
     depth = torch.from_numpy(inside.astype(np.float32))
-    return View(torch.from_numpy(image), camera, domain=domain, clearance=depth)
+    return View(torch.from_numpy(image), camera, domain=domain, clearance=depth, carvings=carvings)
+
+
+def _in_units(region: Any, unit_m: float) -> Any:
+    """A region of metres in world units."""
+    return scaled(region, 1.0 / unit_m, 1.0 / unit_m, origin=(0.0, 0.0))
 
 
 def clearance(region: Any, side_px: int, focal_px: float) -> np.ndarray:
