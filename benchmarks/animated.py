@@ -90,10 +90,10 @@ def moving(data: Path, name: str) -> Moving:
     return made[name]() if name in made else read_rigged(data / f"{name}.glb", MODELS[name][0])
 
 
-def truth(data: Path, name: str) -> Truth:
+def truth(data: Path, name: str, way: str) -> Truth:
     """Its frames, as they are shown."""
     _, front, start = MODELS[name]
-    return truth_of(moving(data, name), FRAMES, front, start, ELEVATION_DEG)
+    return truth_of(moving(data, name), FRAMES, front, start, ELEVATION_DEG, drawn=way == "sheet")
 
 
 def fitted(known: Truth, way: str, overrides: Sequence[str], folder: Path) -> Result:
@@ -169,7 +169,7 @@ def _iou(a: TriangleMesh, b: TriangleMesh, camera: Camera) -> float:
 
 def measured(data: Path, name: str, way: str, overrides: Sequence[str], kept: Path, every: int = 1) -> Row:
     """One run and its figures; kept: the folder of the first frames; every: one frame of so many is followed."""
-    known = truth(data, name)
+    known = truth(data, name, way)
     first = first_frame(known, way, overrides, kept / f"{name}-{way}.pickle")
     known = replace(known, meshes=known.meshes[::every], times_s=known.times_s[::every])
     clip = Clip(first.clip.images[::every], first.clip.cameras[::every], first.clip.times_s[::every])
@@ -185,7 +185,7 @@ def repeated(data: Path, name: str, overrides: Sequence[str]) -> str:
     tracks, files = [], []
     for _ in range(2):
         with TemporaryDirectory() as place:
-            result = fitted(truth(data, name), "alone", overrides, Path(place))
+            result = fitted(truth(data, name, "alone"), "alone", overrides, Path(place))
             assert result.track is not None
             tracks.append(result.track.positions)
             files.append((Path(place) / "run" / "mesh.glb").read_bytes())

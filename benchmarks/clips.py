@@ -1,7 +1,8 @@
 """Clips of models whose motion is known, framed as `input=frames` frames them.
 
 The model is turned so that the chosen side is the front, and placed so that its first frame fills `FILL` of the view of
-the camera at azimuth 0: the frame of the run's mesh and that of the truth are then one, up to a pixel.
+the camera at azimuth 0, or with a sheet so that its box is in the middle and the longest side of the drawings fills as
+much: the frame of the run's mesh and that of the truth are then one, up to a pixel.
 """
 
 from __future__ import annotations
@@ -47,18 +48,22 @@ def wide_camera(elevation_deg: float, azimuth_deg: float = 0.0) -> Camera:
     return replace(view, width_px=size, height_px=size, principal_px=torch.full_like(view.principal_px, size / 2))
 
 
-def truth_of(moving: Moving, n: int, front_deg: float, start: float, elevation_deg: float) -> Truth:
-    """n frames over one period from the share `start` on, seen from azimuth `front_deg` of the model."""
+def truth_of(
+    moving: Moving, n: int, front_deg: float, start: float, elevation_deg: float, *, drawn: bool = False
+) -> Truth:
+    """n frames over one period from the share `start` on, seen from azimuth `front_deg` of the model; drawn: placed as
+    by a sheet."""
     times = [k * moving.seconds / n for k in range(n)]
     at = [moving.positions((t + start * moving.seconds) % moving.seconds) for t in times]
     angle = np.radians(-front_deg)
     turn = np.array([[np.cos(angle), np.sin(angle), 0.0], [-np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
     at = [x @ turn for x in at]
     middle, size = 0.5 * (at[0].min(0) + at[0].max(0)), float(np.ptp(at[0], axis=0).max())
-    at = [(x - middle) * (1.4 / size) for x in at]
+    per_view = 2.0 * VIEW_PX / float(Camera.orbit(0.0, 0.0, width_px=2 * VIEW_PX, orthographic=True).focal_px[0])
+    at = [(x - middle) * (FILL * per_view / size) for x in at]
     camera = Camera.orbit(0.0, elevation_deg, width_px=2 * VIEW_PX)
     right, up = camera.camera_to_world[:3, :2].double().numpy().T
-    for _ in range(4):
+    for _ in range(0 if drawn else 4):
         opacity = rasterize_mesh(TriangleMesh(at[0], moving.faces), camera, supersample=2).opacity.numpy()
         top, bottom, left, rightmost = object_box(opacity)
         per_px = 3.2 / float(camera.focal_px[0])
@@ -77,8 +82,9 @@ def write_clip(truth: Truth, path: Path) -> None:
 
 
 def write_sheet(truth: Truth, path: Path) -> None:
-    """Front, right and back of the first frame beside each other on white, by level cameras."""
-    cameras = Camera.orbit(torch.tensor(SHEET_DEG), torch.zeros(3), width_px=384)
+    """Front, right and back of the first frame beside each other on white, by level orthographic cameras, which show
+    more than the box."""
+    cameras = Camera.orbit(torch.tensor(SHEET_DEG), torch.zeros(3), fov_deg=48.0, width_px=460, orthographic=True)
     shown = rasterize_mesh(truth.meshes[0], cameras, supersample=2, shading="lambert").over(1.0)
     page = torch.cat(list(shown), dim=1).clamp(0, 1).numpy()
     Image.fromarray(np.round(page * 255.0).astype(np.uint8)).save(path)

@@ -115,7 +115,8 @@ def measured(result: Result, mesh: TriangleMesh, unseen: Camera) -> dict[str, fl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs all combinations, prints a line for each and the means, and writes them as JSON."""
+    """Runs all combinations, prints a line for each and the means, and writes them as JSON. A run whose optimization
+    ends in an error counts as failed, and in no mean."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks photos", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--objects", type=Path, help="folder of mesh files, instead of held-out scenes")
     parser.add_argument("--shapes", type=int, default=3)
@@ -139,7 +140,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for n in asked.views:
         for experiment in asked.experiments:
             alike = [row for row in rows if row["views"] == n and row["experiment"] == experiment]
-            print(_line({"shape": f"mean of {len(alike)}", "views": n, "experiment": experiment, **_means(alike)}))
+            whole = [row for row in alike if "failed" not in row]
+            if whole:
+                named = f"mean of {len(whole)}"
+                print(_line({"shape": named, "views": n, "experiment": experiment, **_means(whole)}))
     return 0
 
 
@@ -148,9 +152,14 @@ def _run(name: str, mesh: TriangleMesh, n: int, experiment: str, size: int, over
     with tempfile.TemporaryDirectory() as folder:
         path = write_capture(Path(folder), mesh, given_cameras(n, size))
         chosen = PLAIN if experiment == "plain" else (f"experiment={experiment}",)
-        result = fit(overrides=[*chosen, f"input.image={path}", *ONLY_WHAT_IS_MEASURED, *overrides])
-    found = measured(result, mesh, unseen_cameras(size))
-    return {"shape": name, "views": n, "experiment": experiment, **found, "seconds": time.perf_counter() - start}
+        row: dict[str, object] = {"shape": name, "views": n, "experiment": experiment}
+        try:
+            result = fit(overrides=[*chosen, f"input.image={path}", *ONLY_WHAT_IS_MEASURED, *overrides])
+        except ValueError as error:
+            if not str(error).startswith("optimize:"):
+                raise
+            return {**row, "failed": str(error)}
+    return {**row, **measured(result, mesh, unseen_cameras(size)), "seconds": time.perf_counter() - start}
 
 
 def _means(rows: list[dict[str, object]]) -> dict[str, float]:
@@ -158,6 +167,8 @@ def _means(rows: list[dict[str, object]]) -> dict[str, float]:
 
 
 def _line(row: dict[str, object]) -> str:
+    if "failed" in row:
+        return f"{row['shape']:>12}  {row['views']:>3} views  {row['experiment']:<12} failed: {row['failed']}"
     return (
         f"{row['shape']:>12}  {row['views']:>3} views  {row['experiment']:<12} PSNR {row['psnr_db']:6.2f} dB  "
         f"IoU {row['volume_iou']:.4f}  Chamfer {row['chamfer']:.4f}  {row['seconds']:.0f} s"

@@ -223,8 +223,8 @@ class DepthMap:
 class Carving:
     """What a view's inner lines take away: all inside a region of the frame that lies before a plane, seen from there.
 
-    clearance: as of a View, of that region. height: of the plane, in world units along the sight, from the origin towards
-    the camera. behind: all that lies beyond the plane instead.
+    clearance: as of a View, of that region. height: of the plane, in world units along the sight, from the origin
+    towards the camera. behind: all that lies beyond the plane instead.
     """
 
     clearance: Float[Tensor, "rows columns"]

@@ -5,8 +5,8 @@ Letters
     positive exactly inside the hull (Laurentini 1994, "The visual hull concept for silhouette-based image
     understanding"). A logit l becomes min(l, EDGE + STEEPNESS d), and at most as small as FAR: inside it stays as the
     field has it, at the hull's surface it falls within a thousandth of the box. Edges of the hull stay as sharp as the
-    outlines, since the level sets of min are those of the one or the other. What a view's inner lines carve off, a region of
-    depth c(x) down to a height h of its sight, is left out: d = min(d, max(-c, h - s(x))), s the height of the point.
+    outlines, since the level sets of min are those of the one or the other. What a view's inner lines carve off, a
+    region of depth c(x) down to a height h of its sight, is left out: d = min(d, max(-c, h - s(x))), s the height.
 """
 
 from __future__ import annotations

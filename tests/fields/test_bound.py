@@ -100,7 +100,11 @@ def test_what_is_carved_from_a_box_is_outside() -> None:
     assert found is not None
     depth = found.depth(where)
     clear = depth.abs() > 4e-3
-    assert torch.equal(depth[clear] > 0, inside[clear]) and int((pocket | below).sum()) > 50 and clear.float().mean() > 0.97
+    assert (
+        torch.equal(depth[clear] > 0, inside[clear])
+        and int((pocket | below).sum()) > 50
+        and clear.float().mean() > 0.97
+    )
     on_floor = torch.tensor([[0.2, 0.1, 0.0], [0.05, -0.45, -0.1]])
     assert torch.allclose(found.depth(on_floor), torch.zeros(2), atol=1e-5)
     assert float(found.depth(on_floor + torch.tensor([[0.05, 0, 0], [0, 0, -0.05]])).max()) < -0.04

@@ -61,7 +61,9 @@ class Part:
         for view, u, v, radius, deep in self.blind:
             drill = _along(view, manifold3d.CrossSection.circle(radius, 96).translate((u, v)))
             high = self.size[3 - AXES[view][0] - AXES[view][1]]
-            solid -= drill ^ (self._between(view, high - deep, high + 1) if deep > 0 else self._between(view, -1, -deep))
+            solid -= drill ^ (
+                self._between(view, high - deep, high + 1) if deep > 0 else self._between(view, -1, -deep)
+            )
         return solid
 
     def _between(self, view: str, low: float, high: float) -> manifold3d.Manifold:
@@ -111,7 +113,7 @@ def inner_strokes(part: Part, view: str) -> list[np.ndarray]:
     """Visible lines [2, 2] that close no region by themselves: the base's upper edge, seen from the side."""
     if part.base is None or part.base[0] == view:
         return []
-    across, up, _ = AXES[view]
+    across, _, _ = AXES[view]
     third = 3 - AXES[part.base[0]][0] - AXES[part.base[0]][1]
     size = np.array(part.extents(view))
     line = np.array([-size / 2, size / 2])

@@ -30,7 +30,8 @@ def goes_through(face: Any, name: str, found: dict[str, Silhouette], lines: Line
         for axis in (0, 1):
             along = shared_axis(name, other_name, axis)
             if along is not None and all(
-                _hidden_along(at, along[0], other, lines, exact=exact) for at in _sides(face, found[name], axis, other, along)
+                _hidden_along(at, along[0], other, lines, exact=exact)
+                for at in _sides(face, found[name], axis, other, along)
             ):
                 return True
     return False
@@ -45,7 +46,9 @@ def pockets(name: str, found: dict[str, Silhouette], lines: Lines, holes: list[A
     cuts: list[Cut] = []
     for outline, behind in sorted(outlines, key=lambda pair: -pair[0].area):
         moved = translate(outline, -middle[0], -middle[1])
-        around = [cut.floor_m for cut in cuts if cut.behind == behind and cut.region.buffer(lines.tolerance_m).contains(moved)]
+        around = [
+            cut.floor_m for cut in cuts if cut.behind == behind and cut.region.buffer(lines.tolerance_m).contains(moved)
+        ]
         floor = _floor(outline, name, found, lines, around, exact=exact, behind=behind)
         if floor is not None:
             cuts.append(Cut(name, moved, floor, behind))
@@ -120,7 +123,7 @@ def _sunk(
     exact: bool,
 ) -> bool:
     """A hidden line at coordinate `at` runs from the material's end, or one of `starts`, to `level`, and not beyond."""
-    other, tolerance = 1 - axis, lines.tolerance_m
+    tolerance = lines.tolerance_m
     along, inside = _through(at, axis, view, lines)
     if not inside.any():
         return False

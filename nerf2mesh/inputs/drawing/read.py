@@ -21,6 +21,7 @@ from nerf2mesh.inputs.drawing.steps import step_cuts
 from nerf2mesh.inputs.drawing.vector_views import vector_views
 from nerf2mesh.inputs.linework import Raster, read_sheet
 
+
 def read_drawing(config: InputConfig) -> Drawing:
     """The views that `input.image` shows.
 

@@ -40,7 +40,8 @@ def load_drawing(config: InputConfig) -> Observations:
     unit_m = max(float(np.ptp(np.reshape(view.region.bounds, (2, 2)), axis=0).max()) for view in drawing.views)
     unit_m /= PART_SIDE
     views = tuple(
-        drawn_view(view, unit_m, config, [cut for cut in drawing.cuts if cut.view == view.name]) for view in drawing.views
+        drawn_view(view, unit_m, config, [cut for cut in drawing.cuts if cut.view == view.name])
+        for view in drawing.views
     )
     return Observations(views, config.prompt, _notes(drawing, unit_m), config.negative_prompt)
 

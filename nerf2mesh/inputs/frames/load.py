@@ -18,6 +18,7 @@ from nerf2mesh.inputs.domain import SUPPOSED, understood
 from nerf2mesh.inputs.figures import LEVEL_DEG
 from nerf2mesh.inputs.foreground import Foreground, find_foreground
 from nerf2mesh.inputs.frames.cuts import cut_in
+from nerf2mesh.inputs.frames.in_hull import window_in_hull
 from nerf2mesh.inputs.frames.read import Frames, read_frames
 from nerf2mesh.inputs.framing import Window, object_box, object_window, resample, whole_window
 from nerf2mesh.inputs.sheet import load_sheet
@@ -30,6 +31,8 @@ MOST_PX = 768
 MARGIN = 0.04
 """Of the window's side, around everything that the object touches."""
 NOTE_SIDE_PX = 512
+LONG_LENS = 4.0
+"""Times as far away, and as narrow, as the clip's camera."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def _found(frames: Frames, k: int, config: InputConfig) -> Foreground:
 
 
 def _sheet_views(config: InputConfig) -> tuple[View, ...]:
-    """The sheet's figures through the clip's lens: a prior sees pictures of one projection."""
+    """The sheet's figures, seen through a long lens: nearly without perspective, as they are drawn, and of one kind
+    with the clip's pictures, as a prior wants them."""
     if not config.sheet:
         return ()
     named: dict[str, Any] = {"hull_margin": None}  # the clip moves what the sheet shows
@@ -117,26 +121,28 @@ def _sheet_views(config: InputConfig) -> tuple[View, ...]:
         found = load_sheet(replace(config, kind="sheet", **named)).views
     except ValueError as error:
         raise ValueError(str(error).replace("input.image:", "input.sheet:", 1)) from error
-    lens = {"distance": config.distance, "fov_deg": config.fov_deg, "width_px": config.size_px}
+    half = np.arctan(np.tan(np.radians(config.fov_deg / 2)) / LONG_LENS)
+    lens = {"distance": config.distance * LONG_LENS, "fov_deg": float(np.degrees(2 * half)), "width_px": config.size_px}
     cameras = [Camera.orbit(view.camera.azimuth_deg, view.camera.elevation_deg, **lens) for view in found]
     return tuple(replace(view, camera=camera) for view, camera in zip(found, cameras))
 
 
 def _first_window(rgba: np.ndarray, sheet: Sequence[View], config: InputConfig) -> Window:
-    """The window of the first frame: as a picture's, or with a sheet so that the object is as large as in that: by its
-    longer side where the sheet shows the same side (a view from above is higher than a level one), else by its height.
-    """
+    """The window of the first frame: as a picture's, or with a sheet so that the object lies in the hull of its
+    figures: as wide as in a figure from the same side or the opposite one (the height changes with the elevation),
+    else as large as agrees best."""
     alpha = rgba[..., 3]
     level = [view for view in sheet if abs(float(view.camera.elevation_deg)) <= LEVEL_DEG]
     if not level:
         return object_window(alpha, config.fill) if config.recenter else whole_window(*alpha.shape)
-    same = [view for view in level if abs((float(view.camera.azimuth_deg) - config.azimuth_deg + 180) % 360 - 180) < 5]
+    turned = [np.radians(float(view.camera.azimuth_deg) - config.azimuth_deg) for view in level]
+    same = [view for view, angle in zip(level, turned) if abs(np.sin(angle)) < np.sin(np.radians(5.0))]
     known = _extent((same or level)[0].image[..., 3].numpy()) / config.size_px
     top, bottom, left, right = object_box(alpha)
-    own = np.array([bottom - top, right - left])
-    axis = int(own.argmax()) if same else 0
-    side = float(own[axis] / known[axis])
-    return (left + right - side) / 2, (top + bottom - side) / 2, side
+    axis = 1 if same else 0
+    side = float((bottom - top, right - left)[axis] / known[axis])
+    start = (left + right - side) / 2, (top + bottom - side) / 2, side
+    return window_in_hull(alpha, sheet, _camera(config), start, resized=not same) or start
 
 
 def _extent(alpha: np.ndarray) -> np.ndarray:
