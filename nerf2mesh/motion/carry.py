@@ -67,6 +67,13 @@ def carry(mesh: TriangleMesh, clip: Clip, config: MotionConfig, told: Told = lam
     return Carried(made, VertexTrack(clip.times_s, positions), own, still)
 
 
+def remeasured(made: Carried, track: VertexTrack, clip: Clip) -> Carried:
+    """The same with another track of its mesh."""
+    frames = frames_of(clip)
+    own = [silhouette_iou(TriangleMesh(now, made.mesh.faces), frame) for now, frame in zip(track.positions, frames)]
+    return replace(made, track=track, silhouettes=own)
+
+
 def silhouette_iou(mesh: TriangleMesh, frame: Frame) -> float:
     """IoU of the mesh's silhouette and the frame's mask, both at least half opaque."""
     shown = rasterize_mesh(mesh, frame.camera, smooth=False, supersample=2).opacity.numpy() > 0.5

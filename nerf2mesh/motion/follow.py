@@ -6,7 +6,8 @@ Letters
         min_x  s E(x) + sum_i c_i |x_i - g_i|^2 (first two axes) + m |x - y|^2 + h |x - X|^2 (third axis),
     E and X from `body`. s falls from round to round. Nothing tells how deep a part lies: h keeps it where it was at
     rest as far as lengths allow. First each frame starts from the one before it; then each is solved again with y the
-    mean of its neighbors in time (momentum; the last one's y is itself), and the flow from both of them.
+    mean of its neighbors in time (momentum; the last one's y is itself), and the flow from both of them. Where the clip
+    ends as it begins (`both_ways`), the first frame is also the last one's neighbor.
     d: what still parts the outline from the frame's, which a body of that stiffness does not allow (a wrong width, a
     web between two legs). Parallel to the picture alone, as smooth as can be:
         min_d  s d^T L d + sum_i c_i |x_i + d_i - g_i|^2 + m |x + d - y|^2 + a little |d|^2, L from `body`.
@@ -23,6 +24,7 @@ from scipy.sparse.linalg import splu
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.motion.body import Body
+from nerf2mesh.motion.both_ways import REACH, is_closed, joined_at
 from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.motion.sight import Flow, Frame, Goals, flow_between, flow_goals, outline_goals, seen
 from nerf2mesh.types import Camera
@@ -49,36 +51,53 @@ def followed(body: Body, frames: list[Frame], config: MotionConfig, told: Told) 
 
     told: called with the share that is done.
     """
-    places = [body.rest]
-    flows = [flow_between(a, b) for a, b in pairwise(frames)]
-    back = [Flow(flow.back, flow.there) for flow in flows]
+    n = len(frames)
+    flows = [flow_between(a, b) for a, b in pairwise([*frames, frames[0]])]
+    closed = config.closed == "yes" or (config.closed == "auto" and is_closed(frames))
 
-    def flowing(k: int, to: int) -> Goals:
-        flow = flows[k] if to > k else back[to]
-        return flow_goals(TriangleMesh(places[k], body.faces), frames[k], frames[to], flow)
+    def flowing(places: np.ndarray, k: int, to: int) -> Goals:
+        ahead = to == (k + 1) % n
+        flow = flows[k] if ahead else Flow(flows[to].back, flows[to].there)
+        return flow_goals(TriangleMesh(places, body.faces), frames[k], frames[to], flow)
 
-    for k in range(1, len(frames)):
-        start = _extrapolated(places)
-        flow = [flowing(k - 1, k)]
-        places.append(solved(body, start, frames[k], NEXT, NEAR, start, config.depth, flow, config.flow, True))
-        told(0.6 * k / len(frames))
+    def way(order: list[int], share: Callable[[int], float]) -> dict[int, np.ndarray]:
+        found = [body.rest]
+        for step, (k, to) in enumerate(pairwise([0, *order])):
+            start = _extrapolated(found)
+            flow = [flowing(found[-1], k, to)]
+            found.append(solved(body, start, frames[to], NEXT, NEAR, start, config.depth, flow, config.flow, True))
+            told(share(step + 1))
+        return dict(zip([0, *order], found))
+
+    reach = round(REACH * n) if closed else n - 1
+    total = 2 * reach if closed else reach
+    forward = way(list(range(1, reach + 1)), lambda step: 0.6 * step / total)
+    places = list(forward.values())
+    joined = n
+    if closed:
+        back = way([n - step for step in range(1, reach + 1)], lambda step: 0.6 * (reach + step) / total)
+        joined = joined_at(forward, back, body.faces, frames)
+        places = [forward[k] if k < joined else back[k] for k in range(n)]
+    last = n if joined < n else n - 1
     for number in range(config.sweeps):
-        for k in range(1, len(frames)):
-            flow = [flowing(other, k) for other in (k - 1, k + 1) if other < len(frames)]
-            weight, near = config.flow / len(flow), _between(places, k)
+        for k in range(1, n):
+            near, beside = _between(places, k, last), [k - 1, (k + 1) % n] if k < last else [k - 1]
+            flow = [flowing(places[other], other, k) for other in beside]
+            weight = config.flow / len(flow)
             places[k] = solved(body, places[k], frames[k], AGAIN, config.momentum, near, config.depth, flow, weight)
-            told(0.6 + 0.3 * (number + k / len(frames)) / config.sweeps)
+            told(0.6 + 0.3 * (number + k / n) / config.sweeps)
     for number, stiffness in enumerate(OUTLINE):
-        for k in range(1, len(frames)):
+        for k in range(1, n):
             stays = OUTLINE_MOMENTUM * config.momentum
-            places[k] = outlined(body, places[k], frames[k], stiffness, stays, _between(places, k))
-            told(0.9 + 0.1 * (number + k / len(frames)) / len(OUTLINE))
+            places[k] = outlined(body, places[k], frames[k], stiffness, stays, _between(places, k, last))
+            told(0.9 + 0.1 * (number + k / n) / len(OUTLINE))
     return np.stack(places)
 
 
-def _between(places: list[np.ndarray], k: int) -> np.ndarray:
-    """The middle of a frame's neighbors in time; the last one's is itself."""
-    return 0.5 * (places[k - 1] + places[k + 1]) if k + 1 < len(places) else places[k]
+def _between(places: list[np.ndarray], k: int, last: int) -> np.ndarray:
+    """The middle of a frame's neighbors in time; that of the frame `last`, which has one alone, is itself. The neighbor
+    after the end is the first frame."""
+    return places[k] if k == last else 0.5 * (places[k - 1] + places[(k + 1) % len(places)])
 
 
 def outlined(

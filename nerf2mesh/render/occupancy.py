@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from nerf2mesh import kernels
@@ -94,9 +94,17 @@ class OccupancyGrid(nn.Module):
             self.open = None
             return
         cells = self._all_cells()
-        chosen = inside(self._points(cells, self.ema.new_full((len(cells), 3), 0.5))).view(-1, 8).to(torch.uint8)
-        self.open = (chosen << torch.arange(8, device=chosen.device, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
+        self.open = _packed(inside(self._points(cells, self.ema.new_full((len(cells), 3), 0.5))))
         self.bits |= self.open
+
+    def occupy(self, cells: Bool[Tensor, " cells"]) -> None:
+        """Count exactly these cells [res^3] as occupied."""
+        self.bits.copy_(_packed(cells))
+
+    def middles(self) -> Float[Tensor, "n 3"]:
+        """World points in the middle of the occupied cells."""
+        cells = self.occupied().nonzero()[:, 0]
+        return self._points(cells, self.ema.new_full((len(cells), 3), 0.5))
 
     def fraction(self) -> Float[Tensor, ""]:
         """The share of occupied cells."""
@@ -129,6 +137,12 @@ class OccupancyGrid(nn.Module):
         res, cells = self.resolution, cells.int()  # 32-bit division is several times faster
         corner = torch.stack([cells // (res * res), cells // res % res, cells % res], dim=-1)
         return (corner + inside) * (2.0 / res) - 1.0
+
+
+def _packed(cells: Bool[Tensor, " cells"]) -> UInt8[Tensor, " bytes"]:
+    """Eight cells a byte, the first in its lowest bit."""
+    chosen = cells.view(-1, 8).to(torch.uint8)
+    return (chosen << torch.arange(8, device=chosen.device, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
 
 
 def _scattered(cells: Int64[Tensor, "m"], generator: torch.Generator | None) -> Float[Tensor, "m 3"]:

@@ -107,7 +107,7 @@ def finish(
         lost = _make_mesh(result, prior) if refining is None else _make_round(result, refining)
     if refining is None and result.observations.clip is not None:
         with clock.stage("motion"):
-            lost += set_in_motion(result)
+            lost += set_in_motion(result, prior)
     lost += rigged(result)
     result.warnings += warn([*lost, *other_charts(result.facts)])
     if folder is not None:  # before all that only describes them

@@ -6,9 +6,12 @@ import numpy as np
 import torch
 
 from nerf2mesh.inputs.config import DRAWINGS
-from nerf2mesh.motion.carry import Carried, carry
+from nerf2mesh.mesh.track import VertexTrack
+from nerf2mesh.motion.carry import Carried, carry, remeasured
 from nerf2mesh.motion.deformation import Deformation
+from nerf2mesh.motion.distilled import Guide, distilled
 from nerf2mesh.motion.later_colors import later_colors
+from nerf2mesh.priors import Prior
 from nerf2mesh.report import Progress
 from nerf2mesh.run.lit import without_light
 from nerf2mesh.run.result import Result
@@ -17,7 +20,7 @@ LOST = 0.85
 """IoU of the silhouettes: a mean below it is warned of, and a frame below it gives no colors."""
 
 
-def set_in_motion(result: Result) -> list[str]:
+def set_in_motion(result: Result, prior: Prior) -> list[str]:
     """Fills in the result's track and deformation, the facts `motion` and its metrics, and brings the mesh's outline to
     that of the first frame; what went wrong, one line each."""
     clip, mesh = result.observations.clip, result.mesh
@@ -33,6 +36,8 @@ def set_in_motion(result: Result) -> list[str]:
     bent = Deformation.fitted(rest, made.track.positions, times, size=result.config.motion.lattice)
     carried = np.stack([bent.forward(torch.from_numpy(rest), time).numpy() for time in times])
     off = np.linalg.norm(carried - made.track.positions, axis=-1)
+    if result.config.motion.distill_steps:
+        bent, made = _by_the_prior(result, prior, bent, made)
     result.deformation = bent
     own, still = float(np.mean(made.silhouettes)), float(np.mean(made.still))
     result.metrics |= {
@@ -56,6 +61,22 @@ def set_in_motion(result: Result) -> list[str]:
         "that the first frame hides, or that touch in it, cannot move by themselves; begin with a clearer frame "
         "(input.range), or add input.sheet"
     ]
+
+
+def _by_the_prior(result: Result, prior: Prior, bent: Deformation, made: Carried) -> tuple[Deformation, Carried]:
+    """The deformation and the track after the distillation at other times."""
+    clip, renderer, config = result.observations.clip, result.renderer, result.config
+    assert clip is not None and renderer is not None
+    guide = Guide(prior, config.distill, result.observations, config.seed)
+    bar = Progress(config.motion.distill_steps, "motion by the prior", quiet=config.report.quiet, unit="steps")
+    with bar:
+        deeper = distilled(bent, renderer, clip, guide, config.motion, lambda _: bar.update(1))
+    rest = torch.from_numpy(made.mesh.vertices)
+    way = [(deeper.forward(rest, t) - bent.forward(rest, t)).numpy() for t in clip.times_s]
+    moved = made.track.positions + np.stack(way).astype(np.float32)
+    moved[0] = made.track.positions[0]
+    result.track = VertexTrack(clip.times_s, moved)
+    return deeper, remeasured(made, result.track, clip)
 
 
 def _painted(result: Result, made: Carried) -> float:

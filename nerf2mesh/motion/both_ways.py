@@ -1,0 +1,58 @@
+"""A clip that ends where it begins is followed from its first frame in both directions.
+
+What goes wrong when parts hide each other stays wrong in all frames after, so that the middle of a walk is followed
+better from the nearer end. The place at which both ways are joined is the one that costs least:
+    sum_{k < m} (1 - IoU of the way forward at k) + sum_{k >= m} (1 - IoU of the way back) + JUMP |x_m-1 - x_m| / size.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from nerf2mesh.mesh import TriangleMesh
+from nerf2mesh.motion.sight import Frame
+from nerf2mesh.render import rasterize_mesh
+
+CLOSED = 0.02
+"""The last and the first frame's silhouettes may agree less than the least alike neighbors, by this IoU."""
+JUMP = 5.0
+REACH = 0.67
+"""Share of the frames to which each way goes."""
+
+
+def is_closed(frames: list[Frame]) -> bool:
+    """Whether the frame after the last could be the first."""
+    masks = [frame.alpha > 0.5 for frame in frames]
+    steps = [_iou(a, b) for a, b in pairwise(masks)]
+    return len(frames) > 3 and _iou(masks[-1], masks[0]) >= min(steps) - CLOSED
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(int((a | b).sum()), 1))
+
+
+def shown_by(places: np.ndarray, faces: np.ndarray, frame: Frame) -> float:
+    """IoU of the mesh's silhouette and the frame's mask."""
+    drawn = rasterize_mesh(TriangleMesh(places, faces), frame.camera, smooth=False).opacity.numpy() > 0.5
+    return _iou(drawn, frame.alpha > 0.5)
+
+
+def joined_at(
+    forward: dict[int, np.ndarray], back: dict[int, np.ndarray], faces: np.ndarray, frames: list[Frame]
+) -> int:
+    """m: the first frame that is taken from `back`; the number of frames where none is."""
+    n = len(frames)
+    size = float(np.ptp(forward[0], axis=0).max())
+    lost = {k: 1.0 - shown_by(at, faces, frames[k]) for k, at in forward.items()}
+    lost_back = {k: 1.0 - shown_by(at, faces, frames[k]) for k, at in back.items()}
+    costs = {}
+    for m in range(1, n + 1):
+        before, after = range(1, m), range(m, n)
+        if any(k not in forward for k in before) or any(k not in back for k in after):
+            continue
+        other = back[m] if m < n else forward[0]
+        jump = float(np.linalg.norm(forward[m - 1] - other, axis=1).mean()) / size
+        costs[m] = sum(lost[k] for k in before) + sum(lost_back[k] for k in after) + JUMP * jump
+    return min(costs, key=lambda m: costs[m])
