@@ -90,6 +90,7 @@ def test_with_a_rig_the_files_have_a_skeleton_that_moves(made: tuple[Result, Pat
     assert (tmp_path / "rig.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_repeat_is_equal_bit_for_bit(clip: Path, made: tuple[Result, Path], tmp_path: Path) -> None:
     """Also of the file, though it lies in another folder."""
     again = nerf2mesh.fit(clip, overrides=[*SETTINGS, "mesh.formats=[glb,usdz]"], output_dir=tmp_path / "run")

@@ -138,6 +138,7 @@ def test_outlines_of_many_corners_come_back_from_pixels(tmp_path: Path) -> None:
     assert figures["edge_error"] < 0.005 and figures["crease_error"] < 0.005 and figures["iou"] > 0.98
 
 
+@pytest.mark.slow
 def test_a_solid_field_within_the_bound_is_the_hull_with_its_edges(tmp_path: Path) -> None:
     """Where the field leaves all solid, marching cubes with sharpening gives the hull, in its real size."""
     part = PARTS[0]

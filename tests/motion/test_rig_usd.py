@@ -97,7 +97,7 @@ def test_usd_has_no_error_and_every_clip(tmp_path):
     box = np.array(UsdGeom.Boundable(stage.GetPrimAtPath("/Root")).GetExtentAttr().Get())
     posed = np.stack([in_file(made.posed(a, b)) for a, b in zip(clips[0].local, clips[0].moved)])
     assert (box[0] <= posed.min((0, 1)) + 1e-5).all() and (box[1] >= posed.max((0, 1)) - 1e-5).all()
-    assert about_it.name == "rig.json"
+    assert about_it.name == "rigged.rig.json"
 
 
 def test_the_record_of_a_rigged_usdz_holds(tmp_path):
