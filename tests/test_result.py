@@ -62,7 +62,7 @@ def test_3mf_is_read_back(tmp_path: Path) -> None:
 
 def test_a_writer_that_fails_keeps_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerf2mesh.mesh.export.files.write_usdz", lambda *_: 1 / 0)
-    monkeypatch.setattr("nerf2mesh.mesh.export.fbx.blender_command", lambda: None)
+    monkeypatch.setattr("nerf2mesh.mesh.export.blender.blender_command", lambda: None)
     with pytest.raises(
         ValueError, match=r"^formats: .* errors for 2 \(mesh\.usdz: division by zero; mesh\.fbx: .*Blender"
     ):

@@ -8,7 +8,7 @@ from typing import Annotated
 from nerf2mesh.utils.range_check import check_ranges
 from nerf2mesh.utils.ranges import Length, OneOf, Positive, Share, Within
 
-FORMATS = ("glb", "obj", "ply", "stl", "3mf", "usdz", "fbx")
+FORMATS = ("glb", "obj", "ply", "stl", "3mf", "usdz", "fbx", "abc")
 
 
 @dataclass(kw_only=True)

@@ -25,7 +25,17 @@ from nerf2mesh.utils.regular_file import is_regular, read_regular
 from nerf2mesh.utils.without_paths import without_paths
 
 TURNTABLES = ("turntable.mp4", "turntable.gif", "turntable.png")
-RESULT_FILES = ("mesh.glb", "mesh.obj", "mesh.ply", "mesh.stl", "mesh.3mf", "mesh.usdz", "mesh.fbx", *TURNTABLES)
+RESULT_FILES = (
+    "mesh.glb",
+    "mesh.obj",
+    "mesh.ply",
+    "mesh.stl",
+    "mesh.3mf",
+    "mesh.usdz",
+    "mesh.fbx",
+    "mesh.abc",
+    *TURNTABLES,
+)
 
 
 def write_report(

@@ -10,7 +10,7 @@ from pathlib import Path
 from nerf2mesh.utils.atomic_write import SUFFIX
 from nerf2mesh.utils.scratch import NAME as SCRATCH
 
-_ENDINGS = (".glb", ".obj", ".mtl", ".png", "_normal.png", ".ply", ".stl", ".3mf", ".usdz", ".fbx")
+_ENDINGS = (".glb", ".obj", ".mtl", ".png", "_normal.png", ".ply", ".stl", ".3mf", ".usdz", ".fbx", ".abc")
 WRITTEN = (
     *("checkpoints", "previews", "adapters", "inputs.json", "changes.json", "interventions.json", "provenance.json"),
     "timings.json",

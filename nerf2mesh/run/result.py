@@ -132,7 +132,7 @@ class Result:
         Args:
             path: a file such as "cup.glb" (the coarser ones become cup_lod1.glb and so on), or a folder, in which the
                 files are called mesh.<format>, mesh_lod1.<format> and so on.
-            formats: of glb, obj, ply, stl, 3mf, usdz, fbx, one or several; "glb" by default. Only for a folder.
+            formats: of glb, obj, ply, stl, 3mf, usdz, fbx, abc, one or several; "glb" by default. Only for a folder.
 
         The longest side is `mesh.real_size_m` metres where that is set; a drawing gives the size itself. STL and 3MF
         then count millimetres.

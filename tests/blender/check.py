@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from nerf2mesh.inputs import demo_picture
-from nerf2mesh.mesh.export.fbx import blender_command
+from nerf2mesh.mesh.export.blender import blender_command
 from tests.tiny_run import TINY
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import analytic  # noqa: E402
 
 from nerf2mesh.mesh import FieldAccess, MeshConfig, TriangleMesh, build_mesh, save_mesh  # noqa: E402
-from nerf2mesh.mesh.export.fbx import blender_command  # noqa: E402
+from nerf2mesh.mesh.export.blender import blender_command  # noqa: E402
 from nerf2mesh.types import Camera  # noqa: E402
 
 FORMATS = ("glb", "obj", "ply", "stl", "usdz", "fbx")

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nerf2mesh.mesh import MeshConfig, TriangleMesh
-from nerf2mesh.mesh.export import fbx
+from nerf2mesh.mesh.export import blender
 from nerf2mesh.mesh.export import files as export
 from nerf2mesh.mesh.export.files import save_mesh, scale_to, written
 from nerf2mesh.mesh.shapes import box, icosphere, torus
@@ -121,7 +121,7 @@ def test_frames_become_morph_targets(tmp_path):
     assert times["count"] == 3 and times["max"] == [0.5]
     with pytest.raises(ValueError, match="frames\\[0\\]"):
         save_mesh(mesh, tmp_path / "bad.glb", frames=[mesh.vertices[:-1]])
-    with pytest.raises(ValueError, match=r"frames: expected \.glb, \.usdz, \.obj for an animation, got \.stl"):
+    with pytest.raises(ValueError, match=r"frames: expected \.glb, \.usdz, \.obj, \.abc for an animation, got \.stl"):
         save_mesh(mesh, tmp_path / "bad.stl", frames=[mesh.vertices])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.glb"]
 
@@ -193,10 +193,10 @@ def test_a_folder_that_refuses_is_said(tmp_path, monkeypatch):
 
 
 def test_fbx_says_what_it_wants(tmp_path, monkeypatch):
-    monkeypatch.setattr(fbx, "blender_command", lambda: None)
+    monkeypatch.setattr(blender, "blender_command", lambda: None)
     with pytest.raises(ValueError, match=r"expected Blender.*N2M_BLENDER"):
         save_mesh(painted_torus(), tmp_path / "m.fbx")
-    monkeypatch.setattr(fbx, "blender_command", lambda: [sys.executable, "-c", "raise SystemExit('no bpy')"])
+    monkeypatch.setattr(blender, "blender_command", lambda: [sys.executable, "-c", "raise SystemExit('no bpy')"])
     with pytest.raises(ValueError, match=r"write mesh.fbx, got .no bpy"):
         save_mesh(painted_torus(), tmp_path / "m.fbx")
     assert not list(tmp_path.iterdir())

@@ -109,7 +109,8 @@ import bpy, json, sys, numpy as np
 path, times, out = sys.argv[-3:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.context.scene.render.fps = 100
-load = bpy.ops.import_scene.gltf if path.endswith(".glb") else bpy.ops.wm.usd_import
+loads = {".glb": bpy.ops.import_scene.gltf, ".usdz": bpy.ops.wm.usd_import, ".abc": bpy.ops.wm.alembic_import}
+load = loads["." + path.rsplit(".", 1)[1]]
 load(filepath=path)
 mesh = next(o for o in bpy.context.scene.objects if o.type == "MESH")
 found = []
@@ -139,6 +140,23 @@ def test_blender_plays_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out.json").read_text())
     assert len(told["keys"]) == 4 and told["action"]
+    places = [np.array(rows)[:, [0, 2, 1]] * [1, 1, -1] for rows in told["places"]]
+    for found, wanted in zip(places, track.positions):
+        assert matched(found, places[0], wanted, mesh) < 1e-4
+
+
+@pytest.mark.skipif(not BLENDER, reason="N2M_BLENDER names no Blender or Python with bpy")
+def test_alembic_holds_every_frame(tmp_path: Path) -> None:
+    """Written and read by Blender; its importer plays the samples at the scene's rate, 100 frames a second."""
+    mesh, track = bending()
+    path = save_mesh(mesh, tmp_path / "m.abc", track=track)
+    script = tmp_path / "play.py"
+    script.write_text(SCRIPT)
+    asked = [str(path), json.dumps([100.0 * t for t in TIMES]), str(tmp_path / "out.json")]
+    command = [BLENDER, "-b", "-P", str(script), "--"] if "python" not in Path(BLENDER).name else [BLENDER, str(script)]
+    done = subprocess.run([*command, *asked], capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
     places = [np.array(rows)[:, [0, 2, 1]] * [1, 1, -1] for rows in told["places"]]
     for found, wanted in zip(places, track.positions):
         assert matched(found, places[0], wanted, mesh) < 1e-4

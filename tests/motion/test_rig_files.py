@@ -15,7 +15,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nerf2mesh.cli import rig as rig_command
-from nerf2mesh.mesh.export.fbx import blender_command
+from nerf2mesh.mesh.export.blender import blender_command
 from nerf2mesh.motion.rig import Rig, own_clips, read_bvh, retarget, rig, save_rig
 from nerf2mesh.motion.rig.bvh import parse_bvh
 from nerf2mesh.motion.rig.rotations import about

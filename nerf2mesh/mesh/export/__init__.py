@@ -1,1 +1,1 @@
-"""Mesh files: GLB, OBJ, PLY, STL, USDZ, FBX; reading with trimesh."""
+"""Mesh files: GLB, OBJ, PLY, STL, USDZ, FBX, Alembic; reading with trimesh."""

@@ -1,4 +1,4 @@
-"""Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, 3MF, USDZ or FBX: +Y up, +Z front in every format.
+"""Writes a mesh as GLB, OBJ (+ MTL + PNG), PLY, STL, 3MF, USDZ, FBX or Alembic: +Y up, +Z front in every format.
 
 World (x, y, z) becomes file (y, z, x).
 """
@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nerf2mesh.mesh.config import FORMATS
-from nerf2mesh.mesh.export.fbx import glb_to_fbx
+from nerf2mesh.mesh.export.blender import glb_through_blender
 from nerf2mesh.mesh.export.gltf import png_bytes, split_seams, write_glb
 from nerf2mesh.mesh.export.gltf_skin import add_skin
 from nerf2mesh.mesh.export.skin import Skin
@@ -33,7 +33,7 @@ from nerf2mesh.utils.atomic_write import atomic_write
 from nerf2mesh.utils.scratch import scratch
 
 SUFFIXES = tuple(f".{name}" for name in FORMATS)
-MOVING = (".glb", ".usdz", ".obj")
+MOVING = (".glb", ".usdz", ".obj", ".abc")
 """Formats that can carry an animation."""
 SKINNED = (".glb", ".usdz")
 """Formats that can carry a skeleton."""
@@ -56,7 +56,7 @@ def save_mesh(
 
     scale: metres (millimetres for the habits of STL printers) per world unit.
     frames: later positions [V, 3] of an animation in the world frame, the mesh being the first frame; or
-    track: the same with times, which GLB gets as morph targets, USDZ as time samples, and OBJ as a folder of files.
+    track: the same with times, which GLB gets as morph targets, USDZ and Alembic as time samples, OBJ as a folder.
     record: what the mesh was made of, which GLB, OBJ, PLY and USDZ carry and are sealed with (`rights.containers`).
     skin: joints, weights and animations of a rigged mesh, GLB and USDZ only (`motion.rig`).
     Raises ValueError for an unknown suffix, an empty or non-finite mesh, or a folder that cannot be written.
@@ -107,8 +107,8 @@ def _write_others(
     if suffix == ".obj":
         _write_obj(mesh, path, record)
         return None if track is None else _write_obj_frames(mesh, path, record, track)
-    if suffix == ".fbx":
-        return _write_fbx(mesh, path)
+    if suffix in (".fbx", ".abc"):
+        return _write_by_blender(mesh, path, track)
     with sealed_file(path, record if suffix in CARRIERS else None) as stream:
         if suffix == ".3mf":
             return write_3mf(mesh, stream)
@@ -228,14 +228,22 @@ def _with_side_files(mesh: TriangleMesh, path: Path, stem: str, record: Record |
     return record.plus(files=digests) if record else None
 
 
-def _write_fbx(mesh: TriangleMesh, path: Path) -> None:
-    with scratch("n2m_fbx_") as folder:
-        source, made = Path(folder) / "mesh.glb", Path(folder) / "mesh.fbx"
+def _write_by_blender(mesh: TriangleMesh, path: Path, track: VertexTrack | None) -> None:
+    with scratch("n2m_blender_") as folder:
+        source, made = Path(folder) / "mesh.glb", Path(folder) / f"mesh{path.suffix.lower()}"
         with open(source, "wb") as stream:
-            write_glb(mesh, stream)
-        glb_to_fbx(source, made)
+            write_glb(mesh, stream, track=track)
+        rate = 24.0 if track is None else _sampled_at(track.times_s)
+        last = 0 if track is None else round((track.times_s[-1] - track.times_s[0]) * rate)
+        glb_through_blender(source, made, rate=rate, last=last)
         with written(path) as stream:
             stream.write(made.read_bytes())
+
+
+def _sampled_at(times_s: tuple[float, ...]) -> float:
+    """The rate at which each of the times is a sample; 100 a second where they are not evenly spaced."""
+    steps = np.diff(times_s)
+    return float(1.0 / steps.mean()) if np.abs(steps / steps.mean() - 1.0).max() < 0.01 else 100.0
 
 
 def _write_ply(mesh: TriangleMesh, stream: BinaryIO, record: Record | None) -> None:
