@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import manifold3d
@@ -12,7 +13,9 @@ import trimesh
 
 pytest.importorskip("shapely", reason="needs the plans extra")
 
+import ezdxf
 import shapely
+import shapely.ops
 from shapely.geometry import Polygon
 
 from benchmarks.drawings import measured
@@ -86,6 +89,68 @@ def test_steps_that_a_drawing_leaves_out_stay(tmp_path: Path, monkeypatch: pytes
     part = STEPPED[4]
     read = _iou(InputConfig(kind="drawing", image=str(draw.write_dxf(part, tmp_path / "a.dxf"))), part)[0]
     assert read == pytest.approx(part.solid().volume() / draw.hull(part).volume(), abs=1e-3)
+
+
+@pytest.mark.parametrize("top", [20.0, 30.0])
+def test_a_boss_in_a_pocket_stays(top: float, tmp_path: Path) -> None:
+    """Lower than the surface around, and flush with it."""
+    part = draw.Part((80.0, 100.0, 60.0), pockets=[("top", (70.0, 50.0), 30.0)])
+    path, middles = draw.write_dxf(part, tmp_path / "part.dxf"), draw.layout(part)
+    document = ezdxf.readfile(path)
+    space = document.modelspace()
+    ring = draw.ring_of(0.0, 0.0, 10.0) + middles["top"]
+    space.add_lwpolyline(ring.tolist(), close=True, dxfattribs={"layer": "OUTLINE"})
+    for view, half in (("front", 35.0), ("right", 25.0)):
+        for wide, high in ((half, 30.0), (10.0, top)):
+            line = np.array([(-wide, high), (-wide, 0), (wide, 0), (wide, high)] + [(-wide, high)] * (high < 30.0))
+            space.add_lwpolyline((line + middles[view]).tolist(), dxfattribs={"layer": "HIDDEN"})
+    document.saveas(path)
+    (found,) = hull_parts(read_drawing(InputConfig(kind="drawing", image=str(path))))
+    mesh = _solid(found.mesh).scale((1000.0,) * 3)
+    truth = part.solid() + manifold3d.Manifold.cylinder(top, 10.0, circular_segments=96)
+    assert (mesh ^ truth).volume() / (mesh + truth).volume() > 0.999
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_dashes_may_be_lines_of_their_own(k: int, tmp_path: Path) -> None:
+    """Hidden lines taken apart into dashes of 3 mm, gaps of 1.5 mm; a blind hole, a pocket from behind."""
+    path = draw.write_dxf(STEPPED[k], tmp_path / "part.dxf")
+    document = ezdxf.readfile(path)
+    space = document.modelspace()
+    for whole in list(space.query('LWPOLYLINE[layer=="HIDDEN"]')):
+        line = shapely.LineString([point[:2] for point in whole.get_points()])
+        count = round(line.length / 4.5)
+        for n in range(count + 1):
+            ends = np.array([n, n + 2 / 3]) * line.length / (count + 2 / 3)
+            dash = list(shapely.ops.substring(line, *ends).coords)
+            for a, b in pairwise(dash):
+                space.add_line(a, b, dxfattribs={"layer": "HIDDEN", "linetype": "CONTINUOUS"})
+        space.delete_entity(whole)
+    document.saveas(path)
+    assert _iou(InputConfig(kind="drawing", image=str(path)), STEPPED[k])[0] > 0.999
+
+
+def test_two_views_with_a_stated_angle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view from the top is larger than the front view, and the angle says which is which."""
+    layout = draw.layout
+    monkeypatch.setattr(draw, "layout", lambda *a: {k: v for k, v in layout(*a).items() if k != "right"})
+    path = draw.write_dxf(STEPPED[0], tmp_path / "part.dxf")
+    assert _iou(InputConfig(kind="drawing", image=str(path), angle="third"), STEPPED[0])[0] > 0.999
+
+
+PICTURED = [
+    draw.Part((80.0, 100.0, 60.0), blind=[("top", -5.0, 20.0, 10.0, 30.0), ("top", 5.0, -20.0, 10.0, 45.0)]),
+    draw.Part(
+        (80.0, 100.0, 50.0), base=("top", 20.0), bosses=[(u, v, 9.0) for u in (-38.0, 38.0) for v in (-28.0, 28.0)]
+    ),
+]
+"""Blind holes whose hidden lines overlap in the front view, and four bosses."""
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_pictures_of_parts_that_repeat(k: int, tmp_path: Path) -> None:
+    path = draw.write_png(PICTURED[k], tmp_path / "part.png", 0.25)
+    assert _iou(InputConfig(kind="drawing", image=str(path), mm_per_px=0.25), PICTURED[k])[0] > 0.992
 
 
 def test_a_fit_is_bound_by_pockets_too(tmp_path: Path) -> None:

@@ -23,7 +23,12 @@ def arranged(lines: Lines, angle: str, path: str) -> tuple[dict[str, Silhouette]
         ValueError: no front view with another in line; the other angle than `angle`; extents that differ.
     """
     options = [(view, _neighbors(view, lines)) for view in lines.views]
-    front, beside = max(options, key=lambda option: (len(option[1]), option[0].region.area), default=(None, {}))
+    against = {"third": "below", "first": "above"}.get(angle, "")
+    front, beside = max(
+        options,
+        key=lambda option: (len(option[1]), against not in option[1], option[0].region.area),
+        default=(None, {}),
+    )
     if front is None or not beside:
         raise ValueError(
             f"input.image: expected a front view with another above, below or beside it, got {len(lines.views)} views "

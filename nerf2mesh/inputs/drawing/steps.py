@@ -56,25 +56,27 @@ def step_cuts(views: tuple[Projection, ...], cuts: tuple[Cut, ...], tolerance_m:
         for k, face in enumerate(view.faces):
             others = unary_union([other for j, other in enumerate(view.faces) if j != k])
             wide = face.buffer(tolerance_m, join_style="mitre").difference(others)
-            level = _step(as_seen(view.name, solid), face, size)
+            level = _step(as_seen(view.name, solid), face, size, tolerance_m)
             if level is None:
                 continue
             cut = Cut(view.name, wide, level)
             smaller = carved(solid, (cut,))
-            if not smaller.is_empty() and all(
-                _shown(v.name, smaller) >= (1.0 - KEPT) * _shown(v.name, solid) for v in views
-            ):
+            if not smaller.is_empty() and all(_is_kept(v.name, solid, smaller, tolerance_m) for v in views):
                 solid = smaller
                 found.append(cut)
     return found
 
 
-def _shown(name: str, solid: manifold3d.Manifold) -> float:
-    """The area of a silhouette."""
-    return as_seen(name, solid).project().area()
+def _is_kept(name: str, solid: manifold3d.Manifold, smaller: manifold3d.Manifold, tolerance_m: float) -> bool:
+    """Whether a silhouette loses nothing, but for strips thinner than the lines are known."""
+    before, after = (as_seen(name, part).project() for part in (solid, smaller))
+    lost = before - after
+    if lost.area() > KEPT * before.area():
+        lost = lost.offset(-tolerance_m / 2.0, manifold3d.JoinType.Miter)
+    return lost.area() <= KEPT * before.area()
 
 
-def _step(solid: manifold3d.Manifold, face: Any, size: float) -> float | None:
+def _step(solid: manifold3d.Manifold, face: Any, size: float, tolerance_m: float) -> float | None:
     """The height of the lowest visible flat part of a face from which something stands up; None without one.
 
     solid: in the view's axes.
@@ -82,15 +84,17 @@ def _step(solid: manifold3d.Manifold, face: Any, size: float) -> float | None:
     box = np.asarray(solid.bounding_box())
     column = manifold3d.Manifold.extrude(section_of(face), float(box[5] - box[2]) + 2 * size)
     column = solid ^ column.translate((0.0, 0.0, float(box[2]) - size))
-    area = section_of(face).area()
+    section = section_of(face)
+    area = section.area()
     for level in _flat_levels(column, SOME * area, NEAR * size):
-        near, far = (
-            column.trim_by_plane((0.0, 0.0, 1.0), level + share * size).project().area() for share in (NEAR, FAR)
-        )
+        upper, higher = (column.trim_by_plane((0.0, 0.0, 1.0), level + share * size).project() for share in (NEAR, FAR))
+        near, far = upper.area(), higher.area()
         if near < SOME * area:
             return None
         if area - near > SOME * area and near - far < 0.05 * near:
-            return level
+            low = (section - upper).offset(-tolerance_m / 2.0, manifold3d.JoinType.Miter)
+            if not low.is_empty():  # no strip between an outline and a silhouette that differ by less
+                return level
     return None
 
 
