@@ -136,6 +136,8 @@ def test_two_views_with_a_stated_angle(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(draw, "layout", lambda *a: {k: v for k, v in layout(*a).items() if k != "right"})
     path = draw.write_dxf(STEPPED[0], tmp_path / "part.dxf")
     assert _iou(InputConfig(kind="drawing", image=str(path), angle="third"), STEPPED[0])[0] > 0.999
+    said = [read_drawing(InputConfig(kind="drawing", image=str(path), angle=a)).warnings for a in ("auto", "third")]
+    assert "say input.angle=third" in " ".join(said[0]) and not said[1]
 
 
 PICTURED = [

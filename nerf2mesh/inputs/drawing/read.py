@@ -36,7 +36,18 @@ def read_drawing(config: InputConfig) -> Drawing:
     views, cuts = _one_size(tuple(view for view, _ in read), [cut for _, more in read for cut in more])
     if config.inner_lines:
         cuts = (*cuts, *step_cuts(views, cuts, lines.tolerance_m))
-    return Drawing(views, angle, sheet.sheet, cuts, sheet.sheet.warnings)
+    return Drawing(views, angle, sheet.sheet, cuts, (*sheet.sheet.warnings, *_doubts(found, config.angle, angle)))
+
+
+def _doubts(found: dict[str, Silhouette], asked: str, angle: str) -> tuple[str, ...]:
+    """A warning where two views one above the other may be front and top in either order."""
+    if asked != "auto" or len(found) != 2 or not {"top", "bottom"} & set(found):
+        return ()
+    other = "first" if angle == "third" else "third"
+    return (
+        f"two views one above the other: the larger was taken for the front view ({angle} angle); if it is the view "
+        f"from the top, say input.angle={other}",
+    )
 
 
 def _projection(
