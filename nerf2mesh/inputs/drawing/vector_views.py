@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from shapely.geometry import LineString, Polygon
 from shapely.ops import polygonize, unary_union
 
@@ -105,7 +105,7 @@ def _between_dashes(lines: list[Line], longest: float) -> list[Line]:
     ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-12)
     lengths = np.repeat([float(LineString(path).length) for path in paths], 2)
     found: list[Line] = []
-    for i, j in cKDTree(ends).query_pairs(longest, output_type="ndarray"):
+    for i, j in KDTree(ends).query_pairs(longest, output_type="ndarray"):
         across = ends[j] - ends[i]
         gap = float(np.linalg.norm(across))
         if i // 2 == j // 2 or not SNAP_M < gap <= max(lengths[i], lengths[j]):
