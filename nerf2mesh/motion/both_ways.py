@@ -18,6 +18,8 @@ from nerf2mesh.render import rasterize_mesh
 CLOSED = 0.02
 """The last and the first frame's silhouettes may agree less than the least alike neighbors, by this IoU."""
 JUMP = 5.0
+WORSE = 0.15
+"""IoU by which the way back may show its frames worse than the way forward: beyond, the clip was not closed."""
 REACH = 0.67
 """Share of the frames to which each way goes."""
 
@@ -56,3 +58,12 @@ def joined_at(
         jump = float(np.linalg.norm(forward[m - 1] - other, axis=1).mean()) / size
         costs[m] = sum(lost[k] for k in before) + sum(lost_back[k] for k in after) + JUMP * jump
     return min(costs, key=lambda m: costs[m])
+
+
+def is_worse(
+    back: dict[int, np.ndarray], forward: dict[int, np.ndarray], joined: int, faces: np.ndarray, frames: list[Frame]
+) -> bool:
+    """Whether the frames from `joined` on are shown worse by the way back than those before by the way forward."""
+    after = [shown_by(back[k], faces, frames[k]) for k in range(joined, len(frames))]
+    before = [shown_by(forward[k], faces, frames[k]) for k in range(joined)]
+    return bool(after) and float(np.mean(after)) < float(np.mean(before)) - WORSE

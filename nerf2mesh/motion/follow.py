@@ -24,7 +24,7 @@ from scipy.sparse.linalg import splu
 
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.motion.body import Body
-from nerf2mesh.motion.both_ways import REACH, is_closed, joined_at
+from nerf2mesh.motion.both_ways import REACH, is_closed, is_worse, joined_at
 from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.motion.sight import Flow, Frame, Goals, flow_between, flow_goals, outline_goals, seen
 from nerf2mesh.types import Camera
@@ -60,24 +60,27 @@ def followed(body: Body, frames: list[Frame], config: MotionConfig, told: Told) 
         flow = flows[k] if ahead else Flow(flows[to].back, flows[to].there)
         return flow_goals(TriangleMesh(places, body.faces), frames[k], frames[to], flow)
 
-    def way(order: list[int], share: Callable[[int], float]) -> dict[int, np.ndarray]:
-        found = [body.rest]
-        for step, (k, to) in enumerate(pairwise([0, *order])):
-            start = _extrapolated(found)
-            flow = [flowing(found[-1], k, to)]
-            found.append(solved(body, start, frames[to], NEXT, NEAR, start, config.depth, flow, config.flow, True))
-            told(share(step + 1))
-        return dict(zip([0, *order], found))
+    def way(passed: dict[int, np.ndarray], order: list[int], begin: float, end: float) -> dict[int, np.ndarray]:
+        """The frames that were passed, and those after them in this order."""
+        found = dict(passed)
+        for step, (k, to) in enumerate(pairwise([list(passed)[-1], *order])):
+            start = _extrapolated(list(found.values()))
+            flow = [flowing(found[k], k, to)]
+            found[to] = solved(body, start, frames[to], NEXT, NEAR, start, config.depth, flow, config.flow, True)
+            told(begin + (end - begin) * (step + 1) / len(order))
+        return found
 
-    reach = round(REACH * n) if closed else n - 1
-    total = 2 * reach if closed else reach
-    forward = way(list(range(1, reach + 1)), lambda step: 0.6 * step / total)
-    places = list(forward.values())
+    first, reach = {0: body.rest}, round(REACH * n) if closed else n - 1
+    forward = way(first, list(range(1, reach + 1)), 0.0, 0.25 if closed else 0.6)
     joined = n
     if closed:
-        back = way([n - step for step in range(1, reach + 1)], lambda step: 0.6 * (reach + step) / total)
+        back = way(first, [n - step for step in range(1, reach + 1)], 0.25, 0.5)
         joined = joined_at(forward, back, body.faces, frames)
-        places = [forward[k] if k < joined else back[k] for k in range(n)]
+        if config.closed == "auto" and is_worse(back, forward, joined, body.faces, frames):
+            forward, joined = way(forward, list(range(reach + 1, n)), 0.5, 0.6), n
+        else:
+            forward = {k: forward[k] if k < joined else back[k] for k in range(n)}
+    places = list(forward.values())
     last = n if joined < n else n - 1
     for number in range(config.sweeps):
         for k in range(1, n):

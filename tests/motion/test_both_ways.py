@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerf2mesh.motion.both_ways import is_closed, joined_at
+from nerf2mesh.motion.both_ways import is_closed, is_worse, joined_at
 from nerf2mesh.motion.carry import carry
 from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.motion.sight import frames_of
@@ -31,6 +31,26 @@ def test_the_ways_are_joined_where_the_one_goes_wrong(right_until: int) -> None:
     back = {0: places[0]} | {k: places[max(k, right_until)] for k in range(1, n)}
     assert joined_at(forward, back, mesh.faces, frames) in (right_until, right_until + 1)
     assert joined_at({k: places[k] for k in range(n)}, {0: places[0]}, mesh.faces, frames) == n
+
+
+def test_a_way_back_that_shows_nothing_of_the_frames_is_left() -> None:
+    """It lies beside them; the truth is no worse than the truth."""
+    mesh, n = egg(2), 6
+    places = [bent(mesh, 0.3 * k) for k in range(n)]
+    frames = frames_of(filmed(places, mesh, 80))
+    forward = dict(enumerate(places))
+    assert is_worse(dict.fromkeys(range(n), places[0] + [0.0, 0.5, 0.0]), forward, 3, mesh.faces, frames)
+    assert not is_worse(forward, forward, 3, mesh.faces, frames) and not is_worse({}, forward, n, mesh.faces, frames)
+
+
+def test_a_clip_that_only_seems_closed_is_followed_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = egg(2)
+    clip = filmed([bent(mesh, 0.3 * k) for k in range(5)], mesh, 80)
+    forward = carry(mesh, clip, MotionConfig(sweeps=1, closed="no"))
+    for name in ("is_closed", "is_worse"):
+        monkeypatch.setattr(f"nerf2mesh.motion.follow.{name}", lambda *_: True)
+    taken = carry(mesh, clip, MotionConfig(sweeps=1))
+    assert np.array_equal(taken.track.positions, forward.track.positions)
 
 
 def test_the_end_of_a_closed_clip_is_near_its_beginning() -> None:
