@@ -13,7 +13,8 @@ Letters
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -154,17 +155,15 @@ def seen_at(k: int, clip: Clip, observations: Observations) -> Observations:
     )
 
 
-class frozen:
+@contextmanager
+def frozen(renderer: VolumeRenderer) -> Iterator[None]:
     """The field's parameters ask for no gradient meanwhile."""
-
-    def __init__(self, renderer: VolumeRenderer) -> None:
-        module = renderer.field
-        self._asked = [p for p in module.parameters() if p.requires_grad] if isinstance(module, torch.nn.Module) else []
-
-    def __enter__(self) -> None:
-        for parameter in self._asked:
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for parameter in self._asked:
+    module = renderer.field
+    asked = [p for p in module.parameters() if p.requires_grad] if isinstance(module, torch.nn.Module) else []
+    for parameter in asked:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in asked:
             parameter.requires_grad_(True)
