@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,9 @@ class BentField:
 
 def bent_renderer(renderer: VolumeRenderer, deformation: Deformation, time_s: float) -> VolumeRenderer:
     """A renderer of the same field at a time, with an occupancy grid of its own."""
-    field = BentField(renderer.field, deformation, time_s)
-    grid = OccupancyGrid(renderer.occupancy.resolution)
+    device = renderer.occupancy.bits.device
+    there = replace(deformation, control=deformation.control.to(device))
+    field = BentField(renderer.field, there, time_s)
+    grid = OccupancyGrid(renderer.occupancy.resolution).to(device)
     grid.bake_full(field, threshold=renderer.config.density_threshold)
     return VolumeRenderer(renderer.config, field, grid)

@@ -38,9 +38,8 @@ class Deformation:
 
     def at(self, time_s: float) -> Float[Tensor, "m 3"]:
         """The control points at one time, flat."""
-        knots, _, index = _weights(
-            torch.tensor([time_s], dtype=self.control.dtype), self.begin_s, self.end_s, self.control.shape[0]
-        )
+        when = self.control.new_tensor([time_s])
+        knots, _, index = _weights(when, self.begin_s, self.end_s, self.control.shape[0])
         return (knots[0, :, None] * self.control.flatten(1)[index[0]]).sum(0).view(-1, 3)
 
     def forward(self, points: Float[Tensor, "n 3"], time_s: float) -> Float[Tensor, "n 3"]:
@@ -51,7 +50,9 @@ class Deformation:
     def jacobian(self, points: Float[Tensor, "n 3"], time_s: float) -> Float[Tensor, "n 3 3"]:
         """J: row a, column b is d phi_a / d x_b."""
         _, slopes, index = self._around(points)
-        return torch.eye(3, dtype=points.dtype) + torch.einsum("nkb,nka->nab", slopes, self.at(time_s)[index])
+        return torch.eye(3, dtype=points.dtype, device=points.device) + torch.einsum(
+            "nkb,nka->nab", slopes, self.at(time_s)[index]
+        )
 
     def inverse(self, points: Float[Tensor, "n 3"], time_s: float) -> Float[Tensor, "n 3"]:
         """The canonical points that are at `points` at a time; where space folds, one of them."""

@@ -64,9 +64,10 @@ def distilled(
     generator = torch.Generator().manual_seed(guide.seed + 5_003)
     distill = replace(guide.distill, n_views=config.distill_views, antithetic=False, supersample=1)
     distill = replace(distill, milestones=(), milestone_views=(), milestone_px=(), lit=False)
-    ways = sights(deformation, clip)
-    start = deformation.control.detach()
-    depth = torch.zeros(start.shape[:-1], dtype=start.dtype, requires_grad=True)
+    device = renderer.occupancy.bits.device
+    ways = sights(deformation, clip).to(device)
+    start = deformation.control.detach().to(device)
+    depth = torch.zeros(start.shape[:-1], dtype=start.dtype, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([depth], lr=config.distill_lr)
     reference = guide.observations.views[0].camera
     distiller = make_distiller(guide.prior, distill, {"phi": torch.Generator().manual_seed(guide.seed)})
@@ -76,7 +77,7 @@ def distilled(
         for step in range(config.distill_steps):
             progress = step / config.distill_steps
             first = int(torch.randint(len(clip.times_s) - 1, (), generator=generator))
-            cameras = distillation_cameras(distill, reference, distill.side_px(guide.prior), generator)
+            cameras = distillation_cameras(distill, reference, distill.side_px(guide.prior), generator).to(device)
             time = draw_time(distill, progress, 1, generator)
             seed = int(torch.randint(2**31, (), generator=generator))
             optimizer.zero_grad()
@@ -87,7 +88,7 @@ def distilled(
                 now = replace(deformation, control=control)
                 bent = BentField(renderer.field, now, clip.times_s[k])
                 if k not in grids:
-                    grids[k] = carried_grid(renderer.occupancy, deformation, clip.times_s[k])
+                    grids[k] = carried_grid(renderer.occupancy, replace(deformation, control=start), clip.times_s[k])
                 streams = {name: torch.Generator().manual_seed(seed) for name in STREAMS}
                 score = Distillation(
                     guide.prior, conditions[k], distill, distiller, cameras, progress, config.distill_weight, streams
@@ -101,7 +102,7 @@ def distilled(
             smooth(replace(deformation, control=depth[..., None] * ways), config).backward()
             optimizer.step()
             told((step + 1) / config.distill_steps)
-    return replace(deformation, control=start + depth.detach()[..., None] * ways)
+    return replace(deformation, control=(start + depth.detach()[..., None] * ways).to(deformation.control.device))
 
 
 def carried_grid(grid: OccupancyGrid, deformation: Deformation, time_s: float) -> OccupancyGrid:
@@ -109,9 +110,9 @@ def carried_grid(grid: OccupancyGrid, deformation: Deformation, time_s: float) -
     points = deformation.forward(grid.middles().to(deformation.control.dtype), time_s)
     cell = ((points + 1.0) / 2.0 * OCCUPANCY).floor().long()
     cell = cell[((cell >= 0) & (cell < OCCUPANCY)).all(1)]
-    marked = torch.zeros(1, OCCUPANCY, OCCUPANCY, OCCUPANCY)
+    marked = torch.zeros(1, OCCUPANCY, OCCUPANCY, OCCUPANCY, device=cell.device)
     marked[0, cell[:, 0], cell[:, 1], cell[:, 2]] = 1.0
-    made = OccupancyGrid(OCCUPANCY)
+    made = OccupancyGrid(OCCUPANCY).to(cell.device)
     made.occupy(torch.nn.functional.max_pool3d(marked, 3, stride=1, padding=1).view(-1) > 0)
     return made
 
