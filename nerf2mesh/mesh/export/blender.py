@@ -21,7 +21,8 @@ import sys
 import bpy
 source, target, rate, last = sys.argv[-4:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
-bpy.context.scene.render.fps = 1000
+if target.endswith(".abc"):
+    bpy.context.scene.render.fps = 1000  # keys at milliseconds, which are put onto whole frames below
 bpy.ops.import_scene.gltf(filepath=source)
 
 
