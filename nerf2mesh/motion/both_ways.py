@@ -12,8 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from nerf2mesh.mesh import TriangleMesh
-from nerf2mesh.motion.sight import Frame
-from nerf2mesh.render import rasterize_mesh
+from nerf2mesh.motion.sight import Frame, mask_iou, silhouette_iou
 
 CLOSED = 0.02
 """The last and the first frame's silhouettes may agree less than the least alike neighbors, by this IoU."""
@@ -27,18 +26,8 @@ REACH = 0.67
 def is_closed(frames: list[Frame]) -> bool:
     """Whether the frame after the last could be the first."""
     masks = [frame.alpha > 0.5 for frame in frames]
-    steps = [_iou(a, b) for a, b in pairwise(masks)]
-    return len(frames) > 3 and _iou(masks[-1], masks[0]) >= min(steps) - CLOSED
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(int((a | b).sum()), 1))
-
-
-def shown_by(places: np.ndarray, faces: np.ndarray, frame: Frame) -> float:
-    """IoU of the mesh's silhouette and the frame's mask."""
-    drawn = rasterize_mesh(TriangleMesh(places, faces), frame.camera, smooth=False).opacity.numpy() > 0.5
-    return _iou(drawn, frame.alpha > 0.5)
+    steps = [mask_iou(a, b) for a, b in pairwise(masks)]
+    return len(frames) > 3 and mask_iou(masks[-1], masks[0]) >= min(steps) - CLOSED
 
 
 def joined_at(
@@ -47,8 +36,8 @@ def joined_at(
     """m: the first frame that is taken from `back`; the number of frames where none is."""
     n = len(frames)
     size = float(np.ptp(forward[0], axis=0).max())
-    lost = {k: 1.0 - shown_by(at, faces, frames[k]) for k, at in forward.items()}
-    lost_back = {k: 1.0 - shown_by(at, faces, frames[k]) for k, at in back.items()}
+    lost = {k: 1.0 - silhouette_iou(TriangleMesh(at, faces), frames[k]) for k, at in forward.items()}
+    lost_back = {k: 1.0 - silhouette_iou(TriangleMesh(at, faces), frames[k]) for k, at in back.items()}
     costs = {}
     for m in range(1, n + 1):
         before, after = range(1, m), range(m, n)
@@ -64,6 +53,6 @@ def is_worse(
     back: dict[int, np.ndarray], forward: dict[int, np.ndarray], joined: int, faces: np.ndarray, frames: list[Frame]
 ) -> bool:
     """Whether the frames from `joined` on are shown worse by the way back than those before by the way forward."""
-    after = [shown_by(back[k], faces, frames[k]) for k in range(joined, len(frames))]
-    before = [shown_by(forward[k], faces, frames[k]) for k in range(joined)]
+    after = [silhouette_iou(TriangleMesh(back[k], faces), frames[k]) for k in range(joined, len(frames))]
+    before = [silhouette_iou(TriangleMesh(forward[k], faces), frames[k]) for k in range(joined)]
     return bool(after) and float(np.mean(after)) < float(np.mean(before)) - WORSE

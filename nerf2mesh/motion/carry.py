@@ -22,9 +22,8 @@ from nerf2mesh.mesh.track import VertexTrack
 from nerf2mesh.motion.body import Body
 from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.motion.follow import at_rest, followed
-from nerf2mesh.motion.sight import Frame, frames_of
+from nerf2mesh.motion.sight import frames_of, silhouette_iou
 from nerf2mesh.refine.source import same_place
-from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Clip
 
 COARSE_FACES = 4000
@@ -72,13 +71,6 @@ def remeasured(made: Carried, track: VertexTrack, clip: Clip) -> Carried:
     frames = frames_of(clip)
     own = [silhouette_iou(TriangleMesh(now, made.mesh.faces), frame) for now, frame in zip(track.positions, frames)]
     return replace(made, track=track, silhouettes=own)
-
-
-def silhouette_iou(mesh: TriangleMesh, frame: Frame) -> float:
-    """IoU of the mesh's silhouette and the frame's mask, both at least half opaque."""
-    shown = rasterize_mesh(mesh, frame.camera, smooth=False, supersample=2).opacity.numpy() > 0.5
-    wanted = frame.alpha > 0.5
-    return float((shown & wanted).sum() / max(int((shown | wanted).sum()), 1))
 
 
 def _along(body: Body, now: np.ndarray, fine: np.ndarray) -> np.ndarray:

@@ -86,6 +86,17 @@ def seen(moved: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     return pixels.double().numpy(), depth.double().numpy()
 
 
+def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
+    return float((a & b).sum() / max(int((a | b).sum()), 1))
+
+
+def silhouette_iou(mesh: TriangleMesh, frame: Frame) -> float:
+    """IoU of the mesh's silhouette and the frame's mask, both at least half opaque."""
+    shown = rasterize_mesh(mesh, frame.camera, smooth=False, supersample=2).opacity.numpy() > 0.5
+    return mask_iou(shown, frame.alpha > 0.5)
+
+
 def outline_goals(mesh: TriangleMesh, frame: Frame) -> Goals:
     """Where the contour vertices of the mesh are to be in the frame."""
     at, _ = seen(mesh.vertices, frame.camera)

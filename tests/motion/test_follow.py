@@ -11,10 +11,10 @@ import torch
 from nerf2mesh.mesh import TriangleMesh
 from nerf2mesh.mesh.shapes import icosphere
 from nerf2mesh.motion.body import Body
-from nerf2mesh.motion.carry import carry, silhouette_iou
+from nerf2mesh.motion.carry import carry
 from nerf2mesh.motion.config import MotionConfig
 from nerf2mesh.motion.follow import OUTLINE, in_camera, outlined
-from nerf2mesh.motion.sight import dis_flow, flow_between, flow_goals, frames_of, outline_goals, seen
+from nerf2mesh.motion.sight import dis_flow, flow_between, flow_goals, frames_of, outline_goals, seen, silhouette_iou
 from nerf2mesh.render import rasterize_mesh
 from nerf2mesh.types import Camera, Clip
 
